@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ext_term.h: Erlang's external term format.
+ * https://www.erlang.org/doc/apps/erts/erl_ext_dist.html
+ *
+ * A term is its bytes: nothing is ever built in memory. A reader walks over
+ * the bytes and lends views into them; a writer makes them. Both keep their
+ * first error, after which every call is harmless, so one check at the end is
+ * enough. etf_pack and etf_match do the same from a pattern; etf_parse and
+ * etf_print translate between terms and Erlang's text.
+ *
+ * Threads: no call here has state of its own; one object belongs to one
+ * thread at a time.
+ *
+ * A version byte (131) stands before a term in files, ports and
+ * term_to_binary; inside libcnode terms are kept without it.
+ */
+#ifndef EXT_TERM_EXT_TERM_H
+#define EXT_TERM_EXT_TERM_H
+
+#include <stdio.h>
+
+#include <base/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- views and identifiers ---------------------------------------------- */
+
+/* Borrowed bytes: one whole term, or the text of an atom, or the bytes of a
+ * binary, as the call that returns it says. Valid as long as the bytes that
+ * were read. */
+typedef struct etf_view {
+    const uint8_t *data;
+    size_t len;
+} etf_view;
+
+#define ETF_NODE_MAX 255 /* bytes of a node name in an identifier */
+
+/* Identifiers own their node name, so they can be kept and copied by
+ * assignment. Identity is all of node, creation and numbers. Node names of
+ * more than ETF_NODE_MAX bytes, which no live node has, give CN_ELIMIT. */
+typedef struct etf_pid {
+    uint32_t id;
+    uint32_t serial;
+    uint32_t creation;
+    uint16_t node_len;
+    char node[ETF_NODE_MAX + 1]; /* UTF-8, NUL-terminated */
+} etf_pid;
+
+typedef struct etf_port {
+    uint64_t id;
+    uint32_t creation;
+    uint16_t node_len;
+    char node[ETF_NODE_MAX + 1];
+} etf_port;
+
+#define ETF_REF_WORDS 5
+
+typedef struct etf_ref {
+    uint32_t ids[ETF_REF_WORDS]; /* the first is the least significant */
+    uint32_t creation;
+    uint16_t n; /* words in use, 0 to ETF_REF_WORDS */
+    uint16_t node_len;
+    char node[ETF_NODE_MAX + 1];
+} etf_ref;
+
+CN_API bool etf_pid_eq(const etf_pid *a, const etf_pid *b);
+CN_API bool etf_port_eq(const etf_port *a, const etf_port *b);
+CN_API bool etf_ref_eq(const etf_ref *a, const etf_ref *b);
+
+/* Is this view exactly this text? */
+CN_API bool etf_view_is(etf_view v, const char *text);
+CN_API bool etf_view_eq(etf_view a, etf_view b);
+
+/* --- writer -------------------------------------------------------------- */
+
+/* The fields are private; the struct is here so that it lives on the stack. */
+typedef struct etf_writer {
+    uint8_t *data;
+    size_t len; /* goes on counting after CN_ELIMIT of a fixed array */
+    size_t cap;
+    const cn_alloc *alloc; /* NULL: the caller's array, never grown */
+    int err;
+    uint32_t depth;        /* open etf_begin_list */
+    size_t open_at[32];    /* where their headers are */
+    uint32_t open_n[32];   /* elements so far, see etf_begin_list */
+} etf_writer;
+
+/* A writer that grows; alloc NULL is the default allocator. */
+CN_API void etf_writer_init(etf_writer *w, const cn_alloc *alloc);
+/* A writer on the caller's array. When it is full, etf_writer_finish says
+ * CN_ELIMIT and out->len is the size that was needed; data NULL and cap 0
+ * only measures. */
+CN_API void etf_writer_init_fixed(etf_writer *w, void *data, size_t cap);
+/* Empties the writer, keeps its memory, forgets its error. */
+CN_API void etf_writer_reset(etf_writer *w);
+CN_API void etf_writer_free(etf_writer *w);
+/* The verdict: 0 or the first error. *out (may be NULL) is lent until the
+ * next call on w. CN_EBUG: a list was not ended or ended twice. */
+CN_API int etf_writer_finish(etf_writer *w, etf_view *out);
+/* Latches an error of the caller's own. */
+CN_API void etf_writer_fail(etf_writer *w, int code);
+
+CN_API void etf_put_version(etf_writer *w);
+CN_API void etf_put_int(etf_writer *w, int64_t v);
+CN_API void etf_put_uint(etf_writer *w, uint64_t v);
+/* A big integer from its magnitude, least significant byte first. */
+CN_API void etf_put_big(etf_writer *w, const uint8_t *magnitude, size_t n,
+                        bool negative);
+/* NaN and infinities latch CN_ERANGE: Erlang has none. */
+CN_API void etf_put_float(etf_writer *w, double v);
+/* UTF-8; CN_EBADARG for bad UTF-8, CN_ELIMIT above 255 characters. */
+CN_API void etf_put_atom(etf_writer *w, const char *text);
+CN_API void etf_put_atom_n(etf_writer *w, const char *text, size_t n);
+CN_API void etf_put_bool(etf_writer *w, bool v);
+CN_API void etf_put_binary(etf_writer *w, const void *data, size_t n);
+/* A binary with the bytes of a C string. */
+CN_API void etf_put_binary_str(etf_writer *w, const char *text);
+/* A bitstring of `bits` bits, most significant bit first. */
+CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
+/* An Erlang string, a list of small integers: bytes as they are. */
+CN_API void etf_put_string(etf_writer *w, const char *bytes, size_t n);
+/* Headers; the elements follow. A map takes 2n terms, key then value. A list
+ * header with n > 0 takes n terms and a tail, usually etf_put_nil. */
+CN_API void etf_put_tuple(etf_writer *w, size_t n);
+CN_API void etf_put_map(etf_writer *w, size_t n);
+CN_API void etf_put_list(etf_writer *w, size_t n);
+CN_API void etf_put_nil(etf_writer *w);
+/* A list whose length is not known: what is put between the two, nested up to
+ * 32 deep. etf_end_list counts the elements and writes the tail. */
+CN_API void etf_begin_list(etf_writer *w);
+CN_API void etf_end_list(etf_writer *w);
+CN_API void etf_put_pid(etf_writer *w, const etf_pid *pid);
+CN_API void etf_put_port(etf_writer *w, const etf_port *port);
+CN_API void etf_put_ref(etf_writer *w, const etf_ref *ref);
+/* fun Module:Function/Arity */
+CN_API void etf_put_export(etf_writer *w, const char *module,
+                           const char *function, uint8_t arity);
+/* A term that is already encoded, without version byte; believed, not
+ * checked: it comes from a reader, a writer or etf_check. */
+CN_API void etf_put_term(etf_writer *w, etf_view term);
+
+/* --- reader -------------------------------------------------------------- */
+
+typedef enum etf_type {
+    ETF_NONE = 0, /* end of the bytes, or malformed */
+    ETF_INT,      /* any integer, big ones too */
+    ETF_FLOAT,
+    ETF_ATOM,
+    ETF_BINARY,
+    ETF_BITSTRING, /* bits do not fill the last byte */
+    ETF_TUPLE,
+    ETF_LIST, /* not empty; STRING_EXT too */
+    ETF_NIL,
+    ETF_MAP,
+    ETF_PID,
+    ETF_PORT,
+    ETF_REF,
+    ETF_FUN,    /* a closure */
+    ETF_EXPORT, /* fun M:F/A */
+    ETF_RECORD  /* native record of OTP 29 */
+} etf_type;
+
+typedef struct etf_reader {
+    const uint8_t *data;
+    size_t len;
+    size_t pos;
+    size_t err_at;      /* byte of the first error */
+    int err;            /* 0 or the first error, CN_E* */
+    uint32_t str_left;  /* elements left of an opened STRING_EXT */
+    uint8_t scratch[512];
+} etf_reader;
+
+/* A reader at the start of `in`. */
+CN_API void etf_reader_init(etf_reader *r, etf_view in);
+/* The verdict: 0 or the first error; r->err_at is its byte. Bytes that are
+ * left over are no error: see etf_reader_left. */
+CN_API int etf_reader_finish(const etf_reader *r);
+CN_API size_t etf_reader_left(const etf_reader *r);
+/* Latches an error of the caller's own at the current byte. */
+CN_API void etf_reader_fail(etf_reader *r, int code);
+
+/* Each etf_get_* expects one kind of term and moves behind it. A term of
+ * another kind latches CN_ETYPE, a number that does not fit CN_ERANGE,
+ * malformed bytes CN_EBADTERM, an early end CN_ETRUNC; the result is then 0
+ * or an empty view. */
+CN_API etf_type etf_peek(etf_reader *r);
+CN_API void etf_get_version(etf_reader *r);
+CN_API int64_t etf_get_int(etf_reader *r);
+CN_API uint64_t etf_get_uint(etf_reader *r);
+/* Any integer as sign and magnitude, least significant byte first, no leading
+ * zeros. For small ones the bytes are in the reader, until the next get. */
+CN_API etf_view etf_get_big(etf_reader *r, bool *negative);
+/* Floats, and integers that a double holds exactly. */
+CN_API double etf_get_float(etf_reader *r);
+/* The text in UTF-8. Points into the input, except for latin-1 atoms with
+ * characters above 127: those are in the reader until the next such atom. */
+CN_API etf_view etf_get_atom(etf_reader *r);
+/* The atoms true and false. */
+CN_API bool etf_get_bool(etf_reader *r);
+CN_API etf_view etf_get_binary(etf_reader *r);
+/* Binary or bitstring; *bits is the size in bits. */
+CN_API etf_view etf_get_bits(etf_reader *r, size_t *bits);
+/* A list of bytes (STRING_EXT, or [] or LIST_EXT of 0..255) or a binary,
+ * copied to out with a NUL behind it; returns the length. CN_ELIMIT when it
+ * does not fit into cap. */
+CN_API size_t etf_get_string(etf_reader *r, char *out, size_t cap);
+CN_API uint32_t etf_get_tuple(etf_reader *r);
+CN_API void etf_get_tuple_n(etf_reader *r, uint32_t n);
+/* Pairs; 2n terms follow. */
+CN_API uint32_t etf_get_map(etf_reader *r);
+/* Opens a list and returns its elements, 0 for []. Get the elements, then
+ * etf_get_tail, which also must be called for an empty list. STRING_EXT feeds
+ * its bytes as integers. */
+CN_API uint32_t etf_get_list(etf_reader *r);
+/* Expects the end of a proper list. */
+CN_API void etf_get_tail(etf_reader *r);
+CN_API void etf_get_nil(etf_reader *r);
+CN_API void etf_get_pid(etf_reader *r, etf_pid *out);
+CN_API void etf_get_port(etf_reader *r, etf_port *out);
+CN_API void etf_get_ref(etf_reader *r, etf_ref *out);
+/* fun Module:Function/Arity */
+CN_API void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
+                           uint8_t *arity);
+/* The next term as it is, well-formed to its end. Inside an opened STRING_EXT
+ * the element is in the reader until the next get. */
+CN_API etf_view etf_get_term(etf_reader *r);
+/* Moves behind the next term. Iterative: depth costs no stack. */
+CN_API void etf_skip(etf_reader *r);
+
+/* Is `in` exactly one well-formed term, without version byte? 0 or the error;
+ * *at (may be NULL) is its byte. */
+CN_API int etf_check(etf_view in, size_t *at);
+
+/* The type of the term in the view. */
+CN_API etf_type etf_type_of(etf_view term);
+
+/* Nth element (from 0) of a tuple; CN_ETYPE, CN_ERANGE. */
+CN_API int etf_element(etf_view tuple, uint32_t n, etf_view *out);
+/* The value under an atom key; CN_ENOENT when it is not there. */
+CN_API int etf_map_get(etf_view map, const char *atom_key, etf_view *out);
+
+/* A copy of the bytes of a view, to keep; freed with etf_copy_free. */
+CN_API int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out);
+CN_API void etf_copy_free(const cn_alloc *alloc, etf_view v);
+
+/* --- pack and match ------------------------------------------------------ */
+
+/* etf_pack(w, "{reply, ~i, ~t}", n, term) writes the term of the pattern;
+ * etf_match(term, "{reply, ~i, ~t}", &n, &view) takes it apart.
+ *
+ * A pattern is Erlang's text of a term with holes:
+ *        pack takes                          match gives
+ *   ~a   char const* or etf_view, an atom    etf_view
+ *   ~s   char const* or etf_view,            etf_view (binaries and STRING_EXT,
+ *        a string (list of bytes)             which are bytes in place)
+ *   ~b   char const* or etf_view, a binary   etf_view
+ *   ~i   any integer type                    any integer type that it fits
+ *   ~f   double                              double
+ *   ~p   etf_pid const*                      etf_pid
+ *   ~r   etf_ref const*                      etf_ref
+ *   ~o   etf_port const*                     etf_port
+ *   ~t   etf_view, an encoded term           etf_view
+ *   _    -                                   anything, not given
+ *
+ * Match takes pointers to the outputs, pack takes values. Literals match when
+ * they are equal (1 matches 1, not 1.0). Lists: [A, B], [A | ~t]; maps in a
+ * pack: #{k => ~i}. The type of each argument is checked: a mismatch is
+ * CN_EBADARG, never undefined behaviour. A bad pattern is CN_ESYNTAX; a term
+ * that does not match CN_ETYPE; outputs of a failed match are unspecified.
+ * At most ETF_ARGS_MAX arguments. */
+#define ETF_ARGS_MAX 16
+
+typedef enum etf_arg_type {
+    ETF_ARG_END = 0,
+    ETF_ARG_I64,
+    ETF_ARG_U64,
+    ETF_ARG_F64,
+    ETF_ARG_STR,
+    ETF_ARG_VIEW,
+    ETF_ARG_PID,
+    ETF_ARG_REF,
+    ETF_ARG_PORT,
+    ETF_ARG_FORMAT
+} etf_arg_type;
+
+/* One value going in. The macros fill these in; bindings do it by hand. */
+typedef struct etf_in {
+    etf_arg_type type;
+    union {
+        int64_t i64;
+        uint64_t u64;
+        double f64;
+        const char *str;
+        etf_view view;
+        const etf_pid *pid;
+        const etf_ref *ref;
+        const etf_port *port;
+    } v;
+} etf_in;
+
+/* One place for a value coming out: size is that of the C integer. */
+typedef struct etf_out {
+    etf_arg_type type;
+    uint32_t size;
+    void *p;
+} etf_out;
+
+/* in[0] is the pattern, n counts it. */
+CN_API int etf_pack_args(etf_writer *w, const etf_in *in, size_t n);
+CN_API int etf_match_args(etf_view term, const etf_out *out, size_t n);
+
+/* Each argument becomes an etf_in or etf_out of its own type. */
+static inline etf_in etf__in_i64(int64_t x) {
+    return (etf_in){ETF_ARG_I64, {.i64 = x}};
+}
+static inline etf_in etf__in_u64(uint64_t x) {
+    return (etf_in){ETF_ARG_U64, {.u64 = x}};
+}
+static inline etf_in etf__in_f64(double x) {
+    return (etf_in){ETF_ARG_F64, {.f64 = x}};
+}
+static inline etf_in etf__in_str(const char *x) {
+    return (etf_in){ETF_ARG_STR, {.str = x}};
+}
+static inline etf_in etf__in_view(etf_view x) {
+    return (etf_in){ETF_ARG_VIEW, {.view = x}};
+}
+static inline etf_in etf__in_pid(const etf_pid *x) {
+    return (etf_in){ETF_ARG_PID, {.pid = x}};
+}
+static inline etf_in etf__in_ref(const etf_ref *x) {
+    return (etf_in){ETF_ARG_REF, {.ref = x}};
+}
+static inline etf_in etf__in_port(const etf_port *x) {
+    return (etf_in){ETF_ARG_PORT, {.port = x}};
+}
+static inline etf_out etf__out_format(const char *x) {
+    union {
+        const char *c;
+        void *p;
+    } u = {x};
+    return (etf_out){ETF_ARG_FORMAT, 0, u.p};
+}
+static inline etf_out etf__out_signed_char(signed char *x) {
+    return (etf_out){ETF_ARG_I64, sizeof *x, x};
+}
+static inline etf_out etf__out_short(short *x) {
+    return (etf_out){ETF_ARG_I64, sizeof *x, x};
+}
+static inline etf_out etf__out_int(int *x) {
+    return (etf_out){ETF_ARG_I64, sizeof *x, x};
+}
+static inline etf_out etf__out_long(long *x) {
+    return (etf_out){ETF_ARG_I64, sizeof *x, x};
+}
+static inline etf_out etf__out_long_long(long long *x) {
+    return (etf_out){ETF_ARG_I64, sizeof *x, x};
+}
+static inline etf_out etf__out_unsigned_char(unsigned char *x) {
+    return (etf_out){ETF_ARG_U64, sizeof *x, x};
+}
+static inline etf_out etf__out_unsigned_short(unsigned short *x) {
+    return (etf_out){ETF_ARG_U64, sizeof *x, x};
+}
+static inline etf_out etf__out_unsigned_int(unsigned int *x) {
+    return (etf_out){ETF_ARG_U64, sizeof *x, x};
+}
+static inline etf_out etf__out_unsigned_long(unsigned long *x) {
+    return (etf_out){ETF_ARG_U64, sizeof *x, x};
+}
+static inline etf_out etf__out_unsigned_long_long(unsigned long long *x) {
+    return (etf_out){ETF_ARG_U64, sizeof *x, x};
+}
+static inline etf_out etf__out_double(double *x) {
+    return (etf_out){ETF_ARG_F64, sizeof *x, x};
+}
+static inline etf_out etf__out_view(etf_view *x) {
+    return (etf_out){ETF_ARG_VIEW, sizeof *x, x};
+}
+static inline etf_out etf__out_pid(etf_pid *x) {
+    return (etf_out){ETF_ARG_PID, sizeof *x, x};
+}
+static inline etf_out etf__out_ref(etf_ref *x) {
+    return (etf_out){ETF_ARG_REF, sizeof *x, x};
+}
+static inline etf_out etf__out_port(etf_port *x) {
+    return (etf_out){ETF_ARG_PORT, sizeof *x, x};
+}
+
+#define ETF_IN(x)                                                              \
+    _Generic((x),                                                              \
+        char *: etf__in_str,                                                   \
+        const char *: etf__in_str,                                             \
+        _Bool: etf__in_i64,                                                    \
+        char: etf__in_i64,                                                     \
+        signed char: etf__in_i64,                                              \
+        short: etf__in_i64,                                                    \
+        int: etf__in_i64,                                                      \
+        long: etf__in_i64,                                                     \
+        long long: etf__in_i64,                                                \
+        unsigned char: etf__in_u64,                                            \
+        unsigned short: etf__in_u64,                                           \
+        unsigned int: etf__in_u64,                                             \
+        unsigned long: etf__in_u64,                                            \
+        unsigned long long: etf__in_u64,                                       \
+        double: etf__in_f64,                                                   \
+        float: etf__in_f64,                                                    \
+        etf_view: etf__in_view,                                                \
+        etf_pid *: etf__in_pid,                                                \
+        const etf_pid *: etf__in_pid,                                          \
+        etf_ref *: etf__in_ref,                                                \
+        const etf_ref *: etf__in_ref,                                          \
+        etf_port *: etf__in_port,                                              \
+        const etf_port *: etf__in_port)(x)
+#define ETF_OUT(x)                                                             \
+    _Generic((x),                                                              \
+        char *: etf__out_format,                                               \
+        const char *: etf__out_format,                                         \
+        signed char *: etf__out_signed_char,                                   \
+        short *: etf__out_short,                                               \
+        int *: etf__out_int,                                                   \
+        long *: etf__out_long,                                                 \
+        long long *: etf__out_long_long,                                       \
+        unsigned char *: etf__out_unsigned_char,                               \
+        unsigned short *: etf__out_unsigned_short,                             \
+        unsigned int *: etf__out_unsigned_int,                                 \
+        unsigned long *: etf__out_unsigned_long,                               \
+        unsigned long long *: etf__out_unsigned_long_long,                     \
+        double *: etf__out_double,                                             \
+        etf_view *: etf__out_view,                                             \
+        etf_pid *: etf__out_pid,                                               \
+        etf_ref *: etf__out_ref,                                               \
+        etf_port *: etf__out_port)(x)
+
+/* M(a), M(b), ... for up to 17 arguments. */
+#define ETF__EACH_1(M, a) M(a)
+#define ETF__EACH_2(M, a, ...) M(a), ETF__EACH_1(M, __VA_ARGS__)
+#define ETF__EACH_3(M, a, ...) M(a), ETF__EACH_2(M, __VA_ARGS__)
+#define ETF__EACH_4(M, a, ...) M(a), ETF__EACH_3(M, __VA_ARGS__)
+#define ETF__EACH_5(M, a, ...) M(a), ETF__EACH_4(M, __VA_ARGS__)
+#define ETF__EACH_6(M, a, ...) M(a), ETF__EACH_5(M, __VA_ARGS__)
+#define ETF__EACH_7(M, a, ...) M(a), ETF__EACH_6(M, __VA_ARGS__)
+#define ETF__EACH_8(M, a, ...) M(a), ETF__EACH_7(M, __VA_ARGS__)
+#define ETF__EACH_9(M, a, ...) M(a), ETF__EACH_8(M, __VA_ARGS__)
+#define ETF__EACH_10(M, a, ...) M(a), ETF__EACH_9(M, __VA_ARGS__)
+#define ETF__EACH_11(M, a, ...) M(a), ETF__EACH_10(M, __VA_ARGS__)
+#define ETF__EACH_12(M, a, ...) M(a), ETF__EACH_11(M, __VA_ARGS__)
+#define ETF__EACH_13(M, a, ...) M(a), ETF__EACH_12(M, __VA_ARGS__)
+#define ETF__EACH_14(M, a, ...) M(a), ETF__EACH_13(M, __VA_ARGS__)
+#define ETF__EACH_15(M, a, ...) M(a), ETF__EACH_14(M, __VA_ARGS__)
+#define ETF__EACH_16(M, a, ...) M(a), ETF__EACH_15(M, __VA_ARGS__)
+#define ETF__EACH_17(M, a, ...) M(a), ETF__EACH_16(M, __VA_ARGS__)
+#define ETF__PICK(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, n, ...) n
+#define ETF__COUNT(...) ETF__PICK(__VA_ARGS__, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define ETF__JOIN_(a, b) a##b
+#define ETF__JOIN(a, b) ETF__JOIN_(a, b)
+#define ETF__EACH(M, ...)                                                      \
+    ETF__JOIN(ETF__EACH_, ETF__COUNT(__VA_ARGS__))(M, __VA_ARGS__)
+
+/* "pattern", args... as the two arguments (array, count) of the _args calls;
+ * for use in macros of other layers too. */
+#define ETF_INS(...)                                                           \
+    ((const etf_in[]){ETF__EACH(ETF_IN, __VA_ARGS__)}), ETF__COUNT(__VA_ARGS__)
+#define ETF_OUTS(...)                                                          \
+    ((etf_out[]){ETF__EACH(ETF_OUT, __VA_ARGS__)}), ETF__COUNT(__VA_ARGS__)
+
+#define etf_pack(w, ...) etf_pack_args((w), ETF_INS(__VA_ARGS__))
+#define etf_match(term, ...) etf_match_args((term), ETF_OUTS(__VA_ARGS__))
+
+/* --- text ---------------------------------------------------------------- */
+
+/* Writes the term that Erlang's text stands for, without trailing dot. 0, or
+ * CN_ESYNTAX with *column (may be NULL) the byte, from 0, that does not fit.
+ * Identifiers as printed by etf_print come back as they were. */
+CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
+CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
+                       size_t *column);
+
+/* Prints a term as ~w would, with strings and binaries readable as ~p does,
+ * on one line. Like snprintf: always NUL-terminated when cap > 0, returns the
+ * length it would have. Malformed terms print up to the error, then
+ * "#malformed". */
+CN_API size_t etf_print(etf_view term, char *out, size_t cap);
+/* The same without a limit; 0, CN_EIO or the error of the term. */
+CN_API int etf_print_file(etf_view term, FILE *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
