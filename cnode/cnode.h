@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cnode.h: a node. A C program that makes one becomes a member of an
+ * Erlang/Elixir cluster: it has processes that Erlang code can send to, call,
+ * link with and monitor, and functions that it can apply with erpc and rpc.
+ * https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html
+ *
+ * Threads: one thread, the one that runs the loop, owns a node and all that
+ * belongs to it, and every callback runs there. From any other thread only
+ * these may be called: cnode_send and its kin, cnode_post, cnode_stop.
+ *
+ * Callbacks: no callback ever runs inside a call that the program makes; it
+ * runs later, from the loop. Everything that a callback is lent (views,
+ * messages) dies when it returns; etf_copy keeps a term. Any call is allowed
+ * in a callback, closing the object it belongs to included, except cnode_run,
+ * cnode_listen, cnode_receive and cnode_free.
+ *
+ * Errors: calls return 0 or a negative CN_E* code; cnode_error tells more
+ * about the last one. Terms given to a call are copied before it returns.
+ */
+#ifndef CNODE_CNODE_H
+#define CNODE_CNODE_H
+
+#include <base/base.h>
+#include <ext_term/ext_term.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_loop_s;
+
+typedef struct cnode cnode;           /* a node */
+typedef struct cnode_proc cnode_proc; /* a process on it */
+
+/* --- the node ------------------------------------------------------------ */
+
+/* A connection to another node came up or went down. */
+typedef struct cnode_peer {
+    const char *name;
+    bool up;
+    bool hidden;      /* either side is hidden */
+    uint32_t id;      /* another one for each connection */
+    uint64_t flags;   /* what both sides can do (conn.h) */
+    int status;       /* down: why, CN_E*; 0 when asked for */
+    const char *text; /* down: the same for a person to read */
+} cnode_peer;
+
+/* Everything may be left zero except the name. Strings are copied. */
+typedef struct cnode_config {
+    /* "echo@127.0.0.1". NULL: the first node that is connected to gives a
+     * name; until then nothing can be sent. Such a node cannot listen. */
+    const char *name;
+    /* The shared secret. NULL: read from cookie_file, else $CNODE_COOKIE,
+     * else ~/.erlang.cookie, else $XDG_CONFIG_HOME/erlang/.erlang.cookie. */
+    const char *cookie;
+    const char *cookie_file;
+    bool visible;           /* in nodes() of the others; default: hidden */
+    bool no_epmd;           /* listen without registering with EPMD */
+    bool no_takeover;       /* a peer that says this name is connected already
+                               is believed (CN_EEXIST), not told to drop the
+                               other connection */
+    uint16_t port;          /* to listen on; 0: any free port */
+    const char *address;    /* to listen on; NULL: all */
+    uint16_t epmd_port;     /* 0: $ERL_EPMD_PORT, else 4369 */
+    uint32_t ticktime_s;    /* net_ticktime; 0: 60 s */
+    uint32_t setup_ms;      /* net_setuptime; 0: 7,000 ms */
+    size_t max_frame;       /* largest message taken, bytes; 0: 128 MiB */
+    size_t max_queue;       /* most bytes waiting to be sent to one peer, above
+                               it CN_EBUSY; 0: 256 MiB */
+    size_t max_mailbox;     /* most bytes in a mailbox; messages above it are
+                               dropped with a line in the log; 0: 256 MiB */
+    struct uv_loop_s *loop; /* somebody else's loop; NULL: one of our own */
+    cn_alloc alloc;         /* zero: the default */
+    cn_log log;             /* zero: silent */
+    void (*on_peer)(cnode *n, const cnode_peer *p, void *data);
+    /* Each control message, in (true) or out, decoded into one line; payload
+     * is a whole term or empty. For debugging. */
+    void (*on_frame)(cnode *n, const char *peer, bool in, const char *text,
+                     etf_view payload, void *data);
+    void *data;      /* given to the callbacks above */
+    cn_error *error; /* filled when cnode_new fails; may be NULL */
+} cnode_config;
+
+/* Use cnode_new: it passes the size of the struct that the caller knows. */
+CN_API int cnode_new_sized(cnode **out, const cnode_config *c, size_t size);
+/* Makes a node; nothing is opened or sent yet. CN_EBADARG: bad name;
+ * CN_EIO: no cookie could be read; CN_ENOMEM. */
+static inline int cnode_new(cnode **out, const cnode_config *c) {
+    return cnode_new_sized(out, c, sizeof *c);
+}
+
+/* Accepts connections, and registers with EPMD unless no_epmd: waits for its
+ * answer by running the loop. EPMD's creation becomes that of the node if no
+ * pid or reference has left it yet. When EPMD cannot be reached this is 0 all
+ * the same: a line is logged and the registration is tried again until it
+ * works; cnode_registered tells. CN_EEXIST: the name is taken; CN_EREFUSED:
+ * the port is in use; CN_EIO. */
+CN_API int cnode_listen(cnode *n);
+CN_API bool cnode_registered(const cnode *n);
+
+/* Runs the loop until cnode_stop. With somebody else's loop, run that one
+ * instead. */
+CN_API int cnode_run(cnode *n);
+/* Makes cnode_run return. Any thread. */
+CN_API void cnode_stop(cnode *n);
+/* Runs fn(n, arg) on the loop's thread. Any thread. CN_ENOMEM, CN_ECLOSED. */
+CN_API int cnode_post(cnode *n, void (*fn)(cnode *n, void *arg), void *arg);
+
+/* Ends all processes (their links and monitors see `noconnection`), sends what
+ * is queued as far as the peers take it at once, closes everything and frees
+ * the node. It runs the loop until its own handles are closed. */
+CN_API void cnode_free(cnode *n);
+
+/* "echo@127.0.0.1", or "nonode@nohost" while it has no name. */
+CN_API const char *cnode_name(const cnode *n);
+CN_API uint32_t cnode_creation(const cnode *n);
+/* The port it listens on, 0 before. */
+CN_API uint16_t cnode_port(const cnode *n);
+CN_API void *cnode_data(const cnode *n);
+/* More about the last call that failed on this node. */
+CN_API const cn_error *cnode_error(const cnode *n);
+
+typedef struct cnode_stats {
+    uint64_t messages_in; /* messages from other nodes to processes here */
+    uint64_t messages_out;
+    uint64_t dropped; /* messages to processes that are not there, or full */
+    uint32_t connections;
+    uint32_t processes;
+} cnode_stats;
+CN_API void cnode_get_stats(const cnode *n, cnode_stats *out);
+
+/* --- connections --------------------------------------------------------- */
+
+/* status 0: up; else why not, and err->text says it for a person. */
+typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
+                                 const cn_error *err, void *data);
+
+/* Connects; nothing to do when connected. Sending connects by itself, so this
+ * is for those who want to know. cb (may be NULL) runs exactly once.
+ * Its status: CN_EHOST, CN_EEPMD, CN_ENOENT (not registered), CN_EREFUSED,
+ * CN_ECOOKIE, CN_ENOTALLOWED, CN_EFLAGS, CN_EEXIST (this node's name is
+ * connected there already), CN_EPROTO (not an Erlang node), CN_EVERSION,
+ * CN_ECLOSED, CN_ETIMEDOUT. */
+CN_API int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb,
+                         void *data);
+/* Sends what is queued and closes. CN_ENOCONN. */
+CN_API int cnode_disconnect(cnode *n, const char *peer);
+CN_API bool cnode_connected(const cnode *n, const char *peer);
+/* Peers that are up; *at starts at 0; NULL at the end. */
+CN_API const char *cnode_next_peer(const cnode *n, size_t *at);
+/* Dial this peer at "host:port", "[v6]:port" or "unix:path" and leave EPMD
+ * out. NULL takes it back. */
+CN_API int cnode_set_address(cnode *n, const char *peer, const char *address);
+/* The cookie for one peer, both ways; NULL takes it back. */
+CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);
+
+/* --- processes ----------------------------------------------------------- */
+
+typedef struct cnode_msg {
+    etf_view term;    /* well-formed, without version byte */
+    const char *peer; /* node it came from, own name for local ones */
+} cnode_msg;
+
+/* What a monitor tells when its process is gone. */
+typedef struct cnode_down {
+    etf_ref ref;   /* what cnode_monitor gave */
+    etf_view item; /* pid, or {Name, Node} */
+    etf_view term; /* reason: noproc, noconnection, normal, ... */
+} cnode_down;
+
+/* A linked process ended, or somebody sent an exit signal. */
+typedef struct cnode_exit_signal {
+    etf_pid from;
+    etf_view term; /* reason */
+} cnode_exit_signal;
+
+/* Who made a gen_server:call, to answer with cnode_reply. The tag is lent as
+ * the message is. */
+typedef struct cnode_from {
+    etf_pid pid;
+    etf_view tag;
+} cnode_from;
+
+typedef struct cnode_proc_config {
+    const char *name; /* to register under; NULL: none */
+    /* Without on_message the process has a mailbox: see cnode_receive. */
+    void (*on_message)(cnode_proc *self, const cnode_msg *m, void *data);
+    /* gen_server calls and casts; those not set come to on_message. */
+    void (*on_call)(cnode_proc *self, const cnode_from *from, etf_view request,
+                    void *data);
+    void (*on_cast)(cnode_proc *self, etf_view request, void *data);
+    /* Not set: {'DOWN', Ref, process, Item, Reason} as a message. */
+    void (*on_down)(cnode_proc *self, const cnode_down *d, void *data);
+    /* Set: exit signals come here instead of ending the process. */
+    void (*on_exit)(cnode_proc *self, const cnode_exit_signal *e, void *data);
+    /* Trap exits without on_exit: {'EXIT', From, Reason} as a message. */
+    bool trap_exit;
+    /* The process has ended, by whatever cause; self is freed after it. */
+    void (*on_end)(cnode_proc *self, etf_view reason, void *data);
+    void *data;
+} cnode_proc_config;
+
+/* Makes a process. CN_EEXIST: the name is registered. */
+CN_API int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out);
+/* Another behaviour for a process, e.g. one that Erlang has spawned. The name
+ * in c, if any, is registered in addition. */
+CN_API int cnode_become(cnode_proc *p, const cnode_proc_config *c);
+/* Ends a process with a reason: its links and monitors are told. p must not
+ * be used any more. The reason is a pattern as in etf_pack. */
+#define cnode_exit(p, ...) cnode_exit_args((p), ETF_INS(__VA_ARGS__))
+CN_API int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t n);
+
+CN_API etf_pid cnode_self(const cnode_proc *p);
+CN_API cnode *cnode_of(const cnode_proc *p);
+CN_API void *cnode_proc_data(const cnode_proc *p);
+/* A registered process, or NULL. */
+CN_API cnode_proc *cnode_whereis(const cnode *n, const char *name);
+/* CN_EEXIST, CN_EBADARG (the process has a name already). */
+CN_API int cnode_register(cnode_proc *p, const char *name);
+/* A new reference. */
+CN_API etf_ref cnode_make_ref(cnode *n);
+
+/* Takes the next message out of a mailbox. Waits up to timeout_ms (0: not at
+ * all, UINT32_MAX: for ever) by running the loop. *out is lent until the next
+ * call for p. CN_ETIMEDOUT; CN_ECANCELED: cnode_stop was called; CN_ENOPROC:
+ * the process was ended by an exit signal, p is gone. */
+CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
+
+/* --- sending ------------------------------------------------------------- */
+
+/* A message from a process to a pid, as a pattern; it connects by itself.
+ * As in Erlang, nothing tells when the receiver does not exist.
+ * Any thread (p must stay alive meanwhile). CN_EBUSY: too much is queued for
+ * that node; CN_ENOCONN: this node has no name yet; CN_ENOMEM; CN_ESYNTAX,
+ * CN_EBADARG: the pattern. */
+#define cnode_send(p, to, ...) cnode_send_args((p), (to), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
+                           size_t n);
+/* The same to a registered name; node NULL: this node. */
+#define cnode_send_name(p, node, name, ...)                                    \
+    cnode_send_name_args((p), (node), (name), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_name_args(cnode_proc *p, const char *node,
+                                const char *name, const etf_in *in, size_t n);
+/* The same to an alias. */
+#define cnode_send_alias(p, alias, ...)                                        \
+    cnode_send_alias_args((p), (alias), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias,
+                                 const etf_in *in, size_t n);
+/* exit(Pid, Reason): an exit signal. */
+#define cnode_send_exit(p, to, ...)                                            \
+    cnode_send_exit_args((p), (to), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_exit_args(cnode_proc *p, const etf_pid *to,
+                                const etf_in *in, size_t n);
+
+/* Is this message a gen_server:call? Then from and request are lent as m is. */
+CN_API bool cnode_msg_is_call(const cnode_msg *m, cnode_from *from,
+                              etf_view *request);
+/* Is it a gen_server:cast? */
+CN_API bool cnode_msg_is_cast(const cnode_msg *m, etf_view *request);
+/* Answers a call, with every form of tag that OTP 25 to 29 uses. */
+#define cnode_reply(p, from, ...)                                              \
+    cnode_reply_args((p), (from), ETF_INS(__VA_ARGS__))
+CN_API int cnode_reply_args(cnode_proc *p, const cnode_from *from,
+                            const etf_in *in, size_t n);
+
+/* --- links and monitors -------------------------------------------------- */
+
+CN_API int cnode_link(cnode_proc *p, const etf_pid *to);
+CN_API int cnode_unlink(cnode_proc *p, const etf_pid *to);
+/* Tells on_down, exactly once, when the process ends, is not there (noproc) or
+ * the connection is lost (noconnection). *ref may be NULL. */
+CN_API int cnode_monitor_pid(cnode_proc *p, const etf_pid *to, etf_ref *ref);
+/* node NULL: this node. */
+CN_API int cnode_monitor(cnode_proc *p, const char *node, const char *name,
+                         etf_ref *ref);
+/* After it returns, on_down does not come any more. CN_ENOENT. */
+CN_API int cnode_demonitor(cnode_proc *p, const etf_ref *ref);
+
+/* A message {~r...} sent to the alias reaches p until it is taken back, or
+ * until the first one when once. */
+CN_API int cnode_alias(cnode_proc *p, bool once, etf_ref *alias);
+CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
+
+/* --- calls to other nodes ------------------------------------------------ */
+
+/* The answer to a call; runs exactly once, unless the calling process ends
+ * first. status 0: result is the value. CN_EREMOTE: it raised, result is
+ * {Class, Reason, Stacktrace}; CN_EEXITED: the process that ran it (or the
+ * server) ended, result is the reason; CN_ENOPROC: the server does not exist;
+ * CN_ENOTSUP: the node cannot run it, result is an atom; CN_ETIMEDOUT;
+ * CN_ENOCONN and the codes of cnode_connect_cb: not reached. result is empty
+ * where not said. cnode_error(cnode_of(p)) has the text. */
+typedef void (*cnode_call_cb)(cnode_proc *p, int status, etf_view result,
+                              void *data);
+
+typedef struct cnode_call_opts {
+    const char *node;    /* NULL: given by pid */
+    const char *server;  /* a registered name ... */
+    const etf_pid *pid;  /* ... or a pid */
+    uint32_t timeout_ms; /* 0: 5,000; UINT32_MAX: never */
+} cnode_call_opts;
+/* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea"). */
+#define cnode_call(p, o, cb, data, ...)                                        \
+    cnode_call_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
+CN_API int cnode_call_args(cnode_proc *p, const cnode_call_opts *o,
+                           cnode_call_cb cb, void *data, const etf_in *in,
+                           size_t n);
+/* gen_server:cast; o->timeout_ms is not used. */
+#define cnode_cast(p, o, ...) cnode_cast_args((p), (o), ETF_INS(__VA_ARGS__))
+CN_API int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o,
+                           const etf_in *in, size_t n);
+
+typedef struct cnode_rpc_opts {
+    const char *node;
+    const char *module;
+    const char *function;
+    const etf_pid *group_leader; /* whom its output goes to; NULL: `user` on
+                                    that node */
+    uint32_t timeout_ms;         /* 0: 5,000; UINT32_MAX: never */
+    bool by_rex;                 /* rpc:call of old, through the server rex */
+} cnode_rpc_opts;
+/* erpc:call; the arguments are a list: cnode_rpc(p, &o, cb, data, "[~i]", 1).
+ * When it times out the function keeps running there, as in Erlang. */
+#define cnode_rpc(p, o, cb, data, ...)                                         \
+    cnode_rpc_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
+CN_API int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o,
+                          cnode_call_cb cb, void *data, const etf_in *in,
+                          size_t n);
+/* erpc:cast: waits for nothing. */
+#define cnode_rpc_cast(p, o, ...)                                              \
+    cnode_rpc_cast_args((p), (o), ETF_INS(__VA_ARGS__))
+CN_API int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
+                               const etf_in *in, size_t n);
+
+/* Spawns on another node. result of cb is the pid; CN_ENOTSUP with an atom
+ * when it was refused. With monitor, on_down comes with *ref. */
+typedef struct cnode_spawn_opts {
+    const char *node;
+    const char *module;
+    const char *function;
+    const etf_pid *group_leader;
+    bool link;
+    bool monitor;
+} cnode_spawn_opts;
+#define cnode_spawn_remote(p, o, cb, data, ref, ...)                           \
+    cnode_spawn_remote_args((p), (o), (cb), (data), (ref), ETF_INS(__VA_ARGS__))
+CN_API int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
+                                   cnode_call_cb cb, void *data, etf_ref *ref,
+                                   const etf_in *in, size_t n);
+
+/* --- functions for other nodes ------------------------------------------- */
+
+/* What a function returns when its answer comes later, by cnode_return or
+ * cnode_raise from a callback, or never: then its process goes on living with
+ * what cnode_become gave it. */
+#define CNODE_LATER 1
+
+/* Runs in a process of its own, self, which ends with it. args is a proper
+ * list of the exported arity. 0: what was put into result is the value. A
+ * CN_E* code raises error:Reason: CN_EBADARG badarg, CN_ENOMEM system_limit,
+ * any other the code's text as an atom. Or cnode_raise. */
+typedef int (*cnode_function)(cnode_proc *self, etf_view args,
+                              etf_writer *result, void *data);
+/* Erlang may apply Module:Function/Arity with erpc, rpc and spawn. Applying
+ * again replaces. */
+CN_API int cnode_export(cnode *n, const char *module, const char *function,
+                        uint8_t arity, cnode_function fn, void *data);
+/* The value, later; ends self, which must not be used any more. */
+#define cnode_return(self, ...) cnode_return_args((self), ETF_INS(__VA_ARGS__))
+CN_API int cnode_return_args(cnode_proc *self, const etf_in *in, size_t n);
+typedef enum cnode_class { CNODE_ERROR, CNODE_EXIT, CNODE_THROW } cnode_class;
+/* Raises instead. In the function itself: return cnode_raise(...). Later it
+ * ends self as cnode_return does. */
+#define cnode_raise(self, class, ...)                                          \
+    cnode_raise_args((self), (class), ETF_INS(__VA_ARGS__))
+CN_API int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
+                            size_t n);
+
+/* --- time ---------------------------------------------------------------- */
+
+/* fn(p, arg) after so many milliseconds, unless p ends before. */
+CN_API int cnode_after(cnode_proc *p, uint32_t ms,
+                       void (*fn)(cnode_proc *p, void *arg), void *arg);
+/* Milliseconds of the loop's clock; only differences mean something. */
+CN_API uint64_t cnode_now(const cnode *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
