@@ -23,12 +23,14 @@
 extern "C" {
 #endif
 
-#define EPMD_PORT 4369      /* where EPMD listens unless told otherwise */
-#define EPMD_NAME_MAX 255   /* bytes of a node's name, without '@' and host */
-#define EPMD_FIELD_MAX 1020 /* bytes of a name or an extra field in a message  \
-                             */
-#define EPMD_NAMES_MAX (1024 * 1024) /* default bound of a NAMES reply, bytes  \
-                                      */
+#define EPMD_PORT 4369    /* where EPMD listens unless told otherwise */
+#define EPMD_NAME_MAX 255 /* bytes of a node's name, without '@' and host */
+#define EPMD_FIELD_MAX                                                         \
+    1020 /* bytes of a name or an extra field in a message                     \
+          */
+#define EPMD_NAMES_MAX                                                         \
+    (1024 * 1024) /* default bound of a NAMES reply, bytes                     \
+                   */
 
 /* --- messages ------------------------------------------------------------ */
 
@@ -39,7 +41,10 @@ typedef struct epmd_view {
 } epmd_view;
 
 typedef enum epmd_op {
+    EPMD_DUMP_REQ = 100, /* local clients only, as KILL and STOP */
+    EPMD_KILL_REQ = 107,
     EPMD_NAMES_REQ = 110,
+    EPMD_STOP_REQ = 115,
     EPMD_ALIVE2_X_RESP = 118,
     EPMD_PORT2_RESP = 119,
     EPMD_ALIVE2_REQ = 120,
@@ -62,8 +67,8 @@ typedef struct epmd_node {
 } epmd_node;
 
 typedef struct epmd_req {
-    epmd_op op;     /* EPMD_NAMES_REQ, EPMD_PORT2_REQ or EPMD_ALIVE2_REQ */
-    epmd_node node; /* ALIVE2: all of it; PORT2: only the name */
+    epmd_op op;     /* one of EPMD_*_REQ */
+    epmd_node node; /* ALIVE2: all of it; PORT2 and STOP: only the name */
 } epmd_req;
 
 typedef struct epmd_alive2_reply {
@@ -163,8 +168,8 @@ typedef struct epmd_event {
     } u;
 } epmd_event;
 
-/* The request is encoded before this returns. config may be NULL. The codes
- * of epmd_put_request, or CN_ENOMEM. */
+/* The request, ALIVE2, PORT2 or NAMES, is encoded before this returns. config
+ * may be NULL. The codes of epmd_put_request, or CN_ENOMEM. */
 CN_API int epmd_client_new(epmd_client **out, const epmd_req *request,
                            const epmd_client_config *config, uint64_t now);
 CN_API void epmd_client_free(epmd_client *c); /* c may be NULL */
@@ -200,7 +205,7 @@ CN_API const cn_error *epmd_client_error(const epmd_client *c);
  * - Strings are copied. Memory is freed when libuv has closed the handles, so
  *   the loop must run on until then; a name that is just being resolved by the
  *   operating system cannot be interrupted and delays that.
- * - What a callback is given is lent until it returns. */
+ * - What a callback is given is lent until it returns; err is never NULL. */
 struct uv_loop_s;
 struct sockaddr;
 
@@ -270,7 +275,7 @@ typedef struct epmd_alive {
     epmd_config epmd; /* normally host NULL: EPMD takes local names only */
 } epmd_alive;
 
-/* Called whenever the state changes; err is NULL when status is 0:
+/* Called whenever the state changes; err is never NULL:
  *   0         registered (again), with creation
  *   CN_EEXIST the name is taken. Final, unless it was ours before: then it
  *             goes on trying
