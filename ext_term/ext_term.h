@@ -83,9 +83,10 @@ typedef struct etf_writer {
     size_t cap;
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;
-    uint32_t depth;        /* open etf_begin_list */
-    size_t open_at[32];    /* where their headers are */
-    uint32_t open_n[32];   /* elements so far, see etf_begin_list */
+    uint32_t depth;         /* open etf_begin_list */
+    size_t open_at[32];     /* where their headers are */
+    uint32_t open_n[32];    /* elements so far */
+    uint64_t open_left[32]; /* terms the last element still waits for */
 } etf_writer;
 
 /* A writer that grows; alloc NULL is the default allocator. */
@@ -123,7 +124,9 @@ CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
 /* An Erlang string, a list of small integers: bytes as they are. */
 CN_API void etf_put_string(etf_writer *w, const char *bytes, size_t n);
 /* Headers; the elements follow. A map takes 2n terms, key then value. A list
- * header with n > 0 takes n terms and a tail, usually etf_put_nil. */
+ * header with n > 0 takes n terms and a tail, usually etf_put_nil; with n == 0
+ * it is [] itself, and takes nothing. Tuples have less than 2^24 elements:
+ * CN_ELIMIT. */
 CN_API void etf_put_tuple(etf_writer *w, size_t n);
 CN_API void etf_put_map(etf_writer *w, size_t n);
 CN_API void etf_put_list(etf_writer *w, size_t n);
@@ -170,7 +173,9 @@ typedef struct etf_reader {
     size_t err_at;      /* byte of the first error */
     int err;            /* 0 or the first error, CN_E* */
     uint32_t str_left;  /* elements left of an opened STRING_EXT */
-    uint8_t scratch[512];
+    bool in_str;        /* inside an opened STRING_EXT */
+    uint8_t tiny[8];    /* small integers, elements of a STRING_EXT */
+    uint8_t scratch[1024]; /* latin-1 atoms in UTF-8 */
 } etf_reader;
 
 /* A reader at the start of `in`. */

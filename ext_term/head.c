@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * head.c: reads one head: a tag and what belongs to it, up to the elements.
+ * Everything that walks over terms is a loop around etf__head_read, so this is
+ * the only place that believes a byte, and the place that checks it first:
+ * each count is held against the bytes that are left.
+ * https://www.erlang.org/doc/apps/erts/erl_ext_dist.html
+ */
+#include <math.h>
+
+#include "ext_term/term.h"
+
+static int body(cn_cursor *c, etf__head *h, uint32_t n) {
+    h->body = cn__take(c, n);
+    h->n = n;
+    return 0;
+}
+
+static int head_small_int(cn_cursor *c, etf__head *h) {
+    return body(c, h, 1);
+}
+static int head_integer(cn_cursor *c, etf__head *h) {
+    return body(c, h, 4);
+}
+
+/* | n: 1 or 4 | sign 1 | magnitude n, least significant byte first | */
+static int head_big(cn_cursor *c, etf__head *h) {
+    uint32_t n = h->tag == ETF__SMALL_BIG ? cn__take8(c) : cn__take32(c);
+
+    if (n > ETF__BIG_BYTES)
+        return CN_EBADTERM;
+    h->negative = cn__take8(c) != 0;
+    (void)body(c, h, n);
+    while (!c->bad && h->n > 0 && h->body[h->n - 1] == 0)
+        h->n--;
+    return 0;
+}
+
+static int head_new_float(cn_cursor *c, etf__head *h) {
+    (void)body(c, h, 8);
+    return c->bad || isfinite(etf__head_float(h)) ? 0 : CN_EBADTERM;
+}
+
+/* The text is padded with NULs. */
+static int head_float_text(cn_cursor *c, etf__head *h) {
+    double v;
+
+    (void)body(c, h, ETF__FLOAT_TEXT);
+    if (c->bad)
+        return 0;
+    h->n = (uint32_t)strnlen((const char *)h->body, ETF__FLOAT_TEXT);
+    return etf__float_scan((const char *)h->body, h->n, &v) ? 0 : CN_EBADTERM;
+}
+
+static int head_latin1(cn_cursor *c, etf__head *h) {
+    uint32_t n = h->tag == ETF__SMALL_ATOM ? cn__take8(c) : cn__take16(c);
+
+    return n > ETF__ATOM_CHARS ? CN_EBADTERM : body(c, h, n);
+}
+
+static int head_utf8(cn_cursor *c, etf__head *h) {
+    uint32_t n = h->tag == ETF__SMALL_ATOM_UTF8 ? cn__take8(c) : cn__take16(c);
+
+    if (n > ETF__ATOM_BYTES)
+        return CN_EBADTERM;
+    (void)body(c, h, n);
+    if (!c->bad && etf__utf8_count(h->body, n) > ETF__ATOM_CHARS)
+        return CN_EBADTERM;
+    return 0;
+}
+
+static int head_binary(cn_cursor *c, etf__head *h) {
+    return body(c, h, cn__take32(c));
+}
+
+/* | n 4 | bits used in the last byte 1 | n bytes | */
+static int head_bit_binary(cn_cursor *c, etf__head *h) {
+    uint32_t n = cn__take32(c);
+    uint8_t bits = cn__take8(c);
+
+    if (!c->bad && (n == 0 || bits == 0 || bits > 8))
+        return CN_EBADTERM;
+    if (bits == 8)
+        h->type = ETF_BINARY;
+    return body(c, h, n);
+}
+
+static int head_nil(cn_cursor *c, etf__head *h) {
+    (void)c;
+    (void)h;
+    return 0;
+}
+
+static int head_tuple(cn_cursor *c, etf__head *h) {
+    h->n = h->tag == ETF__SMALL_TUPLE ? cn__take8(c) : cn__take32(c);
+    h->children = h->n;
+    return h->n > ETF__ARITY_MAX ? CN_EBADTERM : 0;
+}
+
+static int head_string(cn_cursor *c, etf__head *h) {
+    uint16_t n = cn__take16(c);
+
+    if (n == 0)
+        h->type = ETF_NIL;
+    return body(c, h, n);
+}
+
+static int head_list(cn_cursor *c, etf__head *h) {
+    h->n = cn__take32(c);
+    h->children = (uint64_t)h->n + 1;
+    return 0;
+}
+
+static int head_map(cn_cursor *c, etf__head *h) {
+    h->n = cn__take32(c);
+    h->children = (uint64_t)h->n * 2;
+    return h->n > INT32_MAX ? CN_EBADTERM : 0;
+}
+
+/* --- heads with an atom inside ------------------------------------------- */
+
+static bool is_atom_tag(uint8_t tag) {
+    return tag == ETF__ATOM || tag == ETF__SMALL_ATOM ||
+           tag == ETF__ATOM_UTF8 || tag == ETF__SMALL_ATOM_UTF8;
+}
+
+static int inner_atom(cn_cursor *c) {
+    etf__head atom = {.tag = cn__take8(c)};
+
+    if (c->bad)
+        return 0;
+    if (!is_atom_tag(atom.tag))
+        return CN_EBADTERM;
+    if (atom.tag == ETF__ATOM || atom.tag == ETF__SMALL_ATOM)
+        return head_latin1(c, &atom);
+    return head_utf8(c, &atom);
+}
+
+/* The atom every such head begins with: node or module. */
+static int first_atom(cn_cursor *c, etf__head *h) {
+    int err;
+
+    h->body = c->p;
+    err = inner_atom(c);
+    h->rest = c->p;
+    return err;
+}
+
+static int old_creation(cn_cursor *c) {
+    return cn__take8(c) > ETF__OLD_CREATION ? CN_EBADTERM : 0;
+}
+
+/* | node | id 4 | serial 4 | creation 4 or 1 | */
+static int head_pid(cn_cursor *c, etf__head *h) {
+    int err = first_atom(c, h);
+
+    if (err != 0)
+        return err;
+    (void)cn__take64(c);
+    if (h->tag == ETF__PID)
+        return old_creation(c);
+    (void)cn__take32(c);
+    return 0;
+}
+
+/* | node | id 8 or 4 | creation 4 or 1 | */
+static int head_port(cn_cursor *c, etf__head *h) {
+    int err = first_atom(c, h);
+
+    if (err != 0)
+        return err;
+    (void)cn__take(c, h->tag == ETF__V4_PORT ? 8 : 4);
+    if (h->tag == ETF__PORT)
+        return old_creation(c);
+    (void)cn__take32(c);
+    return 0;
+}
+
+static int ref_words(cn_cursor *c, etf__head *h, bool old) {
+    uint32_t first = h->n > 0 ? cn__take32(c) : 0;
+
+    if (h->n > 1)
+        (void)cn__take(c, 4 * ((size_t)h->n - 1));
+    return old && first > ETF__OLD_REF_WORD ? CN_EBADTERM : 0;
+}
+
+/* | n 2 | node | creation 4 or 1 | n words of 4 | */
+static int many_words(cn_cursor *c, etf__head *h, bool old) {
+    int err;
+
+    h->n = cn__take16(c);
+    if (h->n > ETF_REF_WORDS)
+        return CN_EBADTERM;
+    err = first_atom(c, h);
+    if (err == 0 && old)
+        err = old_creation(c);
+    else if (err == 0)
+        (void)cn__take32(c);
+    return err != 0 ? err : ref_words(c, h, old);
+}
+
+static int head_newer_ref(cn_cursor *c, etf__head *h) {
+    return many_words(c, h, false);
+}
+static int head_new_ref(cn_cursor *c, etf__head *h) {
+    return many_words(c, h, true);
+}
+
+/* | node | id 4 | creation 1 | */
+static int head_reference(cn_cursor *c, etf__head *h) {
+    int err = first_atom(c, h);
+
+    if (err != 0)
+        return err;
+    h->n = 1;
+    err = ref_words(c, h, true);
+    return err != 0 ? err : old_creation(c);
+}
+
+/* | module | function | arity: an integer term | */
+static int head_export(cn_cursor *c, etf__head *h) {
+    int err = first_atom(c, h);
+    uint8_t tag;
+
+    if (err == 0)
+        err = inner_atom(c);
+    if (err != 0)
+        return err;
+    tag = cn__take8(c);
+    if (c->bad)
+        return 0;
+    if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
+        return CN_EBADTERM;
+    h->n = tag == ETF__SMALL_INTEGER ? cn__take8(c) : cn__take32(c);
+    return h->n > UINT8_MAX ? CN_EBADTERM : 0;
+}
+
+static int inner_int(cn_cursor *c) {
+    uint8_t tag = cn__take8(c);
+
+    if (c->bad)
+        return 0;
+    if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
+        return CN_EBADTERM;
+    (void)cn__take(c, tag == ETF__SMALL_INTEGER ? 1 : 4);
+    return 0;
+}
+
+static int inner_pid(cn_cursor *c) {
+    etf__head pid = {.tag = cn__take8(c)};
+
+    if (c->bad)
+        return 0;
+    if (pid.tag != ETF__NEW_PID && pid.tag != ETF__PID)
+        return CN_EBADTERM;
+    return head_pid(c, &pid);
+}
+
+/* | size 4 | arity 1 | uniq 16 | index 4 | n 4 | module | old index |
+ * | old uniq | pid | n free variables |
+ * Size is not looked at: some releases write it wrong, and none reads it. */
+static int head_fun(cn_cursor *c, etf__head *h) {
+    int err;
+
+    (void)cn__take(c, 4 + 1 + 16 + 4);
+    h->n = cn__take32(c);
+    h->children = h->n;
+    if (h->n > ETF__FREE_VARS)
+        return CN_EBADTERM;
+    err = first_atom(c, h);
+    for (int i = 0; i < 2 && err == 0; i++)
+        err = inner_int(c);
+    return err != 0 ? err : inner_pid(c);
+}
+
+/* | n 4 | flags 1 | module | name | n names | n values | */
+static int head_record(cn_cursor *c, etf__head *h) {
+    int err;
+
+    h->n = cn__take32(c);
+    h->children = h->n;
+    if (cn__take8(c) > 1)
+        return CN_EBADTERM;
+    if (!c->bad && (uint64_t)h->n * 3 > c->left)
+        return CN_ETRUNC;
+    err = first_atom(c, h);
+    for (uint64_t i = 0; i <= h->n && err == 0 && !c->bad; i++)
+        err = inner_atom(c);
+    return err;
+}
+
+/* --- the head ------------------------------------------------------------ */
+
+typedef int (*shape_fn)(cn_cursor *c, etf__head *h);
+
+static const struct shape {
+    etf_type type;
+    shape_fn read;
+} shapes[256] = {
+#define ETF__TAG_SHAPE(name, value, kind, shape) [value] = {kind, head_##shape},
+    ETF__TAG_MAP(ETF__TAG_SHAPE)
+#undef ETF__TAG_SHAPE
+};
+
+static int read_one(cn_cursor *c, etf__head *h) {
+    const struct shape *s;
+    int err;
+
+    *h = (etf__head){.at = c->p};
+    h->tag = cn__take8(c);
+    if (c->bad)
+        return CN_ETRUNC;
+    s = &shapes[h->tag];
+    if (s->read == NULL)
+        return CN_EBADTERM;
+    h->type = s->type;
+    err = s->read(c, h);
+    if (err == 0 && (c->bad || h->children > c->left))
+        err = CN_ETRUNC;
+    h->end = c->p;
+    return err;
+}
+
+int etf__head_read(cn_cursor *c, etf__head *h) {
+    int err;
+
+    do
+        err = read_one(c, h);
+    while (err == 0 && h->tag == ETF__LIST && h->n == 0);
+    return err;
+}
+
+void etf__head_atom(const uint8_t *p, const uint8_t *end, etf__head *h) {
+    cn_cursor c = cn__cursor(p, (size_t)(end - p));
+
+    (void)read_one(&c, h);
+}
+
+/* --- what the head says -------------------------------------------------- */
+
+etf_view etf__head_text(const etf__head *h, uint8_t room[ETF__LATIN1_ROOM]) {
+    bool same = h->tag != ETF__ATOM && h->tag != ETF__SMALL_ATOM;
+    size_t len = 0;
+
+    if (!same) {
+        same = true;
+        for (uint32_t i = 0; i < h->n; i++)
+            same = same && h->body[i] < 0x80;
+    }
+    if (same)
+        return (etf_view){h->body, h->n};
+    for (uint32_t i = 0; i < h->n; i++)
+        len += etf__utf8_put(room + len, h->body[i]);
+    return (etf_view){room, len};
+}
+
+static uint64_t magnitude(const etf__head *h) {
+    uint64_t v = 0;
+
+    for (uint32_t i = h->n; i > 0; i--)
+        v = v << 8 | h->body[i - 1];
+    return v;
+}
+
+int etf__head_i64(const etf__head *h, int64_t *v) {
+    uint64_t m;
+
+    if (h->tag == ETF__SMALL_INTEGER) {
+        *v = h->body[0];
+        return 0;
+    }
+    if (h->tag == ETF__INTEGER) {
+        *v = (int32_t)cn__be32(h->body);
+        return 0;
+    }
+    if (h->n > 8)
+        return CN_ERANGE;
+    m = magnitude(h);
+    if (m > (uint64_t)INT64_MAX + (h->negative ? 1 : 0))
+        return CN_ERANGE;
+    *v = h->negative ? (int64_t)(0 - m) : (int64_t)m;
+    return 0;
+}
+
+int etf__head_u64(const etf__head *h, uint64_t *v) {
+    int64_t small;
+
+    if (h->tag == ETF__SMALL_BIG || h->tag == ETF__LARGE_BIG) {
+        if (h->n > 8 || (h->negative && h->n > 0))
+            return CN_ERANGE;
+        *v = magnitude(h);
+        return 0;
+    }
+    (void)etf__head_i64(h, &small);
+    if (small < 0)
+        return CN_ERANGE;
+    *v = (uint64_t)small;
+    return 0;
+}
+
+double etf__head_float(const etf__head *h) {
+    double v = 0;
+    uint64_t bits;
+
+    if (h->tag == ETF__FLOAT) {
+        (void)etf__float_scan((const char *)h->body, h->n, &v);
+        return v;
+    }
+    bits = cn__be64(h->body);
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}

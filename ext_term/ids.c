@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ids.c: pids, ports and references: equality, and both directions. Old forms
+ * are read, only the newest written.
+ */
+#include "ext_term/term.h"
+
+static bool same_node(const char *a, uint16_t an, const char *b, uint16_t bn) {
+    return an == bn && memcmp(a, b, an) == 0;
+}
+
+bool etf_pid_eq(const etf_pid *a, const etf_pid *b) {
+    return a->id == b->id && a->serial == b->serial &&
+           a->creation == b->creation &&
+           same_node(a->node, a->node_len, b->node, b->node_len);
+}
+
+bool etf_port_eq(const etf_port *a, const etf_port *b) {
+    return a->id == b->id && a->creation == b->creation &&
+           same_node(a->node, a->node_len, b->node, b->node_len);
+}
+
+bool etf_ref_eq(const etf_ref *a, const etf_ref *b) {
+    return a->n == b->n && a->n <= ETF_REF_WORDS &&
+           a->creation == b->creation &&
+           memcmp(a->ids, b->ids, sizeof a->ids[0] * a->n) == 0 &&
+           same_node(a->node, a->node_len, b->node, b->node_len);
+}
+
+bool etf_view_is(etf_view v, const char *text) {
+    return v.len == strlen(text) &&
+           (v.len == 0 || memcmp(v.data, text, v.len) == 0);
+}
+
+bool etf_view_eq(etf_view a, etf_view b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static int get_node(const etf__head *h, char node[ETF_NODE_MAX + 1],
+                    uint16_t *len) {
+    uint8_t room[ETF__LATIN1_ROOM];
+    etf__head atom;
+    etf_view text;
+
+    etf__head_atom(h->body, h->rest, &atom);
+    text = etf__head_text(&atom, room);
+    if (text.len > ETF_NODE_MAX)
+        return CN_ELIMIT;
+    memcpy(node, text.data, text.len);
+    node[text.len] = '\0';
+    *len = (uint16_t)text.len;
+    return 0;
+}
+
+static cn_cursor behind_node(const etf__head *h) {
+    return cn__cursor(h->rest, (size_t)(h->end - h->rest));
+}
+
+int etf__head_pid(const etf__head *h, etf_pid *out) {
+    cn_cursor c = behind_node(h);
+
+    *out = (etf_pid){.id = cn__take32(&c)};
+    out->serial = cn__take32(&c);
+    out->creation = h->tag == ETF__PID ? cn__take8(&c) : cn__take32(&c);
+    return get_node(h, out->node, &out->node_len);
+}
+
+int etf__head_port(const etf__head *h, etf_port *out) {
+    cn_cursor c = behind_node(h);
+
+    *out = (etf_port){0};
+    out->id = h->tag == ETF__V4_PORT ? cn__take64(&c) : cn__take32(&c);
+    out->creation = h->tag == ETF__PORT ? cn__take8(&c) : cn__take32(&c);
+    return get_node(h, out->node, &out->node_len);
+}
+
+/* The oldest form has its creation behind the word. */
+int etf__head_ref(const etf__head *h, etf_ref *out) {
+    cn_cursor c = behind_node(h);
+
+    *out = (etf_ref){.n = (uint16_t)h->n};
+    if (h->tag == ETF__NEWER_REFERENCE)
+        out->creation = cn__take32(&c);
+    else if (h->tag == ETF__NEW_REFERENCE)
+        out->creation = cn__take8(&c);
+    for (uint32_t i = 0; i < h->n; i++)
+        out->ids[i] = cn__take32(&c);
+    if (h->tag == ETF__REFERENCE)
+        out->creation = cn__take8(&c);
+    return get_node(h, out->node, &out->node_len);
+}
+
+/* --- writing -------------------------------------------------------------- */
+
+static bool good_node(etf_writer *w, const char *node, uint16_t n) {
+    if (n <= ETF_NODE_MAX && etf__utf8_count((const uint8_t *)node, n) <= n)
+        return true;
+    etf_writer_fail(w, CN_EBADARG);
+    return false;
+}
+
+static uint8_t *put_node(uint8_t *p, const char *node, uint16_t n) {
+    p = cn__put8(p, ETF__SMALL_ATOM_UTF8);
+    p = cn__put8(p, (uint8_t)n);
+    return cn__put_bytes(p, node, n);
+}
+
+void etf_put_pid(etf_writer *w, const etf_pid *pid) {
+    uint8_t *p;
+
+    if (!good_node(w, pid->node, pid->node_len))
+        return;
+    p = etf__put(w, 1 + 2 + (size_t)pid->node_len + 12, 0);
+    if (p == NULL)
+        return;
+    p = put_node(cn__put8(p, ETF__NEW_PID), pid->node, pid->node_len);
+    p = cn__put32(p, pid->id);
+    p = cn__put32(p, pid->serial);
+    (void)cn__put32(p, pid->creation);
+}
+
+void etf_put_port(etf_writer *w, const etf_port *port) {
+    uint8_t *p;
+
+    if (!good_node(w, port->node, port->node_len))
+        return;
+    p = etf__put(w, 1 + 2 + (size_t)port->node_len + 12, 0);
+    if (p == NULL)
+        return;
+    p = put_node(cn__put8(p, ETF__V4_PORT), port->node, port->node_len);
+    p = cn__put64(p, port->id);
+    (void)cn__put32(p, port->creation);
+}
+
+void etf_put_ref(etf_writer *w, const etf_ref *ref) {
+    uint8_t *p;
+
+    if (ref->n > ETF_REF_WORDS) {
+        etf_writer_fail(w, CN_EBADARG);
+        return;
+    }
+    if (!good_node(w, ref->node, ref->node_len))
+        return;
+    p = etf__put(w, 3 + 2 + (size_t)ref->node_len + 4 + 4 * (size_t)ref->n, 0);
+    if (p == NULL)
+        return;
+    p = cn__put16(cn__put8(p, ETF__NEWER_REFERENCE), ref->n);
+    p = put_node(p, ref->node, ref->node_len);
+    p = cn__put32(p, ref->creation);
+    for (uint16_t i = 0; i < ref->n; i++)
+        p = cn__put32(p, ref->ids[i]);
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reader.c: bytes into values. `look` reads the head of the next term without
+ * moving, `move` goes behind it; a get in between takes what it wants, so
+ * that an error leaves the reader at the term that caused it.
+ *
+ * Inside an opened STRING_EXT the terms do not exist as bytes: `look` makes
+ * them one by one, and a [] at its end, so that nothing else need know.
+ */
+#include <math.h>
+
+#include "base/alloc.h"
+#include "ext_term/term.h"
+
+void etf_reader_init(etf_reader *r, etf_view in) {
+    static const uint8_t nothing[1] = {0};
+
+    memset(r, 0, offsetof(etf_reader, scratch));
+    r->data = in.data == NULL ? nothing : in.data;
+    r->len = in.data == NULL ? 0 : in.len;
+}
+
+int etf_reader_finish(const etf_reader *r) {
+    return r->err;
+}
+
+size_t etf_reader_left(const etf_reader *r) {
+    return r->len - r->pos;
+}
+
+static void fail_at(etf_reader *r, int code, size_t at) {
+    if (r->err != 0)
+        return;
+    r->err = code;
+    r->err_at = at;
+}
+
+void etf_reader_fail(etf_reader *r, int code) {
+    fail_at(r, code, r->pos);
+}
+
+static cn_cursor in_string(etf_reader *r) {
+    if (r->str_left == 0) {
+        r->tiny[0] = ETF__NIL;
+        return cn__cursor(r->tiny, 1);
+    }
+    r->tiny[0] = ETF__SMALL_INTEGER;
+    r->tiny[1] = r->data[r->pos];
+    return cn__cursor(r->tiny, 2);
+}
+
+static bool look(etf_reader *r, etf__head *h) {
+    cn_cursor c;
+    int err;
+
+    if (r->err != 0)
+        return false;
+    c = r->in_str ? in_string(r)
+                  : cn__cursor(r->data + r->pos, r->len - r->pos);
+    err = etf__head_read(&c, h);
+    if (err != 0)
+        fail_at(r, err, (size_t)(h->at - r->data));
+    return err == 0;
+}
+
+static void move(etf_reader *r, const etf__head *h) {
+    if (!r->in_str) {
+        r->pos = (size_t)(h->end - r->data);
+        return;
+    }
+    if (r->str_left == 0) {
+        r->in_str = false;
+        return;
+    }
+    r->str_left--;
+    r->pos++;
+}
+
+/* The next head, which must be of this type. */
+static bool expect(etf_reader *r, etf_type type, etf__head *h) {
+    if (!look(r, h))
+        return false;
+    if (h->type != type)
+        etf_reader_fail(r, CN_ETYPE);
+    return r->err == 0;
+}
+
+etf_type etf_peek(etf_reader *r) {
+    etf__head h;
+
+    if (r->pos == r->len && !r->in_str)
+        return ETF_NONE;
+    return look(r, &h) ? h.type : ETF_NONE;
+}
+
+void etf_get_version(etf_reader *r) {
+    if (r->err != 0)
+        return;
+    if (r->pos == r->len)
+        etf_reader_fail(r, CN_ETRUNC);
+    else if (r->in_str || r->data[r->pos] != ETF__VERSION)
+        etf_reader_fail(r, CN_EBADTERM);
+    else
+        r->pos++;
+}
+
+/* --- numbers ---------------------------------------------------------------
+ */
+
+int64_t etf_get_int(etf_reader *r) {
+    etf__head h;
+    int64_t v;
+
+    if (!expect(r, ETF_INT, &h))
+        return 0;
+    if (etf__head_i64(&h, &v) != 0) {
+        etf_reader_fail(r, CN_ERANGE);
+        return 0;
+    }
+    move(r, &h);
+    return v;
+}
+
+uint64_t etf_get_uint(etf_reader *r) {
+    etf__head h;
+    uint64_t v;
+
+    if (!expect(r, ETF_INT, &h))
+        return 0;
+    if (etf__head_u64(&h, &v) != 0) {
+        etf_reader_fail(r, CN_ERANGE);
+        return 0;
+    }
+    move(r, &h);
+    return v;
+}
+
+/* The magnitude of any integer; that of a small one goes to room. */
+static etf_view magnitude(const etf__head *h, uint8_t room[8], bool *negative) {
+    int64_t v;
+    size_t n = 0;
+
+    if (h->tag == ETF__SMALL_BIG || h->tag == ETF__LARGE_BIG) {
+        *negative = h->negative && h->n > 0;
+        return (etf_view){h->body, h->n};
+    }
+    (void)etf__head_i64(h, &v);
+    *negative = v < 0;
+    for (uint64_t m = (uint64_t)(v < 0 ? -v : v); m > 0; m >>= 8)
+        room[n++] = (uint8_t)m;
+    return (etf_view){room, n};
+}
+
+etf_view etf_get_big(etf_reader *r, bool *negative) {
+    etf__head h;
+    etf_view m;
+
+    *negative = false;
+    if (!expect(r, ETF_INT, &h))
+        return (etf_view){0};
+    m = magnitude(&h, r->tiny, negative);
+    move(r, &h);
+    return m;
+}
+
+/* Exact when all that is below the 53 bits of a double is zero. */
+static bool exact(etf_view m, double *v) {
+    size_t low = m.len > 8 ? m.len - 8 : 0;
+    uint64_t top = 0;
+
+    for (size_t i = 0; i < low; i++)
+        if (m.data[i] != 0)
+            return false;
+    if (low > 1024 / 8)
+        return false;
+    for (size_t i = m.len; i > low; i--)
+        top = top << 8 | m.data[i - 1];
+    if (top != 0 && top >> __builtin_ctzll(top) >= 1ULL << 53)
+        return false;
+    *v = ldexp((double)top, (int)low * 8);
+    return isfinite(*v);
+}
+
+double etf_get_float(etf_reader *r) {
+    etf__head h;
+    bool negative = false;
+    uint8_t room[8];
+    double v = 0;
+
+    if (!look(r, &h))
+        return 0;
+    if (h.type == ETF_FLOAT)
+        v = etf__head_float(&h);
+    else if (h.type != ETF_INT)
+        etf_reader_fail(r, CN_ETYPE);
+    else if (!exact(magnitude(&h, room, &negative), &v))
+        etf_reader_fail(r, CN_ERANGE);
+    if (r->err != 0)
+        return 0;
+    move(r, &h);
+    return negative ? -v : v;
+}
+
+/* --- atoms, binaries, strings ----------------------------------------------
+ */
+
+etf_view etf_get_atom(etf_reader *r) {
+    etf__head h;
+
+    if (!expect(r, ETF_ATOM, &h))
+        return (etf_view){0};
+    move(r, &h);
+    return etf__head_text(&h, r->scratch);
+}
+
+bool etf_get_bool(etf_reader *r) {
+    etf__head h;
+    etf_view text;
+    bool yes;
+
+    if (!expect(r, ETF_ATOM, &h))
+        return false;
+    text = (etf_view){h.body, h.n};
+    yes = etf_view_is(text, "true");
+    if (!yes && !etf_view_is(text, "false"))
+        etf_reader_fail(r, CN_ETYPE);
+    else
+        move(r, &h);
+    return yes;
+}
+
+etf_view etf_get_binary(etf_reader *r) {
+    etf__head h;
+
+    if (!expect(r, ETF_BINARY, &h))
+        return (etf_view){0};
+    move(r, &h);
+    return (etf_view){h.body, h.n};
+}
+
+etf_view etf_get_bits(etf_reader *r, size_t *bits) {
+    etf__head h;
+
+    *bits = 0;
+    if (!look(r, &h))
+        return (etf_view){0};
+    if (h.type != ETF_BINARY && h.type != ETF_BITSTRING) {
+        etf_reader_fail(r, CN_ETYPE);
+        return (etf_view){0};
+    }
+    move(r, &h);
+    *bits = (size_t)h.n * 8;
+    if (h.type == ETF_BITSTRING)
+        *bits -= 8U - h.body[-1];
+    return (etf_view){h.body, h.n};
+}
+
+/* LIST_EXT of bytes: nothing is copied beyond cap - 1. */
+static size_t get_byte_list(etf_reader *r, char *out, size_t cap) {
+    uint32_t n = etf_get_list(r);
+    int64_t v;
+
+    if (r->err == 0 && n >= cap)
+        etf_reader_fail(r, CN_ELIMIT);
+    for (uint32_t i = 0; i < n && r->err == 0; i++) {
+        v = etf_get_int(r);
+        if (r->err == CN_ERANGE || v < 0 || v > UINT8_MAX) {
+            etf_reader_fail(r, CN_ETYPE);
+            r->err = CN_ETYPE;
+        }
+        out[i] = (char)(uint8_t)v;
+    }
+    etf_get_tail(r);
+    return r->err == 0 ? n : 0;
+}
+
+size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
+    etf__head h;
+    size_t n = 0;
+
+    if (cap == 0) {
+        etf_reader_fail(r, CN_ELIMIT);
+        return 0;
+    }
+    if (look(r, &h) && h.type != ETF_BINARY) {
+        n = get_byte_list(r, out, cap);
+    } else if (r->err == 0 && h.n >= cap) {
+        etf_reader_fail(r, CN_ELIMIT);
+    } else if (r->err == 0) {
+        n = h.n;
+        memcpy(out, h.body, n);
+        move(r, &h);
+    }
+    out[n] = '\0';
+    return n;
+}
+
+/* --- tuples, lists, maps ----------------------------------------------------
+ */
+
+uint32_t etf_get_tuple(etf_reader *r) {
+    etf__head h;
+
+    if (!expect(r, ETF_TUPLE, &h))
+        return 0;
+    move(r, &h);
+    return h.n;
+}
+
+void etf_get_tuple_n(etf_reader *r, uint32_t n) {
+    etf__head h;
+
+    if (!expect(r, ETF_TUPLE, &h))
+        return;
+    if (h.n != n)
+        etf_reader_fail(r, CN_ETYPE);
+    else
+        move(r, &h);
+}
+
+uint32_t etf_get_map(etf_reader *r) {
+    etf__head h;
+
+    if (!expect(r, ETF_MAP, &h))
+        return 0;
+    move(r, &h);
+    return h.n;
+}
+
+/* [] stays where it is: it is its own tail. */
+uint32_t etf_get_list(etf_reader *r) {
+    etf__head h;
+
+    if (!look(r, &h) || h.type == ETF_NIL)
+        return 0;
+    if (h.type != ETF_LIST) {
+        etf_reader_fail(r, CN_ETYPE);
+        return 0;
+    }
+    if (h.tag == ETF__STRING) {
+        r->pos = (size_t)(h.body - r->data);
+        r->str_left = h.n;
+        r->in_str = true;
+    } else {
+        move(r, &h);
+    }
+    return h.n;
+}
+
+void etf_get_tail(etf_reader *r) {
+    etf__head h;
+
+    if (expect(r, ETF_NIL, &h))
+        move(r, &h);
+}
+
+void etf_get_nil(etf_reader *r) {
+    etf_get_tail(r);
+}
+
+/* --- identifiers
+ * -------------------------------------------------------------- */
+
+void etf_get_pid(etf_reader *r, etf_pid *out) {
+    etf__head h;
+    int err;
+
+    if (expect(r, ETF_PID, &h)) {
+        err = etf__head_pid(&h, out);
+        if (err == 0)
+            move(r, &h);
+        else
+            etf_reader_fail(r, err);
+    }
+    if (r->err != 0)
+        *out = (etf_pid){0};
+}
+
+void etf_get_port(etf_reader *r, etf_port *out) {
+    etf__head h;
+    int err;
+
+    if (expect(r, ETF_PORT, &h)) {
+        err = etf__head_port(&h, out);
+        if (err == 0)
+            move(r, &h);
+        else
+            etf_reader_fail(r, err);
+    }
+    if (r->err != 0)
+        *out = (etf_port){0};
+}
+
+void etf_get_ref(etf_reader *r, etf_ref *out) {
+    etf__head h;
+    int err;
+
+    if (expect(r, ETF_REF, &h)) {
+        err = etf__head_ref(&h, out);
+        if (err == 0)
+            move(r, &h);
+        else
+            etf_reader_fail(r, err);
+    }
+    if (r->err != 0)
+        *out = (etf_ref){0};
+}
+
+void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
+                    uint8_t *arity) {
+    etf__head h, m, f;
+
+    *module = *function = (etf_view){0};
+    *arity = 0;
+    if (!expect(r, ETF_EXPORT, &h))
+        return;
+    etf__head_atom(h.body, h.end, &m);
+    etf__head_atom(h.rest, h.end, &f);
+    *module = etf__head_text(&m, r->scratch);
+    *function = etf__head_text(&f, r->scratch + ETF__LATIN1_ROOM);
+    *arity = (uint8_t)h.n;
+    move(r, &h);
+}
+
+/* --- whole terms
+ * --------------------------------------------------------------- */
+
+/* `left` is how many terms are still to come. Each takes a byte at least, so
+ * more of them than bytes is an early end at once. */
+void etf_skip(etf_reader *r) {
+    uint64_t left = 1;
+    etf__head h;
+
+    while (left > 0 && look(r, &h)) {
+        move(r, &h);
+        left += h.children;
+        left--;
+        if (left > r->len - r->pos)
+            fail_at(r, CN_ETRUNC, (size_t)(h.at - r->data));
+    }
+}
+
+etf_view etf_get_term(etf_reader *r) {
+    etf__head h;
+
+    if (!look(r, &h))
+        return (etf_view){0};
+    if (r->in_str) {
+        move(r, &h);
+        return (etf_view){h.at, (size_t)(h.end - h.at)};
+    }
+    etf_skip(r);
+    if (r->err != 0)
+        return (etf_view){0};
+    return (etf_view){h.at, (size_t)(r->data + r->pos - h.at)};
+}
+
+int etf_check(etf_view in, size_t *at) {
+    etf_reader r;
+
+    etf_reader_init(&r, in);
+    etf_skip(&r);
+    if (etf_reader_left(&r) != 0)
+        etf_reader_fail(&r, CN_EBADTERM);
+    if (at != NULL)
+        *at = r.err_at;
+    return r.err;
+}
+
+etf_type etf_type_of(etf_view term) {
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    return etf_peek(&r);
+}
+
+int etf_element(etf_view tuple, uint32_t n, etf_view *out) {
+    etf_reader r;
+
+    etf_reader_init(&r, tuple);
+    if (n >= etf_get_tuple(&r))
+        etf_reader_fail(&r, CN_ERANGE);
+    for (uint32_t i = 0; i < n && r.err == 0; i++)
+        etf_skip(&r);
+    *out = etf_get_term(&r);
+    return r.err;
+}
+
+int etf_map_get(etf_view map, const char *atom_key, etf_view *out) {
+    etf_reader r;
+    bool hit = false;
+
+    *out = (etf_view){0};
+    etf_reader_init(&r, map);
+    for (uint32_t n = etf_get_map(&r); n > 0 && r.err == 0; n--) {
+        if (etf_peek(&r) == ETF_ATOM)
+            hit = etf_view_is(etf_get_atom(&r), atom_key);
+        else
+            etf_skip(&r);
+        if (hit) {
+            *out = etf_get_term(&r);
+            return r.err;
+        }
+        etf_skip(&r);
+    }
+    return r.err != 0 ? r.err : CN_ENOENT;
+}
+
+int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out) {
+    uint8_t *p;
+
+    *out = (etf_view){0};
+    if (v.len == 0)
+        return 0;
+    p = cn__resize(alloc, NULL, 0, v.len, 1);
+    if (p == NULL)
+        return CN_ENOMEM;
+    memcpy(p, v.data, v.len);
+    *out = (etf_view){p, v.len};
+    return 0;
+}
+
+void etf_copy_free(const cn_alloc *alloc, etf_view v) {
+    union {
+        const uint8_t *c;
+        uint8_t *p;
+    } u = {v.data};
+
+    cn__free(alloc, u.p, v.len, 1);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * term.h: what the files of ext_term share (internal).
+ */
+#ifndef EXT_TERM_TERM_H
+#define EXT_TERM_TERM_H
+
+#include "base/bytes.h"
+#include "ext_term/ext_term.h"
+#include "ext_term/tags.h"
+
+/* --- head.c: one step into the bytes ------------------------------------- */
+
+/* A term without its elements. For a term that has none, it is all of it. */
+typedef struct etf__head {
+    etf_type type;
+    uint8_t tag;
+    bool negative;       /* a big integer */
+    const uint8_t *at;   /* the tag */
+    const uint8_t *body; /* text, bytes, magnitude; node or module atom */
+    const uint8_t *rest; /* identifiers: behind the node */
+    const uint8_t *end;  /* where the elements begin */
+    uint32_t n;          /* bytes, elements, pairs, words, arity */
+    uint64_t children;   /* the terms that follow and belong to it */
+} etf__head;
+
+/* Reads and checks the head at the cursor, which moves behind it; 0,
+ * CN_ETRUNC or CN_EBADTERM. On an error h->at is where. A list of no elements
+ * is its tail, so the head is that of the tail. */
+int etf__head_read(cn_cursor *c, etf__head *h);
+/* The same for an atom inside another head that was checked. */
+void etf__head_atom(const uint8_t *p, const uint8_t *end, etf__head *h);
+
+enum { ETF__LATIN1_ROOM = 2 * ETF__ATOM_CHARS };
+/* The text of an atom in UTF-8; room for what must be converted. */
+etf_view etf__head_text(const etf__head *h, uint8_t room[ETF__LATIN1_ROOM]);
+/* CN_ERANGE when it does not fit. */
+int etf__head_i64(const etf__head *h, int64_t *v);
+int etf__head_u64(const etf__head *h, uint64_t *v);
+double etf__head_float(const etf__head *h);
+
+/* --- ids.c ---------------------------------------------------------------- */
+
+/* 0, or CN_ELIMIT for a node name that is too long. */
+int etf__head_pid(const etf__head *h, etf_pid *out);
+int etf__head_port(const etf__head *h, etf_port *out);
+int etf__head_ref(const etf__head *h, etf_ref *out);
+
+/* --- writer.c ------------------------------------------------------------- */
+
+/* Room for the next term, which takes n bytes now and has `children` elements
+ * that follow; NULL after an error and when only measuring. */
+uint8_t *etf__put(etf_writer *w, size_t n, uint64_t children);
+/* Room for n more bytes of the term that is being written. */
+uint8_t *etf__put_more(etf_writer *w, size_t n);
+/* Opens a gap of n bytes at `at`; NULL like etf__put. */
+uint8_t *etf__put_gap(etf_writer *w, size_t at, size_t n);
+/* Are there still bytes behind the writer, or is it only counting? */
+bool etf__put_alive(const etf_writer *w);
+
+/* --- utf8.c --------------------------------------------------------------- */
+
+/* The character at p; its bytes, or 0 when it is malformed. */
+size_t etf__utf8_get(const uint8_t *p, size_t left, uint32_t *c);
+/* Up to 4 bytes; 0 for what is no character. */
+size_t etf__utf8_put(uint8_t *out, uint32_t c);
+/* Characters of a valid text, or SIZE_MAX. */
+size_t etf__utf8_count(const uint8_t *p, size_t n);
+
+/* --- float.c -------------------------------------------------------------- */
+
+enum { ETF__FLOAT_ROOM = 40 };
+/* sign? digits '.' digits exponent?; false when it is something else or
+ * infinite. Needs no NUL. */
+bool etf__float_scan(const char *text, size_t n, double *v);
+/* The shortest text that reads back as v, as Erlang prints it. */
+size_t etf__float_text(double v, char out[ETF__FLOAT_ROOM]);
+
+#endif
