@@ -289,7 +289,8 @@ CN_API int epmd_register(epmd_registration **out, struct uv_loop_s *loop,
                          const epmd_alive *a, epmd_alive_cb cb, void *data);
 
 /* Unregisters. The alive callback is not called any more; closed (may be
- * NULL) is, once, when nothing of the registration is left. */
+ * NULL) is, once, when nothing of the registration is left. EPMD forgets the
+ * name when it sees the connection end, a moment later. */
 CN_API void epmd_registration_close(epmd_registration *r,
                                     void (*closed)(void *data), void *data);
 

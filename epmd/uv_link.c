@@ -213,11 +213,25 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf) {
     *buf = uv_buf_init(l->in, sizeof l->in);
 }
 
+/* libuv calls a reset that comes along with data an end; a list of names that
+ * was cut that way must not pass for a whole one. */
+static ssize_t true_end(const epmd__link *l) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&l->tcp, &fd) == 0)
+        (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return error != 0 ? uv_translate_sys_error(error) : UV_EOF;
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     epmd__link *l = s->data;
 
     if (l->state != EPMD__TALKING || n == 0)
         return;
+    if (n == UV_EOF)
+        n = true_end(l);
     if (n < 0 && n != UV_EOF) {
         broke(l, (int)n);
         return;
