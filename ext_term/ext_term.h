@@ -174,7 +174,7 @@ typedef struct etf_reader {
     int err;            /* 0 or the first error, CN_E* */
     uint32_t str_left;  /* elements left of an opened STRING_EXT */
     bool in_str;        /* inside an opened STRING_EXT */
-    uint8_t tiny[8];    /* small integers, elements of a STRING_EXT */
+    uint8_t tiny[8];    /* the magnitude of a small integer */
     uint8_t scratch[1024]; /* latin-1 atoms in UTF-8 */
 } etf_reader;
 
@@ -229,8 +229,8 @@ CN_API void etf_get_ref(etf_reader *r, etf_ref *out);
 /* fun Module:Function/Arity */
 CN_API void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
                            uint8_t *arity);
-/* The next term as it is, well-formed to its end. Inside an opened STRING_EXT
- * the element is in the reader until the next get. */
+/* The next term as it is, well-formed to its end. Inside an opened STRING_EXT,
+ * whose elements are no terms in the input, the view is of a constant. */
 CN_API etf_view etf_get_term(etf_reader *r);
 /* Moves behind the next term. Iterative: depth costs no stack. */
 CN_API void etf_skip(etf_reader *r);
@@ -271,11 +271,21 @@ CN_API void etf_copy_free(const cn_alloc *alloc, etf_view v);
  *   _    -                                   anything, not given
  *
  * Match takes pointers to the outputs, pack takes values. Literals match when
- * they are equal (1 matches 1, not 1.0). Lists: [A, B], [A | ~t]; maps in a
- * pack: #{k => ~i}. The type of each argument is checked: a mismatch is
+ * they are equal (1 matches 1, not 1.0), whatever tag they came with. The type
+ * of each argument is checked: a mismatch, or one too many or too few, is
  * CN_EBADARG, never undefined behaviour. A bad pattern is CN_ESYNTAX; a term
- * that does not match CN_ETYPE; outputs of a failed match are unspecified.
- * At most ETF_ARGS_MAX arguments. */
+ * that does not match CN_ETYPE, a malformed one CN_EBADTERM or CN_ETRUNC, a
+ * pattern nested deeper than 256 in a pack and 32 in a match CN_ELIMIT.
+ * Outputs of a failed match are unspecified. At most ETF_ARGS_MAX arguments.
+ *
+ * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
+ * [A | _] takes any rest, but [A | ~t] only one behind the last element of the
+ * list, such as []: the rest of a list is no term in the bytes, so there is
+ * nothing to view; take the list apart with a reader. Maps: #{k => ~i}; a match
+ * takes maps with more keys too, and no holes in keys. ~a matches atoms that
+ * are latin-1 with characters above 127, which only old files have, with
+ * CN_ENOTSUP; take those with ~t. etf_pack adds one term to what w holds, also
+ * between other etf_put_*, and returns the error of w, which it latches. */
 #define ETF_ARGS_MAX 16
 
 typedef enum etf_arg_type {

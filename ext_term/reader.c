@@ -39,14 +39,20 @@ void etf_reader_fail(etf_reader *r, int code) {
     fail_at(r, code, r->pos);
 }
 
-static cn_cursor in_string(etf_reader *r) {
-    if (r->str_left == 0) {
-        r->tiny[0] = ETF__NIL;
-        return cn__cursor(r->tiny, 1);
-    }
-    r->tiny[0] = ETF__SMALL_INTEGER;
-    r->tiny[1] = r->data[r->pos];
-    return cn__cursor(r->tiny, 2);
+/* Every element there can be, so that a view of one lives on. */
+#define ONE(x) ETF__SMALL_INTEGER, (x)
+#define FOUR(x) ONE(x), ONE((x) + 1), ONE((x) + 2), ONE((x) + 3)
+#define SIXTEEN(x) FOUR(x), FOUR((x) + 4), FOUR((x) + 8), FOUR((x) + 12)
+#define MANY(x)                                                                \
+    SIXTEEN(x), SIXTEEN((x) + 16), SIXTEEN((x) + 32), SIXTEEN((x) + 48)
+
+static cn_cursor in_string(const etf_reader *r) {
+    static const uint8_t nil[] = {ETF__NIL};
+    static const uint8_t bytes[] = {MANY(0), MANY(64), MANY(128), MANY(192)};
+
+    if (r->str_left == 0)
+        return cn__cursor(nil, 1);
+    return cn__cursor(bytes + 2 * (size_t)r->data[r->pos], 2);
 }
 
 static bool look(etf_reader *r, etf__head *h) {

@@ -55,8 +55,13 @@ uint8_t *etf__put(etf_writer *w, size_t n, uint64_t children);
 uint8_t *etf__put_more(etf_writer *w, size_t n);
 /* Opens a gap of n bytes at `at`; NULL like etf__put. */
 uint8_t *etf__put_gap(etf_writer *w, size_t at, size_t n);
-/* Are there still bytes behind the writer, or is it only counting? */
-bool etf__put_alive(const etf_writer *w);
+/* Is all that was put there, or is the writer only counting, or dead? */
+bool etf__put_stored(const etf_writer *w);
+bool etf__put_counts(const etf_writer *w);
+/* Counts a term whose bytes follow by etf__put_more. */
+void etf__put_one(etf_writer *w);
+void etf__put_export(etf_writer *w, etf_view module, etf_view function,
+                     uint8_t arity);
 
 /* --- utf8.c --------------------------------------------------------------- */
 

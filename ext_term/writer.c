@@ -52,8 +52,12 @@ static bool measuring(const etf_writer *w) {
     return w->alloc == NULL && w->len > w->cap;
 }
 
-bool etf__put_alive(const etf_writer *w) {
+bool etf__put_stored(const etf_writer *w) {
     return w->err == 0;
+}
+
+bool etf__put_counts(const etf_writer *w) {
+    return w->err == 0 || measuring(w);
 }
 
 static bool grow(etf_writer *w, size_t need) {
@@ -76,7 +80,7 @@ static bool grow(etf_writer *w, size_t need) {
 uint8_t *etf__put_more(etf_writer *w, size_t n) {
     size_t at = w->len, need;
 
-    if (w->err != 0 && !measuring(w))
+    if (!etf__put_counts(w))
         return NULL;
     if (__builtin_add_overflow(at, n, &need)) {
         etf_writer_fail(w, CN_ELIMIT);
@@ -132,6 +136,10 @@ static void count(etf_writer *w, uint64_t children) {
     else
         w->open_n[level]++;
     w->open_left[level] = children;
+}
+
+void etf__put_one(etf_writer *w) {
+    count(w, 0);
 }
 
 uint8_t *etf__put(etf_writer *w, size_t n, uint64_t children) {
@@ -317,25 +325,32 @@ void etf_put_bool(etf_writer *w, bool v) {
     etf_put_atom(w, v ? "true" : "false");
 }
 
-void etf_put_export(etf_writer *w, const char *module, const char *function,
-                    uint8_t arity) {
-    size_t m, f;
+void etf__put_export(etf_writer *w, etf_view module, etf_view function,
+                     uint8_t arity) {
+    const char *m = (const char *)module.data;
+    const char *f = (const char *)function.data;
     uint8_t *p;
 
-    if (module == NULL || function == NULL) {
-        etf_writer_fail(w, CN_EBADARG);
+    if (!good_atom(w, m, module.len) || !good_atom(w, f, function.len))
         return;
-    }
-    m = strlen(module);
-    f = strlen(function);
-    if (!good_atom(w, module, m) || !good_atom(w, function, f))
-        return;
-    p = etf__put(w, 1 + atom_size(m) + atom_size(f) + 2, 0);
+    p = etf__put(w, 1 + atom_size(module.len) + atom_size(function.len) + 2, 0);
     if (p == NULL)
         return;
-    p = put_atom(cn__put8(p, ETF__EXPORT), module, m);
-    p = put_atom(p, function, f);
+    p = put_atom(cn__put8(p, ETF__EXPORT), m, module.len);
+    p = put_atom(p, f, function.len);
     (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), arity);
+}
+
+static etf_view view_of(const char *text) {
+    return (etf_view){(const uint8_t *)text, strlen(text)};
+}
+
+void etf_put_export(etf_writer *w, const char *module, const char *function,
+                    uint8_t arity) {
+    if (module == NULL || function == NULL)
+        etf_writer_fail(w, CN_EBADARG);
+    else
+        etf__put_export(w, view_of(module), view_of(function), arity);
 }
 
 /* data NULL with bytes to take is the caller's slip; lengths are u32. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * parse.h: Erlang's text into bytes, with holes for etf_pack (internal).
+ */
+#ifndef EXT_TERM_PARSE_H
+#define EXT_TERM_PARSE_H
+
+#include "ext_term/lex.h"
+
+enum { ETF__PARSE_DEPTH = 256 };
+
+/* A tuple, list or map that is not closed yet. The header is at `at`, with
+ * the count still to come. */
+typedef struct etf__level {
+    char closer;     /* '}', ']', or 'm' for a map */
+    bool bytes;      /* a list that so far is a STRING_EXT */
+    bool tail;       /* a list: its tail is a term of its own */
+    bool closed;     /* a list: nothing but ] may follow */
+    bool value;      /* a map: a key is there, its value is next */
+    uint32_t closes; /* a list: [a | [b has one more ] to come */
+    uint32_t n;
+    size_t at;
+} etf__level;
+
+typedef struct etf__parser {
+    etf_writer *w;
+    etf__lex x;
+    size_t depth;
+    etf__level level[ETF__PARSE_DEPTH];
+    /* Puts what belongs into the hole of this letter, '_' for anything; NULL
+     * when the text may have none. */
+    int (*fill)(struct etf__parser *p, char letter);
+    void *ctx;
+} etf__parser;
+
+/* Parses all of the text as one term. 0 or the error, which is also latched
+ * in the writer; the token of p->x is where. */
+int etf__parse_run(etf__parser *p, const char *text, size_t n);
+
+/* For fill: put one term at this place. */
+void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude);
+void etf__parse_string(etf__parser *p, const char *bytes, size_t n);
+void etf__parse_term(etf__parser *p, etf_view term);
+/* Makes way for one that is put with etf_put_* and is none of those. */
+void etf__parse_way(etf__parser *p);
+
+#endif

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pattern.c: etf_pack and etf_match. Pack is the text parser with holes that
+ * are filled. Match walks over the pattern and the term at the same time; it
+ * recurses over the pattern, which the program wrote, never over the term,
+ * which came from outside.
+ */
+#include "ext_term/bignum.h"
+#include "ext_term/parse.h"
+
+enum { MATCH_DEPTH = 32 };
+
+/* --- pack -------------------------------------------------------------------
+ */
+
+typedef struct packing {
+    const etf_in *in;
+    size_t left;
+} packing;
+
+/* The bytes of a ~a, ~s or ~b. */
+static bool in_text(const etf_in *in, etf_view *text) {
+    if (in->type == ETF_ARG_VIEW)
+        *text = in->v.view;
+    else if (in->type == ETF_ARG_STR && in->v.str != NULL)
+        *text = (etf_view){(const uint8_t *)in->v.str, strlen(in->v.str)};
+    else
+        return false;
+    return true;
+}
+
+static int pack_text(etf__parser *p, const etf_in *in, char letter) {
+    etf_view text;
+    const char *s;
+
+    if (!in_text(in, &text))
+        return CN_EBADARG;
+    s = (const char *)text.data;
+    if (letter == 's') {
+        etf__parse_string(p, s, text.len);
+        return 0;
+    }
+    etf__parse_way(p);
+    if (letter == 'a')
+        etf_put_atom_n(p->w, s, text.len);
+    else
+        etf_put_binary(p->w, s, text.len);
+    return 0;
+}
+
+static int pack_int(etf__parser *p, const etf_in *in) {
+    int64_t v = in->v.i64;
+
+    if (in->type == ETF_ARG_U64)
+        etf__parse_int(p, false, in->v.u64);
+    else if (in->type == ETF_ARG_I64)
+        etf__parse_int(p, v < 0, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    else
+        return CN_EBADARG;
+    return 0;
+}
+
+static int pack_float(etf__parser *p, const etf_in *in) {
+    if (in->type != ETF_ARG_F64)
+        return CN_EBADARG;
+    etf__parse_way(p);
+    etf_put_float(p->w, in->v.f64);
+    return 0;
+}
+
+static int pack_id(etf__parser *p, const etf_in *in, char letter) {
+    etf_arg_type want = letter == 'p'   ? ETF_ARG_PID
+                        : letter == 'r' ? ETF_ARG_REF
+                                        : ETF_ARG_PORT;
+
+    if (in->type != want || in->v.pid == NULL)
+        return CN_EBADARG;
+    etf__parse_way(p);
+    if (letter == 'p')
+        etf_put_pid(p->w, in->v.pid);
+    else if (letter == 'r')
+        etf_put_ref(p->w, in->v.ref);
+    else
+        etf_put_port(p->w, in->v.port);
+    return 0;
+}
+
+static int pack_hole(etf__parser *p, char letter) {
+    packing *k = p->ctx;
+    const etf_in *in = k->in;
+
+    if (letter == '\0' || strchr("asbifprot", letter) == NULL)
+        return CN_ESYNTAX;
+    if (k->left == 0)
+        return CN_EBADARG;
+    k->in++;
+    k->left--;
+    if (strchr("asb", letter) != NULL)
+        return pack_text(p, in, letter);
+    if (letter == 'i')
+        return pack_int(p, in);
+    if (letter == 'f')
+        return pack_float(p, in);
+    if (letter != 't')
+        return pack_id(p, in, letter);
+    if (in->type != ETF_ARG_VIEW)
+        return CN_EBADARG;
+    etf__parse_term(p, in->v.view);
+    return 0;
+}
+
+int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
+    etf__parser p;
+    packing k;
+
+    if (n == 0 || n > ETF_ARGS_MAX + 1 || in[0].type != ETF_ARG_STR ||
+        in[0].v.str == NULL) {
+        etf_writer_fail(w, CN_EBADARG);
+        return w->err;
+    }
+    k = (packing){in + 1, n - 1};
+    p.w = w;
+    p.fill = pack_hole;
+    p.ctx = &k;
+    (void)etf__parse_run(&p, in[0].v.str, strlen(in[0].v.str));
+    if (k.left > 0)
+        etf_writer_fail(w, CN_EBADARG);
+    return w->err;
+}
+
+/* --- match: the arguments
+ * ------------------------------------------------------ */
+
+typedef struct matcher {
+    etf__lex x;
+    const etf_out *out;
+    size_t left;
+    bool in_key;
+} matcher;
+
+static bool fits(const etf_out *out, char letter) {
+    if (out->p == NULL)
+        return false;
+    switch (letter) {
+    case 'a':
+    case 's':
+    case 'b':
+    case 't':
+        return out->type == ETF_ARG_VIEW;
+    case 'i':
+        return out->type == ETF_ARG_I64 || out->type == ETF_ARG_U64;
+    case 'f':
+        return out->type == ETF_ARG_F64;
+    case 'p':
+        return out->type == ETF_ARG_PID;
+    case 'r':
+        return out->type == ETF_ARG_REF;
+    default:
+        return out->type == ETF_ARG_PORT;
+    }
+}
+
+static int take_out(const etf_out **at, size_t *left, char letter,
+                    const etf_out **out) {
+    if (letter == '\0' || strchr("asbifprot", letter) == NULL)
+        return CN_ESYNTAX;
+    if (*left == 0 || !fits(*at, letter))
+        return CN_EBADARG;
+    *out = (*at)++;
+    (*left)--;
+    return 0;
+}
+
+/* --- match: holes
+ * ----------------------------------------------------------------- */
+
+static void store(const etf_out *out, uint64_t v) {
+    union {
+        uint8_t u8;
+        uint16_t u16;
+        uint32_t u32;
+        uint64_t u64;
+    } u;
+
+    if (out->size == 1)
+        u.u8 = (uint8_t)v;
+    else if (out->size == 2)
+        u.u16 = (uint16_t)v;
+    else if (out->size == 4)
+        u.u32 = (uint32_t)v;
+    else
+        u.u64 = v;
+    memcpy(out->p, &u, out->size);
+}
+
+static int match_int(etf_reader *r, const etf_out *out) {
+    unsigned bits = out->size * 8;
+    uint64_t u;
+    int64_t i;
+
+    if (out->size > 8 || out->size == 0 || (out->size & (out->size - 1)) != 0)
+        return CN_EBADARG;
+    if (out->type == ETF_ARG_U64) {
+        u = etf_get_uint(r);
+        if (bits < 64 && u >> bits != 0)
+            return CN_ETYPE;
+        store(out, u);
+    } else {
+        i = etf_get_int(r);
+        if (bits < 64 && (i < -(1LL << (bits - 1)) || i >= 1LL << (bits - 1)))
+            return CN_ETYPE;
+        store(out, (uint64_t)i);
+    }
+    return 0;
+}
+
+static int match_atom_view(etf_reader *r, etf_view *out) {
+    *out = etf_get_atom(r);
+    return out->data == r->scratch ? CN_ENOTSUP : 0;
+}
+
+/* Only bytes that lie there as such. */
+static int match_string_view(etf_reader *r, etf_view *out) {
+    etf_view term;
+
+    if (etf_peek(r) == ETF_BINARY) {
+        *out = etf_get_binary(r);
+        return 0;
+    }
+    term = etf_get_term(r);
+    if (r->err != 0)
+        return 0;
+    if (term.data[0] == ETF__NIL)
+        *out = (etf_view){term.data, 0};
+    else if (term.data[0] == ETF__STRING)
+        *out = (etf_view){term.data + 3, term.len - 3};
+    else
+        return CN_ETYPE;
+    return 0;
+}
+
+static int match_float(etf_reader *r, double *out) {
+    if (etf_peek(r) != ETF_FLOAT)
+        return CN_ETYPE;
+    *out = etf_get_float(r);
+    return 0;
+}
+
+static int match_hole(matcher *m, etf_reader *r) {
+    char letter = (char)m->x.value;
+    const etf_out *out;
+    int err =
+        m->in_key ? CN_ESYNTAX : take_out(&m->out, &m->left, letter, &out);
+
+    if (err != 0)
+        return err;
+    switch (letter) {
+    case 'a':
+        return match_atom_view(r, out->p);
+    case 's':
+        return match_string_view(r, out->p);
+    case 'b':
+        *(etf_view *)out->p = etf_get_binary(r);
+        return 0;
+    case 'i':
+        return match_int(r, out);
+    case 'f':
+        return match_float(r, out->p);
+    case 'p':
+        etf_get_pid(r, out->p);
+        return 0;
+    case 'r':
+        etf_get_ref(r, out->p);
+        return 0;
+    case 'o':
+        etf_get_port(r, out->p);
+        return 0;
+    default:
+        *(etf_view *)out->p = etf_get_term(r);
+        return 0;
+    }
+}
+
+/* --- match: literals
+ * ----------------------------------------------------------------- */
+
+static int equal(bool yes) {
+    return yes ? 0 : CN_ETYPE;
+}
+
+static int literal_atom(matcher *m, etf_reader *r) {
+    char room[ETF__ATOM_BYTES];
+    etf_view text, want = {(const uint8_t *)m->x.text, m->x.len};
+    size_t n;
+    int err;
+
+    if (!m->x.plain) {
+        err = etf__lex_atom(&m->x, room, &n);
+        if (err != 0)
+            return err;
+        want = (etf_view){(const uint8_t *)room, n};
+    }
+    text = etf_get_atom(r);
+    return equal(etf_view_eq(text, want));
+}
+
+static int literal_big(const etf__lex *x, etf_reader *r) {
+    uint8_t room[ETF__DECIMAL_BYTES + 8];
+    etf_writer w;
+    etf_reader literal;
+    etf_view a, b;
+    bool minus_a, minus_b;
+    int err;
+
+    etf_writer_init_fixed(&w, room, sizeof room);
+    err = etf__put_digits(&w, x);
+    if (err != 0 || w.err != 0)
+        return CN_ELIMIT;
+    etf_reader_init(&literal, (etf_view){w.data, w.len});
+    a = etf_get_big(&literal, &minus_a);
+    b = etf_get_big(r, &minus_b);
+    return equal(etf_view_eq(a, b) && minus_a == minus_b);
+}
+
+static int literal_int(const etf__lex *x, etf_reader *r) {
+    bool negative = x->tok == ETF__T_INT && x->negative, minus;
+    uint64_t want, have = 0;
+    etf_view m;
+
+    if (!etf__lex_u64(x, &want))
+        return literal_big(x, r);
+    m = etf_get_big(r, &minus);
+    if (m.len > 8)
+        return CN_ETYPE;
+    for (size_t i = m.len; i > 0; i--)
+        have = have << 8 | m.data[i - 1];
+    return equal(have == want && (minus == negative || want == 0));
+}
+
+static int literal_float(const etf__lex *x, etf_reader *r) {
+    double want, have;
+
+    if (!etf__float_scan(x->text, x->len, &want))
+        return CN_ERANGE;
+    if (etf_peek(r) != ETF_FLOAT)
+        return CN_ETYPE;
+    have = etf_get_float(r);
+    return equal(memcmp(&want, &have, sizeof want) == 0);
+}
+
+static int literal_chars(const etf__lex *x, etf_reader *r, uint32_t *left) {
+    etf__chars s = etf__lex_chars(x);
+    uint32_t c;
+    int more;
+
+    while ((more = etf__chars_next(&s, &c)) == 1)
+        if ((*left)-- == 0 || etf_get_int(r) != (int64_t)c)
+            return CN_ETYPE;
+    return more == 0 ? 0 : CN_ESYNTAX;
+}
+
+/* Leaves the token behind the last string. */
+static int literal_string(matcher *m, etf_reader *r) {
+    uint32_t left = etf_get_list(r);
+    int err = 0;
+
+    while (err == 0 && m->x.tok == ETF__T_STRING) {
+        err = literal_chars(&m->x, r, &left);
+        if (err == 0)
+            etf__lex_next(&m->x);
+    }
+    if (err != 0)
+        return err;
+    etf_get_tail(r);
+    return equal(left == 0);
+}
+
+typedef struct comparing {
+    etf_view have;
+    size_t bits; /* that are left */
+} comparing;
+
+static bool compare_bits(void *ctx, uint8_t byte, unsigned bits) {
+    comparing *c = ctx;
+    uint8_t mask = (uint8_t)(0xff00U >> bits);
+
+    if (c->bits < bits || ((c->have.data[0] ^ byte) & mask) != 0)
+        return false;
+    c->have.data++;
+    c->bits -= bits;
+    return true;
+}
+
+static int literal_binary(matcher *m, etf_reader *r) {
+    comparing c;
+    int err;
+
+    c.have = etf_get_bits(r, &c.bits);
+    if (r->err != 0)
+        return CN_ETYPE;
+    err = etf__lex_binary(&m->x, compare_bits, &c);
+    return err != 0 ? err : equal(c.bits == 0);
+}
+
+static int literal_id(matcher *m, etf_reader *r) {
+    etf__lex_id want;
+    etf_pid pid;
+    etf_port port;
+    etf_ref ref;
+    int err = etf__lex_identifier(&m->x, &want);
+
+    if (err != 0)
+        return err;
+    if (want.kind == 'P') {
+        etf_get_pid(r, &pid);
+        return equal(etf_pid_eq(&pid, &want.u.pid));
+    }
+    if (want.kind == 'O') {
+        etf_get_port(r, &port);
+        return equal(etf_port_eq(&port, &want.u.port));
+    }
+    etf_get_ref(r, &ref);
+    return equal(etf_ref_eq(&ref, &want.u.ref));
+}
+
+static int literal_fun(matcher *m, etf_reader *r) {
+    etf__lex_export want;
+    etf_view module, function;
+    uint8_t arity;
+    int err = etf__lex_export_read(&m->x, &want);
+
+    if (err != 0)
+        return err;
+    etf_get_export(r, &module, &function, &arity);
+    return equal(arity == want.arity && module.len == want.module_len &&
+                 memcmp(module.data, want.module, module.len) == 0 &&
+                 function.len == want.function_len &&
+                 memcmp(function.data, want.function, function.len) == 0);
+}
+
+/* --- match: brackets
+ * ------------------------------------------------------------------- */
+
+static int match_term(matcher *m, etf_reader *r, unsigned depth);
+
+/* From the token behind the opening bracket to the one behind the closing. */
+static int match_tuple(matcher *m, etf_reader *r, unsigned depth) {
+    uint32_t arity = etf_get_tuple(r), n = 0;
+    int err = r->err;
+
+    while (err == 0 && !etf__lex_is(&m->x, '}')) {
+        if (n > 0 && !etf__lex_is(&m->x, ','))
+            return CN_ESYNTAX;
+        if (n > 0)
+            etf__lex_next(&m->x);
+        err = n == arity ? CN_ETYPE : match_term(m, r, depth);
+        n++;
+    }
+    if (err != 0)
+        return err;
+    etf__lex_next(&m->x);
+    return equal(n == arity);
+}
+
+static int match_elements(matcher *m, etf_reader *r, uint32_t n,
+                          unsigned depth);
+
+/* Behind the bar; n elements are left. */
+static int match_rest(matcher *m, etf_reader *r, uint32_t n, unsigned depth) {
+    int err = 0;
+
+    if (m->x.tok == ETF__T_ANY) {
+        for (uint64_t i = 0; i <= n && r->err == 0; i++)
+            etf_skip(r);
+        etf__lex_next(&m->x);
+    } else if (etf__lex_is(&m->x, '[')) {
+        etf__lex_next(&m->x);
+        err = depth == 0 ? CN_ELIMIT : match_elements(m, r, n, depth - 1);
+    } else {
+        err = n > 0 ? CN_ETYPE : match_term(m, r, depth);
+    }
+    if (err != 0)
+        return err;
+    if (!etf__lex_is(&m->x, ']'))
+        return CN_ESYNTAX;
+    etf__lex_next(&m->x);
+    return 0;
+}
+
+static int match_elements(matcher *m, etf_reader *r, uint32_t n,
+                          unsigned depth) {
+    bool first = true;
+    int err = 0;
+
+    for (; err == 0 && !etf__lex_is(&m->x, ']'); first = false) {
+        if (!first && etf__lex_is(&m->x, '|')) {
+            etf__lex_next(&m->x);
+            return match_rest(m, r, n, depth);
+        }
+        if (!first && !etf__lex_is(&m->x, ','))
+            return CN_ESYNTAX;
+        if (!first)
+            etf__lex_next(&m->x);
+        err = n == 0 ? CN_ETYPE : match_term(m, r, depth);
+        n--;
+    }
+    if (err != 0)
+        return err;
+    if (n != 0)
+        return CN_ETYPE;
+    etf_get_tail(r);
+    etf__lex_next(&m->x);
+    return 0;
+}
+
+static int match_key(matcher *m, etf_view key, unsigned depth) {
+    bool outer = m->in_key;
+    etf_reader r;
+    int err;
+
+    etf_reader_init(&r, key);
+    m->in_key = true;
+    err = match_term(m, &r, depth);
+    m->in_key = outer;
+    return err;
+}
+
+/* Goes to the value under the key the pattern is at; pairs is where the first
+ * of the n pairs begins. */
+static int find_key(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
+                    unsigned depth) {
+    etf__lex key = m->x;
+    int err = CN_ETYPE;
+
+    r->pos = pairs;
+    for (uint32_t i = 0; i < n && r->err == 0; i++) {
+        m->x = key;
+        err = match_key(m, etf_get_term(r), depth);
+        if (err != CN_ETYPE)
+            return err;
+        etf_skip(r);
+    }
+    return CN_ETYPE;
+}
+
+static int match_pair(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
+                      unsigned depth) {
+    int err = find_key(m, r, pairs, n, depth);
+
+    if (err != 0)
+        return err;
+    if (m->x.tok != ETF__T_ARROW)
+        return CN_ESYNTAX;
+    etf__lex_next(&m->x);
+    return match_term(m, r, depth);
+}
+
+static int match_map(matcher *m, etf_reader *r, unsigned depth) {
+    uint32_t n = etf_get_map(r);
+    size_t pairs = r->pos, end;
+    bool first = true;
+    int err;
+
+    for (uint64_t i = 0; i < 2 * (uint64_t)n && r->err == 0; i++)
+        etf_skip(r);
+    end = r->pos;
+    err = r->err;
+    for (; err == 0 && !etf__lex_is(&m->x, '}'); first = false) {
+        if (!first && !etf__lex_is(&m->x, ','))
+            return CN_ESYNTAX;
+        if (!first)
+            etf__lex_next(&m->x);
+        err = match_pair(m, r, pairs, n, depth);
+    }
+    if (err != 0)
+        return err;
+    r->pos = end;
+    etf__lex_next(&m->x);
+    return 0;
+}
+
+static int match_open(matcher *m, etf_reader *r, unsigned depth) {
+    bool map = m->x.tok == ETF__T_MAP;
+    bool tuple = etf__lex_is(&m->x, '{');
+    uint32_t n;
+
+    if (!map && !tuple && !etf__lex_is(&m->x, '['))
+        return CN_ESYNTAX;
+    if (depth == 0)
+        return CN_ELIMIT;
+    etf__lex_next(&m->x);
+    if (map)
+        return match_map(m, r, depth - 1);
+    if (tuple)
+        return match_tuple(m, r, depth - 1);
+    n = etf_get_list(r);
+    return r->err != 0 ? r->err : match_elements(m, r, n, depth - 1);
+}
+
+/* A pattern of one token, or that etf__lex_* takes as a whole. */
+static int match_leaf(matcher *m, etf_reader *r) {
+    switch (m->x.tok) {
+    case ETF__T_ANY:
+        etf_skip(r);
+        return 0;
+    case ETF__T_HOLE:
+        return match_hole(m, r);
+    case ETF__T_ATOM:
+        return literal_atom(m, r);
+    case ETF__T_INT:
+    case ETF__T_CHAR:
+        return literal_int(&m->x, r);
+    case ETF__T_FLOAT:
+        return literal_float(&m->x, r);
+    case ETF__T_BIN:
+        return literal_binary(m, r);
+    case ETF__T_ID:
+        return literal_id(m, r);
+    default:
+        return literal_fun(m, r);
+    }
+}
+
+/* The pattern at the token against the next term; goes behind both. */
+static int match_term(matcher *m, etf_reader *r, unsigned depth) {
+    int err;
+
+    switch (m->x.tok) {
+    case ETF__T_STRING:
+        err = literal_string(m, r);
+        break;
+    case ETF__T_ANY:
+    case ETF__T_HOLE:
+    case ETF__T_ATOM:
+    case ETF__T_INT:
+    case ETF__T_CHAR:
+    case ETF__T_FLOAT:
+    case ETF__T_BIN:
+    case ETF__T_ID:
+    case ETF__T_FUN:
+        err = match_leaf(m, r);
+        etf__lex_next(&m->x);
+        break;
+    default:
+        err = match_open(m, r, depth);
+    }
+    if (err == CN_ETYPE || err == CN_ERANGE || err == 0)
+        err = r->err != 0 ? r->err : err;
+    return err == CN_ERANGE ? CN_ETYPE : err;
+}
+
+/* --- match
+ * ---------------------------------------------------------------------------------
+ */
+
+typedef struct checking {
+    const etf_out *out;
+    size_t left;
+} checking;
+
+static int check_hole(etf__parser *p, char letter) {
+    static const uint8_t nil[] = {ETF__NIL};
+    checking *k = p->ctx;
+    const etf_out *out;
+    int err = letter == '_' ? 0 : take_out(&k->out, &k->left, letter, &out);
+
+    if (err == 0)
+        etf__parse_term(p, (etf_view){nil, 1});
+    return err;
+}
+
+/* A term may fail to match before the slip in the pattern is reached. So that
+ * a slip is never taken for another term, look at all of the pattern then. */
+static int check_pattern(const etf_out *out, size_t n, const char *pattern) {
+    checking k = {out + 1, n - 1};
+    etf_writer w;
+    etf__parser p;
+    int err;
+
+    etf_writer_init_fixed(&w, NULL, 0);
+    p.w = &w;
+    p.fill = check_hole;
+    p.ctx = &k;
+    err = etf__parse_run(&p, pattern, strlen(pattern));
+    if (err != 0 && err != CN_ELIMIT) /* that is the writer without room */
+        return err;
+    return k.left > 0 ? CN_EBADARG : CN_ETYPE;
+}
+
+int etf_match_args(etf_view term, const etf_out *out, size_t n) {
+    const char *pattern = n == 0 ? NULL : out[0].p;
+    etf_reader r;
+    matcher m;
+    int err;
+
+    if (pattern == NULL || n > ETF_ARGS_MAX + 1 ||
+        out[0].type != ETF_ARG_FORMAT)
+        return CN_EBADARG;
+    m = (matcher){.out = out + 1, .left = n - 1};
+    etf_reader_init(&r, term);
+    etf__lex_init(&m.x, pattern, strlen(pattern));
+    etf__lex_next(&m.x);
+    err = match_term(&m, &r, MATCH_DEPTH);
+    if (err == CN_ETYPE)
+        return check_pattern(out, n, pattern);
+    if (err != 0)
+        return err;
+    if (m.x.tok != ETF__T_END)
+        return CN_ESYNTAX;
+    return m.left > 0 ? CN_EBADARG : 0;
+}
