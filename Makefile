@@ -2,50 +2,208 @@
 #
 # libcnode. `make help` lists the targets.
 
-CC      ?= cc
-BUILD   ?= build
-PREFIX  ?= /usr/local
-CSTD    := -std=c11 -D_GNU_SOURCE
-WARN    := -Wall -Wextra -Wconversion -Wshadow -Werror
-OPT     ?= -O2 -g
-SAN     ?=
-PKGS    := libuv openssl zlib
-CPPFLAGS += -I.
-CFLAGS  += $(CSTD) $(WARN) $(OPT) $(SAN) -fPIC -fvisibility=hidden -pthread
-LDFLAGS += $(SAN) -pthread
+BUILD     ?= build
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+OPT       ?= -O2 -g
+WARN      ?= -Wall -Wextra -Wconversion -Wshadow -Werror
+SAN       ?=
+CNODE     ?= $(BUILD)/bin/cnode
+SECONDS   ?= 60
 
-pkg      = $(shell pkg-config $(1) $(2) 2>/dev/null)
-PKG_CFLAGS = $(call pkg,--cflags,$(PKGS))
-PKG_LIBS   = $(call pkg,--libs,$(PKGS))
+VERSION   := $(shell sed -n 's/.*CN_VERSION "\(.*\)"/\1/p' base/base.h)
+SOVERSION := 0
+PKGS      := libuv openssl zlib
+CLI_PKGS  := jansson
+PKG_FLAGS := $(shell pkg-config --cflags $(PKGS) $(CLI_PKGS) 2>/dev/null)
+LIBS      := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+CLI_LIBS  := $(shell pkg-config --libs $(CLI_PKGS) 2>/dev/null)
 
-LIB_SRC  := $(wildcard base/*.c ext_term/*.c epmd/*.c cnode/*.c)
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o)
-CLI_SRC  := $(wildcard cli/*.c)
-CLI_OBJ  := $(CLI_SRC:%.c=$(BUILD)/%.o)
-UNIT_SRC := $(wildcard tests/unit/*_test.c)
-UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
-UNIT_LIB := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+# CPPFLAGS, CFLAGS and LDFLAGS are the user's and come last.
+CC_FLAGS   = -std=c11 -D_GNU_SOURCE -I. $(PKG_FLAGS) $(WARN) $(OPT) $(SAN) \
+             -fPIC -fvisibility=hidden -pthread $(CPPFLAGS) $(CFLAGS)
+LD_FLAGS   = $(SAN) -pthread $(LDFLAGS)
 
+object    = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIB_OBJ   := $(call object,$(wildcard base/*.c ext_term/*.c epmd/*.c cnode/*.c))
+CLI_SRC   := $(wildcard cli/*.c)
+CLI_OBJ   := $(call object,$(filter-out cli/main.c,$(CLI_SRC)))
+UNIT_SRC  := $(wildcard tests/unit/*_test.c)
+UNIT_BIN  := $(UNIT_SRC:%.c=$(BUILD)/%)
+UNIT_OBJ  := $(call object,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+FUZZ_SRC  := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
+REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
+EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
+README    := $(wildcard README.md)
+HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
+               cnode/cnode.h cnode/conn.h)
+PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
+
+Q         := $(if $(V),,@)
+say        = @echo "  $(1)  $(@:$(BUILD)/%=%)"; mkdir -p $(@D)
+submake    = $(MAKE) --no-print-directory
+
+.SECONDARY:
 .PHONY: all
-all: $(BUILD)/libcnode.a
+all: $(BUILD)/libcnode.a $(BUILD)/libcnode.so $(PROGRAM) ## libraries and the cnode command
 
-$(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+# --- building ----------------------------------------------------------------
+
+$(BUILD)/.libraries:
+	@pkg-config --exists --print-errors $(PKGS) $(CLI_PKGS) || \
+	    { echo "something is missing; run: scripts/install-deps build"; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+$(BUILD)/%.o: %.c | $(BUILD)/.libraries
+	$(call say,CC)
+	$(Q)$(CC) $(CC_FLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/libcnode.a: $(LIB_OBJ)
-	@rm -f $@
-	ar rcs $@ $^
+$(BUILD)/libcli.a: $(CLI_OBJ)
+$(BUILD)/%.a:
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_LIB) $(BUILD)/libcnode.a
-	$(CC) $(LDFLAGS) $^ $(PKG_LIBS) -lcmocka -lm -o $@
+$(BUILD)/libcnode.so.$(VERSION): $(LIB_OBJ)
+	$(call say,LD)
+	$(Q)$(CC) -shared -Wl,-soname,libcnode.so.$(SOVERSION) \
+	    $(if $(SAN),,-Wl,-z,defs) $(LD_FLAGS) $^ $(LIBS) -o $@
 
-.PHONY: unit
-unit: $(UNIT_BIN)
-	@set -e; for t in $(UNIT_BIN); do ./$$t; done
+$(BUILD)/libcnode.so: $(BUILD)/libcnode.so.$(VERSION)
+	@ln -sf libcnode.so.$(VERSION) $(BUILD)/libcnode.so.$(SOVERSION)
+	@ln -sf libcnode.so.$(SOVERSION) $@
 
-.PHONY: clean
-clean:
+link = $(Q)$(CC) $(LD_FLAGS) $^ $(1) $(LIBS) -o $@
+
+$(BUILD)/bin/cnode: $(BUILD)/cli/main.o $(BUILD)/libcli.a $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,$(CLI_LIBS))
+
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_OBJ) \
+                            $(BUILD)/libcli.a $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,-lcmocka $(CLI_LIBS))
+
+$(BUILD)/tests/fuzz/%_replay: $(BUILD)/tests/fuzz/%_fuzz.o \
+                              $(BUILD)/tests/fuzz/replay.o \
+                              $(BUILD)/libcli.a $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,$(CLI_LIBS))
+
+$(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o \
+                            $(BUILD)/libcli.a $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,-fsanitize=fuzzer $(CLI_LIBS))
+
+$(BUILD)/examples/%: $(BUILD)/examples/%.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
+
+$(BUILD)/readme/first.c: README.md
+	$(call say,GEN)
+	$(Q)awk '/^```c$$/ { on = 1; next } /^```/ && on { exit } on' $< >$@
+	$(Q)test -s $@ || { echo "README.md has no program in it"; exit 1; }
+
+# As a reader would compile it.
+$(BUILD)/readme/first: $(BUILD)/readme/first.c $(BUILD)/libcnode.a
+	$(call say,CC)
+	$(Q)$(CC) -Wall -Werror -I. $(PKG_FLAGS) $(LD_FLAGS) $^ $(LIBS) -o $@
+
+.PHONY: install
+install: all ## install below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	for h in $(HEADERS); do install -D -m 644 $$h \
+	    $(DESTDIR)$(PREFIX)/include/libcnode/$$h || exit 1; done
+	install -m 644 $(BUILD)/libcnode.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/libcnode.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib
+	cp -P $(BUILD)/libcnode.so $(BUILD)/libcnode.so.$(SOVERSION) \
+	    $(DESTDIR)$(PREFIX)/lib
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	    libcnode.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libcnode.pc
+	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin)
+	$(if $(wildcard man/cnode.1),install -D -m 644 man/cnode.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/cnode.1)
+
+# --- checking ----------------------------------------------------------------
+
+.PHONY: check unit replay examples readme layers
+check: unit replay examples readme layers ## the quick checks
+
+unit: $(UNIT_BIN) ## unit tests
+	@scripts/run-units $^
+
+replay: $(REPLAY) ## every fuzz target on its corpus
+	@set -e; for r in $^; do name=$${r##*/}; \
+	    $$r tests/data/fuzz/$${name%_replay}; done
+
+examples: $(EXAMPLES) ## compile the examples
+
+readme: $(README:README.md=$(BUILD)/readme/first) ## compile README's first program
+
+layers: ## no folder includes upward
+	@scripts/check-layers
+
+.PHONY: check-install
+check-install: ## install into a fresh folder and use it from there
+	@BUILD=$(BUILD) scripts/check-install
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
+        -fno-omit-frame-pointer
+
+.PHONY: asan tsan valgrind
+asan: ## unit tests and replay under address, undefined and leak sanitizers
+	@ASAN_OPTIONS=detect_leaks=1 $(submake) BUILD=$(BUILD)/asan \
+	    SAN="$(ASAN)" unit replay
+
+# Without address randomisation: gcc 12's runtime cannot map its shadow under
+# the strong randomisation of newer kernels.
+tsan: ## unit tests under the thread sanitizer
+	@setarch -R $(submake) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" unit
+
+valgrind: $(UNIT_BIN) ## unit tests under valgrind
+	@scripts/run-units --with "valgrind -q --error-exitcode=99 \
+	    --leak-check=full --errors-for-leak-kinds=definite,possible" $^
+
+.PHONY: lint everything
+lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
+	@BUILD=$(BUILD) scripts/lint
+
+# All that a compiler can complain about, for lint.
+everything: all $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
+
+.PHONY: ct test-otp test
+ct: all ## Common Test suites with the installed OTP; CNODE=program to test
+	@scripts/run-ct $(CNODE) $(BUILD)/ct
+
+test-otp: all ## the same with another release: OTP=27 or OTP=29
+	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
+
+test: ## install what the tests need and run everything
+	@scripts/install-deps test
+	@BUILD=$(BUILD) scripts/run-tests
+
+# Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
+.PHONY: fuzz fuzz-bin
+fuzz: ## each fuzz target for SECONDS=60
+	@$(submake) CC=clang BUILD=$(BUILD)/fuzz \
+	    SAN="$(ASAN) -fsanitize=fuzzer-no-link" fuzz-bin
+	@scripts/run-fuzz $(SECONDS) $(FUZZ_BIN:$(BUILD)/%=$(BUILD)/fuzz/%)
+
+fuzz-bin: $(FUZZ_BIN)
+
+# --- and the rest ------------------------------------------------------------
+
+.PHONY: demo clean help
+demo: ## install what the demo needs, build, run it
+	@scripts/install-deps demo
+	@$(submake) all
+	@scripts/demo $(CNODE)
+
+clean: ## remove what was built
 	rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
