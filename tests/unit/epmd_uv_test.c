@@ -474,6 +474,39 @@ static void register_find_and_leave(void **state) {
     assert_int_equal(g.calls, 1);
 }
 
+/* Containers often have none. */
+static bool has_ipv6(void) {
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6,
+                             .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return bound;
+}
+
+static void found_by_ipv6(void **state) {
+    fixture *f = *state;
+    epmd_config c = at_port(free_port(f));
+    epmd_alive alive = {.name = "n25", .port = 1234, .epmd = c};
+    epmd_registration *r;
+    got g, h;
+
+    if (!has_ipv6())
+        return;
+    start_daemon(f, c.port);
+    c.host = alive.epmd.host = "::1";
+    r = enroll(f, &alive, &g);
+    RUN_UNTIL(f, g.calls == 1);
+    assert_int_equal(g.status, 0);
+    h = lookup(f, &c, "n25");
+    assert_int_equal(h.status, 0);
+    assert_string_equal(h.ip, "::1");
+    assert_int_equal(h.port, 1234);
+    leave(f, r);
+}
+
 static void unknown_and_taken_names(void **state) {
     fixture *f = *state;
     epmd_config c = at_port(free_port(f));
@@ -633,6 +666,8 @@ static void nothing_listens(void **state) {
     assert_int_equal(g.status, CN_EEPMD);
     snprintf(expected, sizeof expected, "[::1]:%u", (unsigned)c.port);
     assert_non_null(strstr(g.text, expected));
+    c.host = "255.255.255.255"; /* refused by the kernel at once */
+    assert_int_equal(lookup(f, &c, "n25").status, CN_EEPMD);
 }
 
 static void the_environment_names_the_port(void **state) {
@@ -885,6 +920,8 @@ static void bad_arguments(void **state) {
         assert_int_equal(epmd_register(&r, &f->loop, &a, on_alive, NULL),
                          CN_EBADARG);
     }
+    assert_int_equal(epmd_lookup(&q, &f->loop, NULL, NULL, on_lookup, NULL),
+                     CN_EBADARG);
     memset(name, 'x', 256);
     assert_int_equal(epmd_lookup(&q, &f->loop, NULL, name, on_lookup, NULL),
                      CN_ELIMIT);
@@ -969,6 +1006,7 @@ static void registrations_without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(register_find_and_leave),
+        TEST(found_by_ipv6),
         TEST(unknown_and_taken_names),
         TEST(comes_back_after_kill),
         TEST(waits_for_an_epmd_to_start),
