@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cookie.c: where the cookie comes from. It is never printed, and wiped when
+ * the node has its copy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/session.h"
+
+/* A plain memset of memory that is not read any more may be left out by the
+ * compiler. */
+void cli_cookie_wipe(cli_cookie *c) {
+    explicit_bzero(c->text, sizeof c->text);
+}
+
+/* Up to the first newline, which Erlang allows at the end. */
+static bool plausible(cli_cookie *c) {
+    c->text[strcspn(c->text, "\r\n")] = '\0';
+    for (const char *p = c->text; *p != '\0'; p++)
+        if (*p < ' ' || *p > '~')
+            return false;
+    return c->text[0] != '\0';
+}
+
+static int read_fd(cli_cookie *c, int fd) {
+    size_t n = 0;
+
+    while (n < sizeof c->text - 1) {
+        ssize_t got = read(fd, c->text + n, sizeof c->text - 1 - n);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        n += (size_t)got;
+    }
+    c->text[n] = '\0';
+    c->own = true;
+    return 0;
+}
+
+static void warn_if_open(const cli_options *o, int fd, const char *path) {
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        cli_say(o,
+                "warning: other users may read the cookie in %s; "
+                "`chmod 600 %s` keeps it secret",
+                path, path);
+}
+
+static int unreadable(const cli_options *o, const char *source, int error) {
+    cli_say(o, "cannot read the cookie in %s: %s", source, strerror(error));
+    return CLI_LOCAL;
+}
+
+static int judge(const cli_options *o, cli_cookie *c) {
+    if (plausible(c))
+        return 0;
+    cli_cookie_wipe(c);
+    cli_say(o, "%s holds no cookie: one line of printable ASCII is needed",
+            c->source);
+    return CLI_LOCAL;
+}
+
+static int from_file(const cli_options *o, cli_cookie *c) {
+    int fd = open(o->cookie_file, O_RDONLY | O_CLOEXEC);
+    int rc;
+
+    c->source = o->cookie_file;
+    if (fd < 0)
+        return unreadable(o, c->source, errno);
+    warn_if_open(o, fd, o->cookie_file);
+    rc = read_fd(c, fd);
+    if (rc != 0)
+        rc = unreadable(o, c->source, errno);
+    (void)close(fd);
+    return rc != 0 ? rc : judge(o, c);
+}
+
+static int from_fd(const cli_options *o, cli_cookie *c) {
+    c->source = "--cookie-fd";
+    if (read_fd(c, o->cookie_fd) != 0)
+        return unreadable(o, c->source, errno);
+    return judge(o, c);
+}
+
+static int from_option(const cli_options *o, cli_cookie *c) {
+    size_t n = strlen(o->cookie);
+
+    c->source = "--cookie";
+    c->own = true;
+    cli_say(o, "warning: other users of this machine can read what stands "
+               "after --cookie; use --cookie-file");
+    memcpy(c->text, o->cookie, n < sizeof c->text ? n : sizeof c->text - 1);
+    return judge(o, c);
+}
+
+static bool exists(const char *dir, const char *rest) {
+    char path[4096];
+
+    return dir != NULL &&
+           snprintf(path, sizeof path, "%s%s", dir, rest) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+/* The library reads it; only its name is needed here. */
+static const char *default_source(void) {
+    const char *env = getenv("CNODE_COOKIE");
+
+    if (env != NULL && *env != '\0')
+        return "$CNODE_COOKIE";
+    if (exists(getenv("HOME"), "/.erlang.cookie"))
+        return "~/.erlang.cookie";
+    return "$XDG_CONFIG_HOME/erlang/.erlang.cookie";
+}
+
+int cli_cookie_read(const cli_options *o, cli_cookie *c) {
+    memset(c, 0, sizeof *c);
+    if (o->cookie_file != NULL)
+        return from_file(o, c);
+    if (o->cookie_fd >= 0)
+        return from_fd(o, c);
+    if (o->cookie != NULL)
+        return from_option(o, c);
+    c->source = default_source();
+    return 0;
+}

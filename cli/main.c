@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c: the `cnode` command: the table of commands, and help for each.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/report.h"
+
+typedef struct command {
+    const char *name;
+    unsigned bit;
+    const char *args;
+    size_t min, max; /* words after the command */
+    int (*run)(const cli_options *o);
+    const char *help;
+} command;
+
+static const command table[] = {
+    {"ping", CLI_PING, "NODE", 1, 1, cli_ping,
+     "is the node there, and does it let us in?"},
+    {"names", CLI_NAMES, "[HOST]", 0, 1, cli_names,
+     "names and ports of the nodes on a host, as EPMD knows them"},
+    {"call", CLI_CALL, "NODE MOD:FUN [ARGS]", 2, 3, cli_call,
+     "apply a function there and print what it returns"},
+    {"cast", CLI_CAST, "NODE MOD:FUN [ARGS]", 2, 3, cli_cast,
+     "apply a function there and wait for nothing"},
+    {"send", CLI_SEND, "NODE NAME TERM", 3, 3, cli_send,
+     "send a message to a registered process"},
+    {"term", CLI_TERM, "[FILE]", 0, 1, cli_term,
+     "convert a term between encodings"},
+    {"serve", CLI_SERVE, "", 0, 0, cli_serve,
+     "run a node until a signal comes"},
+};
+
+#define NCOMMANDS (sizeof table / sizeof *table)
+
+static const command *find(const char *name) {
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static void print_commands(FILE *out) {
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        char left[40];
+
+        (void)snprintf(left, sizeof left, "%s %s", table[i].name,
+                       table[i].args);
+        (void)fprintf(out, "  %-26s %s\n", left, table[i].help);
+    }
+}
+
+static int help(const cli_options *o, const command *c) {
+    if (c != NULL) {
+        printf("usage: %s %s%s%s [OPTIONS]\n\n%s\n\n", o->program, c->name,
+               *c->args != '\0' ? " " : "", c->args, c->help);
+        cli_options_help(c->bit);
+    } else {
+        printf("usage: %s [OPTIONS] COMMAND [ARGS]\n\n", o->program);
+        print_commands(stdout);
+        printf("\n");
+        cli_options_help(CLI_COMMON);
+    }
+    return cli_flush(o, CLI_DONE);
+}
+
+static int version(const cli_options *o) {
+    printf("cnode %s\n", cn_version());
+    return cli_flush(o, CLI_DONE);
+}
+
+static int no_command(const cli_options *o) {
+    (void)fprintf(stderr, "usage: %s [OPTIONS] COMMAND [ARGS]\n", o->program);
+    print_commands(stderr);
+    return CLI_USAGE;
+}
+
+static int usage_of(const cli_options *o, const command *c, const char *why) {
+    (void)cli_usage(o, "%s", why);
+    cli_say_hint(o, "usage: %s %s%s%s [OPTIONS]", o->program, c->name,
+                 *c->args != '\0' ? " " : "", c->args);
+    return CLI_USAGE;
+}
+
+static int unknown(cli_options *o) {
+    const char *name = o->command_name;
+
+    o->command_name = NULL;
+    (void)cli_usage(o, "unknown command: %s", name);
+    cli_say_hint(o, "`%s --help` lists the commands", o->program);
+    return CLI_USAGE;
+}
+
+static int run(const cli_options *o, const command *c) {
+    char why[160];
+
+    if (cli_options_check(o, c->bit, why, sizeof why) != 0)
+        return usage_of(o, c, why);
+    if (o->nargs < c->min)
+        return usage_of(o, c, "too few arguments");
+    if (o->nargs > c->max)
+        return usage_of(o, c, "too many arguments");
+    if (o->tls != NULL)
+        return cli_usage(o,
+                         "TLS distribution is not supported by this version");
+    return c->run(o);
+}
+
+int main(int argc, char **argv) {
+    cli_options o;
+    const command *c;
+    char why[160];
+
+    /* A peer or a reader of stdout that goes away is an error to report. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (cli_options_parse(&o, argc, argv, why, sizeof why) != 0) {
+        (void)cli_usage(&o, "%s", why);
+        cli_say_hint(&o, "`%s --help` lists the options", o.program);
+        return CLI_USAGE;
+    }
+    c = o.command_name != NULL ? find(o.command_name) : NULL;
+    if (o.command_name != NULL && c == NULL)
+        return unknown(&o);
+    if (o.help)
+        return help(&o, c);
+    if (o.version)
+        return version(&o);
+    return c != NULL ? run(&o, c) : no_command(&o);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * names.c: the nodes that a port mapper knows.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#include <epmd/epmd.h>
+
+#include "cli/commands.h"
+#include "cli/report.h"
+
+typedef struct names {
+    const cli_options *o;
+    const char *host; /* for a person to read */
+    int status;
+} names;
+
+static int by_name(const void *x, const void *y) {
+    const epmd_name *a = x, *b = y;
+    int order = memcmp(a->name, b->name, a->len < b->len ? a->len : b->len);
+
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+/* The names come from whoever registered them: nothing in them may reach a
+ * terminal that is more than text. */
+static void print_line(const epmd_name *n) {
+    for (size_t i = 0; i < n->len; i++) {
+        unsigned char c = (unsigned char)n->name[i];
+
+        (void)putchar(c < ' ' || c == 0x7f ? '?' : c);
+    }
+    printf(" %u\n", n->port);
+}
+
+static size_t count(const char *text, size_t len) {
+    epmd_name name;
+    size_t n = 0;
+
+    while (epmd_names_next(&text, &len, &name))
+        n++;
+    return n;
+}
+
+/* EPMD has them in no order. */
+static int print_sorted(const names *n, const char *text, size_t len) {
+    size_t all = count(text, len);
+    epmd_name *list = calloc(all + 1, sizeof *list);
+
+    if (list == NULL)
+        return cli_fail(n->o, CN_ENOMEM);
+    if (all == 0)
+        cli_say(n->o, "no node is registered on %s", n->host);
+    for (size_t i = 0; i < all; i++)
+        (void)epmd_names_next(&text, &len, &list[i]);
+    qsort(list, all, sizeof *list, by_name);
+    for (size_t i = 0; i < all; i++)
+        print_line(&list[i]);
+    free(list);
+    return all > 0 ? CLI_DONE : CLI_NO;
+}
+
+static void on_names(void *data, int status, const cn_error *err,
+                     const char *text, size_t len) {
+    names *n = data;
+
+    if (status != 0) {
+        cli_say(n->o, "%s", err->text);
+        if (cli_hint(status) != NULL)
+            cli_say_hint(n->o, "%s", cli_hint(status));
+        n->status = cli_status(status);
+        return;
+    }
+    n->status = print_sorted(n, text, len);
+}
+
+int cli_names(const cli_options *o) {
+    const char *host = o->nargs > 0 ? o->args[0] : NULL;
+    names n = {o, host != NULL ? host : "this machine", CLI_LOCAL};
+    epmd_config config = {
+        .host = host, .port = o->epmd_port, .timeout_ms = o->timeout_ms};
+    epmd_request *request;
+    uv_loop_t loop;
+    int rc;
+
+    if (uv_loop_init(&loop) != 0)
+        return cli_fail(o, CN_ENOMEM);
+    rc = epmd_names(&request, &loop, &config, on_names, &n);
+    if (rc == 0)
+        (void)uv_run(&loop, UV_RUN_DEFAULT);
+    else
+        n.status = cli_fail(o, rc);
+    (void)uv_loop_close(&loop);
+    return cli_flush(o, n.status);
+}

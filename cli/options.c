@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.c: one table of options: what each is called, who takes it, what it
+ * sets and what --help says about it.
+ */
+#include "cli/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- values -------------------------------------------------------------- */
+
+static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out) {
+    uint64_t n = 0;
+
+    if (*text == '\0')
+        return -1;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (n > (UINT64_MAX - 9) / 10)
+            return -1;
+        n = n * 10 + (uint64_t)(*text - '0');
+    }
+    if (*text != '\0' || n < min || n > max)
+        return -1;
+    *out = n;
+    return 0;
+}
+
+/* 0 is "any", which only a port to listen on may be. */
+static int port(const char *text, uint16_t *out) {
+    uint64_t n;
+
+    if (number(text, 0, UINT16_MAX, &n) != 0)
+        return -1;
+    *out = (uint16_t)n;
+    return 0;
+}
+
+static int count(const char *text, uint32_t *out) {
+    uint64_t n;
+
+    if (number(text, 1, UINT32_MAX, &n) != 0)
+        return -1;
+    *out = (uint32_t)n;
+    return 0;
+}
+
+static int bytes(const char *text, size_t *out) {
+    uint64_t n;
+
+    if (number(text, 1, SIZE_MAX, &n) != 0)
+        return -1;
+    *out = (size_t)n;
+    return 0;
+}
+
+static int descriptor(const char *text, int *out) {
+    uint64_t n;
+
+    if (number(text, 0, 1 << 20, &n) != 0)
+        return -1;
+    *out = (int)n;
+    return 0;
+}
+
+/* Seconds, with decimals, as milliseconds; at least one. */
+static int seconds(const char *text, uint32_t *out) {
+    double s;
+
+    if (strspn(text, "0123456789.") != strlen(text) ||
+        strchr(text, '.') != strrchr(text, '.') ||
+        strpbrk(text, "0123456789") == NULL)
+        return -1;
+    s = strtod(text, NULL);
+    if (s <= 0 || s > UINT32_MAX / 1000)
+        return -1;
+    *out = s < 0.001 ? 1 : (uint32_t)(s * 1000);
+    return 0;
+}
+
+static int format(const char *text, unsigned allowed, cli_format *out) {
+    static const char *const names[] = {[CLI_ERLANG] = "erlang",
+                                        [CLI_JSON] = "json",
+                                        [CLI_RAW] = "raw",
+                                        [CLI_ETF] = "etf",
+                                        [CLI_HEX] = "hex"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if ((allowed & 1U << i) != 0 && strcmp(text, names[i]) == 0) {
+            *out = (cli_format)i;
+            return 0;
+        }
+    return -1;
+}
+
+#define RESULT_FORMATS (1U << CLI_ERLANG | 1U << CLI_JSON | 1U << CLI_RAW)
+#define TERM_FORMATS                                                           \
+    (1U << CLI_ERLANG | 1U << CLI_JSON | 1U << CLI_ETF | 1U << CLI_HEX)
+
+/* --- the table ----------------------------------------------------------- */
+
+typedef enum kind {
+    FLAG,
+    TEXT,
+    PORT,
+    COUNT,
+    BYTES,
+    SECONDS,
+    DESCRIPTOR,
+    FORMAT,
+    ENCODING,
+    NODE,
+    QUIET,
+    VERBOSE
+} kind;
+
+typedef struct option {
+    const char *name; /* without dashes */
+    char letter;      /* 0: none */
+    kind kind;
+    size_t field;
+    const char *value; /* what the value is called; NULL: takes none */
+    unsigned commands;
+    const char *help;
+} option;
+
+#define AT(field) offsetof(cli_options, field)
+
+static const option table[] = {
+    {"rpc", 0, FLAG, AT(rpc), NULL, CLI_CALL, "call through the server rex"},
+    {"no-output", 0, FLAG, AT(no_output), NULL, CLI_CALL,
+     "drop what the called process writes"},
+    {"from", 0, ENCODING, AT(from), "FORMAT", CLI_TERM,
+     "etf, hex, erlang (default) or json"},
+    {"to", 0, ENCODING, AT(to), "FORMAT", CLI_TERM,
+     "etf, hex (default), erlang or json"},
+    {"connect", 0, NODE, AT(connect), "NODE", CLI_SERVE,
+     "connect to this node first; may be repeated"},
+    {"no-epmd", 0, FLAG, AT(no_epmd), NULL, CLI_SERVE,
+     "do not register with EPMD"},
+    {"port", 0, PORT, AT(port), "PORT", CLI_SERVE,
+     "listen here (default: any)"},
+    {"stdin-eof", 0, FLAG, AT(stdin_eof), NULL, CLI_SERVE,
+     "stop when standard input ends"},
+    {"ticktime", 0, COUNT, AT(ticktime_s), "SECONDS", CLI_SERVE,
+     "net_ticktime (default 60)"},
+    {"setup-time", 0, COUNT, AT(setup_ms), "MS", CLI_SERVE,
+     "time for a handshake (default 7000)"},
+    {"max-frame", 0, BYTES, AT(max_frame), "BYTES", CLI_SERVE,
+     "largest message taken (default 128 MiB)"},
+    {"name", 'n', TEXT, AT(name), "NAME[@HOST]", CLI_NODE | CLI_COMMON,
+     "name of this node"},
+    {"visible", 0, FLAG, AT(visible), NULL, CLI_NODE | CLI_COMMON,
+     "join as a full node"},
+    {"cookie-file", 0, TEXT, AT(cookie_file), "FILE", CLI_NODE | CLI_COMMON,
+     "read the cookie there"},
+    {"cookie-fd", 0, DESCRIPTOR, AT(cookie_fd), "N", CLI_NODE | CLI_COMMON,
+     "read the cookie from descriptor N"},
+    {"cookie", 0, TEXT, AT(cookie), "COOKIE", CLI_NODE | CLI_COMMON,
+     "the cookie; other users of the machine can see it"},
+    {"tls", 0, TEXT, AT(tls), "OPTFILE", CLI_NODE | CLI_COMMON,
+     "TLS distribution (not supported by this version)"},
+    {"address", 0, TEXT, AT(address), "HOST:PORT", CLI_NODE | CLI_COMMON,
+     "dial here, without EPMD; also [v6]:PORT, unix:PATH"},
+    {"epmd-port", 0, PORT, AT(epmd_port), "PORT",
+     CLI_NODE | CLI_NAMES | CLI_COMMON,
+     "port of EPMD (default $ERL_EPMD_PORT or 4369)"},
+    {"timeout", 0, SECONDS, AT(timeout_ms), "SECONDS", CLI_ALL,
+     "for the whole command (default 5)"},
+    {"format", 0, FORMAT, AT(format), "FORMAT", CLI_ALL,
+     "of the result: erlang (default), json or raw"},
+    {"quiet", 'q', QUIET, AT(verbose), NULL, CLI_ALL, "nothing on stderr"},
+    {"verbose", 'v', VERBOSE, AT(verbose), NULL, CLI_ALL,
+     "say what happens; -vv: each control message"},
+    {"help", 'h', FLAG, AT(help), NULL, CLI_ALL, "print this"},
+    {"version", 0, FLAG, AT(version), NULL, CLI_ALL, "print the version"},
+};
+
+/* One more --connect. */
+static int add_node(cli_options *o, const char *value) {
+    if (o->nconnect == CLI_MAX_CONNECT)
+        return -1;
+    o->connect[o->nconnect++] = value;
+    return 0;
+}
+
+/* 0, or -1 when the value is no good. */
+static int store(cli_options *o, const option *opt, const char *value) {
+    void *field = (char *)o + opt->field;
+
+    switch (opt->kind) {
+    case FLAG:
+        *(bool *)field = true;
+        return 0;
+    case TEXT:
+        *(const char **)field = value;
+        return *value == '\0' ? -1 : 0;
+    case PORT:
+        return port(value, field);
+    case COUNT:
+        return count(value, field);
+    case BYTES:
+        return bytes(value, field);
+    case SECONDS:
+        return seconds(value, field);
+    case DESCRIPTOR:
+        return descriptor(value, field);
+    case FORMAT:
+        return format(value, RESULT_FORMATS, field);
+    case ENCODING:
+        return format(value, TERM_FORMATS, field);
+    case NODE:
+        return add_node(o, value);
+    case QUIET:
+        o->verbose = -1;
+        return 0;
+    case VERBOSE:
+        o->verbose = o->verbose >= 1 ? 2 : 1;
+        return 0;
+    }
+    return -1;
+}
+
+#define NOPTIONS (sizeof table / sizeof *table)
+
+_Static_assert(NOPTIONS <= 64, "cli_options.given has a bit for each");
+
+/* --- parsing ------------------------------------------------------------- */
+
+typedef struct parser {
+    cli_options *o;
+    int argc;
+    char **argv;
+    int at;
+    char *why;
+    size_t cap;
+} parser;
+
+static int complain(const parser *p, const option *opt, const char *what) {
+    (void)snprintf(p->why, p->cap, "--%s %s", opt->name, what);
+    return -1;
+}
+
+/* Only the name: what follows '=' may be a secret. */
+static int unknown(const parser *p, const char *dashes, const char *name,
+                   size_t n) {
+    (void)snprintf(p->why, p->cap, "unknown option %s%.*s", dashes,
+                   n > 80 ? 80 : (int)n, name);
+    return -1;
+}
+
+static const option *by_name(const char *name, size_t n) {
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (strlen(table[i].name) == n && memcmp(table[i].name, name, n) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static const option *by_letter(char letter) {
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (table[i].letter == letter)
+            return &table[i];
+    return NULL;
+}
+
+/* value NULL: it is the next word. */
+static int apply(parser *p, const option *opt, const char *value) {
+    size_t i = (size_t)(opt - table);
+
+    if (opt->value != NULL && value == NULL) {
+        if (p->at == p->argc)
+            return complain(p, opt, "needs a value");
+        value = p->argv[p->at++];
+    }
+    p->o->given[i / 32] |= UINT32_C(1) << i % 32;
+    if (store(p->o, opt, value) != 0)
+        return complain(p, opt, "was given a bad value");
+    return 0;
+}
+
+static int long_option(parser *p, const char *word) {
+    size_t n = strcspn(word, "=");
+    const char *value = word[n] == '=' ? word + n + 1 : NULL;
+    const option *opt = by_name(word, n);
+
+    if (opt == NULL)
+        return unknown(p, "--", word, n);
+    if (opt->value == NULL && value != NULL)
+        return complain(p, opt, "takes no value");
+    return apply(p, opt, value);
+}
+
+/* -q, -vv, -nNAME, -n NAME */
+static int short_options(parser *p, const char *word) {
+    for (; *word != '\0'; word++) {
+        const option *opt = by_letter(*word);
+
+        if (opt == NULL)
+            return unknown(p, "-", word, 1);
+        if (opt->value != NULL)
+            return apply(p, opt, word[1] == '\0' ? NULL : word + 1);
+        if (apply(p, opt, NULL) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* "-" is standard input and "-1" a term. */
+static bool is_option(const char *word) {
+    return word[0] == '-' && word[1] != '\0' &&
+           (word[1] < '0' || word[1] > '9');
+}
+
+/* The words that are no options are moved to the front of argv. */
+static int words(parser *p) {
+    bool options = true;
+    int n = 1;
+
+    while (p->at < p->argc) {
+        char *word = p->argv[p->at++];
+
+        if (options && strcmp(word, "--") == 0) {
+            options = false;
+        } else if (!options || !is_option(word)) {
+            p->argv[n++] = word;
+        } else if ((word[1] == '-' ? long_option(p, word + 2)
+                                   : short_options(p, word + 1)) != 0) {
+            return -1;
+        }
+    }
+    return n;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
+                      size_t cap) {
+    parser p = {o, argc, argv, 1, why, cap};
+    int n;
+
+    *o = (cli_options){.program = argc > 0 ? last_part(argv[0]) : "cnode",
+                       .cookie_fd = -1,
+                       .timeout_ms = 5000,
+                       .from = CLI_ERLANG,
+                       .to = CLI_HEX};
+    n = words(&p);
+    if (n < 0)
+        return -1;
+    if (n > 1)
+        o->command_name = argv[1];
+    if (n > 2) {
+        o->args = argv + 2;
+        o->nargs = (size_t)n - 2;
+    }
+    return 0;
+}
+
+int cli_options_check(const cli_options *o, unsigned command, char *why,
+                      size_t cap) {
+    for (size_t i = 0; i < NOPTIONS; i++) {
+        if ((o->given[i / 32] >> i % 32 & 1) == 0 ||
+            (table[i].commands & (command | CLI_COMMON)) != 0)
+            continue;
+        (void)snprintf(why, cap, "--%s is not for this command", table[i].name);
+        return -1;
+    }
+    return 0;
+}
+
+void cli_options_help(unsigned command) {
+    for (size_t i = 0; i < NOPTIONS; i++) {
+        const option *t = &table[i];
+        char left[40];
+        char letter[] = "    ";
+
+        if ((t->commands & command) == 0)
+            continue;
+        if (t->letter != 0)
+            memcpy(letter, (char[]){'-', t->letter, ','}, 3);
+        (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, t->name,
+                       t->value != NULL ? " " : "",
+                       t->value != NULL ? t->value : "");
+        printf("  %-28s %s\n", left, t->help);
+    }
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * options.h: the command line as a struct. Options may stand before or after
+ * the command word; each command knows which of them it takes.
+ */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLI_MAX_CONNECT 64
+
+/* One bit a command; an option says with them who it is for. */
+enum {
+    CLI_PING = 1 << 0,
+    CLI_NAMES = 1 << 1,
+    CLI_CALL = 1 << 2,
+    CLI_CAST = 1 << 3,
+    CLI_SEND = 1 << 4,
+    CLI_TERM = 1 << 5,
+    CLI_SERVE = 1 << 6,
+    CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
+    CLI_NODE = CLI_PEER | CLI_SERVE,
+    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM,
+    CLI_COMMON = 1 << 15 /* taken by all, though some have no use for it */
+};
+
+typedef enum cli_format {
+    CLI_ERLANG,
+    CLI_JSON,
+    CLI_RAW,
+    CLI_ETF,
+    CLI_HEX
+} cli_format;
+
+typedef struct cli_options {
+    const char *program;      /* the last part of argv[0] */
+    const char *command_name; /* the first word, or NULL */
+    char **args;              /* the words after it; points into argv */
+    size_t nargs;
+    uint32_t given[2]; /* options that were given, see options.c */
+
+    const char *name;
+    bool visible;
+    const char *cookie_file;
+    int cookie_fd; /* -1: none */
+    const char *cookie;
+    const char *tls;
+    const char *address;
+    uint16_t epmd_port; /* 0: the default */
+    uint32_t timeout_ms;
+    cli_format format;
+    int verbose; /* -1 quiet, 0, 1, 2 */
+    bool help;
+    bool version;
+
+    bool rpc;       /* call, cast */
+    bool no_output; /* call */
+
+    cli_format from, to; /* term */
+
+    const char *connect[CLI_MAX_CONNECT]; /* serve */
+    size_t nconnect;
+    bool no_epmd;
+    bool stdin_eof;
+    uint16_t port;
+    uint32_t ticktime_s;
+    uint32_t setup_ms;
+    size_t max_frame;
+} cli_options;
+
+/* Fills o from the command line; argv is reordered. 0, or -1 when it makes no
+ * sense: then why says so, in at most cap bytes. */
+int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
+                      size_t cap);
+/* After the command is known: does it take all that was given? */
+int cli_options_check(const cli_options *o, unsigned command, char *why,
+                      size_t cap);
+/* Prints the options that the command takes. */
+void cli_options_help(unsigned command);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * report.c: status codes as exit statuses and advice.
+ */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "cli/text.h"
+
+int cli_status(int code) {
+    switch (code) {
+    case CN_OK:
+        return CLI_DONE;
+    case CN_EREMOTE:
+    case CN_EEXITED:
+    case CN_ENOPROC:
+    case CN_ENOTSUP:
+        return CLI_NO;
+    case CN_EBADARG:
+    case CN_ESYNTAX:
+        return CLI_USAGE;
+    case CN_EHOST:
+    case CN_EEPMD:
+    case CN_ENOENT:
+    case CN_EREFUSED:
+    case CN_ECLOSED:
+    case CN_EPROTO:
+    case CN_ENOCONN:
+        return CLI_UNREACHED;
+    case CN_ECOOKIE:
+    case CN_ENOTALLOWED:
+    case CN_EFLAGS:
+    case CN_EVERSION:
+    case CN_EEXIST:
+    case CN_ETLS:
+        return CLI_REFUSED;
+    case CN_ETIMEDOUT:
+        return CLI_TIMEOUT;
+    default:
+        return CLI_LOCAL;
+    }
+}
+
+const char *cli_hint(int code) {
+    switch (code) {
+    case CN_EHOST:
+        return "is the part after '@' spelt right and known here (DNS, "
+               "/etc/hosts)?";
+    case CN_EEPMD:
+        return "does a node run there, and may we reach its port mapper "
+               "(firewall, --epmd-port)? --address HOST:PORT goes without it";
+    case CN_ENOENT:
+        return "no node of that name runs there; `cnode names HOST` lists "
+               "those that do";
+    case CN_EREFUSED:
+        return "the node is gone, or a firewall is between";
+    case CN_ECLOSED:
+        return "does the node use TLS distribution, or another cookie? its "
+               "log tells more";
+    case CN_EPROTO:
+        return "is this really the port of an Erlang node without TLS?";
+    case CN_ENOTALLOWED:
+        return "the node has a list of nodes it allows "
+               "(net_kernel:allow/1); choose a name in it with --name";
+    case CN_EFLAGS:
+    case CN_EVERSION:
+        return "OTP 25 or newer is needed there";
+    case CN_EEXIST:
+        return "another node uses this name; choose one with --name";
+    case CN_ETIMEDOUT:
+        return "--timeout SECONDS gives more time";
+    default:
+        return NULL;
+    }
+}
+
+static void line(const cli_options *o, const char *fmt, va_list ap) {
+    if (o->command_name != NULL)
+        (void)fprintf(stderr, "%s: %s: ", o->program, o->command_name);
+    else
+        (void)fprintf(stderr, "%s: ", o->program);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+}
+
+void cli_say(const cli_options *o, const char *fmt, ...) {
+    va_list ap;
+
+    if (o->verbose < 0)
+        return;
+    va_start(ap, fmt);
+    line(o, fmt, ap);
+    va_end(ap);
+}
+
+void cli_say_hint(const cli_options *o, const char *fmt, ...) {
+    va_list ap;
+
+    if (o->verbose < 0)
+        return;
+    va_start(ap, fmt);
+    (void)fputs("hint: ", stderr);
+    (void)vfprintf(stderr, fmt, ap);
+    (void)fputc('\n', stderr);
+    va_end(ap);
+}
+
+void cli_say_term(const cli_options *o, const char *context, etf_view term) {
+    char text[4096];
+
+    if (etf_print(term, text, sizeof text) >= sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
+    cli_say(o, "%s %s", context, text);
+}
+
+int cli_usage(const cli_options *o, const char *fmt, ...) {
+    va_list ap;
+
+    va_start(ap, fmt);
+    line(o, fmt, ap);
+    va_end(ap);
+    return CLI_USAGE;
+}
+
+int cli_syntax(const cli_options *o, const char *what, const char *text,
+               size_t at) {
+    size_t row, column;
+
+    cli_position(text, at, &row, &column);
+    return cli_usage(o, "%s: syntax error at line %zu, column %zu", what, row,
+                     column);
+}
+
+int cli_parse_argument(const cli_options *o, etf_writer *w, const char *text,
+                       etf_view *out) {
+    size_t at = 0;
+    int rc = etf_parse(w, text, &at);
+
+    if (rc == 0)
+        rc = etf_writer_finish(w, out);
+    if (rc == CN_ESYNTAX)
+        return cli_syntax(o, text, text, at);
+    return rc == 0 ? 0 : cli_fail(o, rc);
+}
+
+int cli_fail(const cli_options *o, int code) {
+    cli_say(o, "%s", cn_strerror(code));
+    if (cli_hint(code) != NULL)
+        cli_say_hint(o, "%s", cli_hint(code));
+    return cli_status(code);
+}
+
+int cli_flush(const cli_options *o, int status) {
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    cli_say(o, "cannot write the result: %s", strerror(errno));
+    return CLI_LOCAL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * report.h: exit statuses, and how a failure is told: one line of what
+ * happened with whom on stderr, and one line `hint:` where something can be
+ * done about it.
+ */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include <stdio.h>
+
+#include <ext_term/ext_term.h>
+
+#include "cli/options.h"
+
+enum {
+    CLI_DONE = 0,
+    CLI_NO = 1,    /* the other side answered, and the answer is no */
+    CLI_USAGE = 2, /* nothing was sent */
+    CLI_UNREACHED = 3,
+    CLI_REFUSED = 4,
+    CLI_TIMEOUT = 5,
+    CLI_LOCAL = 6
+};
+
+/* The exit status that a CN_E* code ends a command with. */
+int cli_status(int code);
+/* What can be done about it, or NULL. */
+const char *cli_hint(int code);
+
+/* A line to stderr, "cnode: COMMAND: ...", unless --quiet. */
+void cli_say(const cli_options *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void cli_say_hint(const cli_options *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* "cnode: COMMAND: CONTEXT TERM", of a large term its beginning */
+void cli_say_term(const cli_options *o, const char *context, etf_view term);
+
+/* Bad usage: says so even when quiet, because it is a mistake in the program
+ * that runs this. Returns CLI_USAGE. */
+int cli_usage(const cli_options *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A local failure with a code: out of memory and the like. Returns its
+ * status. */
+int cli_fail(const cli_options *o, int code);
+
+/* A term from an argument: parses it, or says where it is wrong and returns an
+ * exit status. */
+int cli_parse_argument(const cli_options *o, etf_writer *w, const char *text,
+                       etf_view *out);
+/* Tells where a text is no term; returns CLI_USAGE. */
+int cli_syntax(const cli_options *o, const char *what, const char *text,
+               size_t at);
+
+/* Ends a command that has written its result: CLI_LOCAL when stdout did not
+ * take it, else status. */
+int cli_flush(const cli_options *o, int status);
+
+#endif

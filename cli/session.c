@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * session.c: make a node, connect it, run a command on it, all before a
+ * deadline.
+ *
+ * Without --name the peer gives this node a name for the time of the
+ * connection. One that cannot (OTP 22 and older) breaks the handshake off;
+ * then it is tried once more with a name of our own.
+ */
+#include "cli/session.h"
+
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t cli_now_ns(void) {
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+/* --- log ----------------------------------------------------------------- */
+
+static void on_log(void *ctx, cn_level level, const char *where,
+                   const char *text) {
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    const cli_options *o = ctx;
+
+    (void)fprintf(stderr, "%s: %s: %s: %s\n", o->program, names[level], where,
+                  text);
+}
+
+/* A payload may be of any size: its beginning is enough to see what it is. */
+static void on_frame(cnode *n, const char *peer, bool in, const char *text,
+                     etf_view payload, void *data) {
+    const cli_options *o = data;
+    char term[2048] = "";
+
+    (void)n;
+    if (payload.len > 0 && etf_print(payload, term, sizeof term) >= sizeof term)
+        memcpy(term + sizeof term - 4, "...", 4);
+    (void)fprintf(stderr, "%s: %s %s %s %s\n", o->program, in ? "from" : "to",
+                  peer, text, term);
+}
+
+static cn_log log_of(const cli_options *o) {
+    cn_log l = {o->verbose < 0 ? NULL : on_log, NULL, CN_LOG_WARN};
+    /* The library only hands it back. */
+    union {
+        const void *c;
+        void *m;
+    } u = {o};
+
+    l.ctx = u.m;
+    if (o->verbose > 0)
+        l.level = o->verbose > 1 ? CN_LOG_DEBUG : CN_LOG_INFO;
+    return l;
+}
+
+/* --- the node ------------------------------------------------------------ */
+
+void cli_node_config(const cli_options *o, const cli_cookie *c,
+                     cnode_config *out) {
+    cn_log log = log_of(o);
+
+    memset(out, 0, sizeof *out);
+    out->cookie = c->own ? c->text : NULL;
+    out->visible = o->visible;
+    out->epmd_port = o->epmd_port;
+    out->data = log.ctx;
+    out->log = log;
+    if (o->verbose > 1)
+        out->on_frame = on_frame;
+}
+
+int cli_say_no_node(const cli_options *o, const cli_cookie *c, int status,
+                    const cn_error *err) {
+    cli_say(o, "%s", err->text[0] != '\0' ? err->text : cn_strerror(status));
+    if (status == CN_EIO && !c->own)
+        cli_say_hint(o, "--cookie-file FILE or $CNODE_COOKIE gives the cookie "
+                        "of the nodes there");
+    return cli_status(status);
+}
+
+static const char *text_of(int status, const cn_error *err) {
+    return err != NULL && err->code == status && err->text[0] != '\0'
+               ? err->text
+               : cn_strerror(status);
+}
+
+int cli_say_unreached(const cli_options *o, const char *peer,
+                      const cli_cookie *c, int status, const cn_error *err) {
+    const char *text = text_of(status, err);
+
+    if (strncmp(text, peer, strlen(peer)) == 0)
+        cli_say(o, "%s", text);
+    else
+        cli_say(o, "%s: %s", peer, text);
+    if (status == CN_ECOOKIE)
+        cli_say_hint(o,
+                     "cookie rejected by %s: this node used %s; both nodes "
+                     "need the same one",
+                     peer, c->source);
+    else if (cli_hint(status) != NULL)
+        cli_say_hint(o, "%s", cli_hint(status));
+    return cli_status(status);
+}
+
+/* --- the session --------------------------------------------------------- */
+
+void cli_session_end(cli_session *s, int status) {
+    if (s->ended)
+        return;
+    s->ended = true;
+    s->status = status;
+    cnode_stop(s->node);
+}
+
+/* With the verdict, if the command has one, as part of its name. */
+static int say_failed(const cli_session *s, int status, const cn_error *err) {
+    cli_options o = *s->o;
+    char name[40];
+
+    if (s->verdict != NULL) {
+        (void)snprintf(name, sizeof name, "%s: %s", o.command_name, s->verdict);
+        o.command_name = name;
+    }
+    return cli_say_unreached(&o, s->peer, &s->cookie, status, err);
+}
+
+void cli_session_fail(cli_session *s, int code) {
+    cli_session_end(s, say_failed(s, code, cnode_error(s->node)));
+}
+
+int cli_session_ping(cli_session *s, cnode_call_cb cb) {
+    cnode_call_opts to = {
+        .node = s->peer, .server = "net_kernel", .timeout_ms = UINT32_MAX};
+
+    return cnode_call(s->proc, &to, cb, s, "{is_auth, ~a}",
+                      cnode_name(s->node));
+}
+
+static void on_taken(cnode_proc *p, int status, etf_view result, void *data) {
+    (void)p;
+    (void)result;
+    if (status == 0)
+        cli_session_end(data, CLI_DONE);
+    else
+        cli_session_fail(data, status);
+}
+
+void cli_session_end_when_taken(cli_session *s) {
+    int rc = cli_session_ping(s, on_taken);
+
+    if (rc != 0)
+        cli_session_fail(s, rc);
+}
+
+/* A name that is just being looked up by the operating system cannot be
+ * interrupted, and cnode_free would wait for it. */
+static void give_up(int sig) {
+    (void)sig;
+    _exit(CLI_TIMEOUT);
+}
+
+static void on_deadline(cnode_proc *p, void *arg) {
+    cli_session *s = arg;
+    cn_error e = {.code = CN_ETIMEDOUT};
+
+    (void)p;
+    if (s->ended)
+        return;
+    (void)snprintf(e.text, sizeof e.text, "no answer within %g s",
+                   s->o->timeout_ms / 1000.0);
+    (void)signal(SIGALRM, give_up);
+    (void)alarm(1);
+    cli_session_end(s, say_failed(s, CN_ETIMEDOUT, &e));
+}
+
+static bool gives_no_names(int status) {
+    return status == CN_ECLOSED || status == CN_EPROTO ||
+           status == CN_ENOTALLOWED || status == CN_EFLAGS ||
+           status == CN_ENOTSUP;
+}
+
+enum { AGAIN = -1 }; /* the exit status that is none */
+
+static void on_connected(cnode *n, const char *peer, int status,
+                         const cn_error *err, void *data) {
+    cli_session *s = data;
+
+    (void)n;
+    (void)peer;
+    if (s->ended)
+        return;
+    if (status == 0) {
+        s->start(s);
+        return;
+    }
+    if (s->may_rename && gives_no_names(status)) {
+        cli_session_end(s, AGAIN);
+        return;
+    }
+    cli_session_end(s, say_failed(s, status, err));
+}
+
+/* What is left of --timeout. */
+static uint32_t left_ms(const cli_session *s) {
+    uint64_t gone = (cli_now_ns() - s->began_ns) / 1000000;
+
+    return gone >= s->o->timeout_ms ? 0 : s->o->timeout_ms - (uint32_t)gone;
+}
+
+static int prepare(cli_session *s) {
+    int rc = cnode_spawn(s->node, &(cnode_proc_config){.data = s}, &s->proc);
+
+    if (rc == 0)
+        rc = cnode_after(s->proc, left_ms(s), on_deadline, s);
+    if (rc == 0 && s->o->address != NULL) {
+        rc = cnode_set_address(s->node, s->peer, s->o->address);
+        if (rc == CN_EBADARG)
+            return cli_usage(s->o, "--address needs HOST:PORT, [v6]:PORT or "
+                                   "unix:PATH");
+    }
+    if (rc == 0)
+        rc = cnode_connect(s->node, s->peer, on_connected, s);
+    return rc == 0 ? 0 : cli_fail(s->o, rc);
+}
+
+static int make_node(cli_session *s, const char *name) {
+    cnode_config config;
+    cn_error error = {0};
+    int rc;
+
+    cli_node_config(s->o, &s->cookie, &config);
+    /* What goes wrong is told once, at the end. */
+    if (s->o->verbose == 0)
+        config.log.fn = NULL;
+    config.name = name;
+    config.no_takeover = true;
+    config.error = &error;
+    rc = cnode_new(&s->node, &config);
+    return rc == 0 ? 0 : cli_say_no_node(s->o, &s->cookie, rc, &error);
+}
+
+static int run_as(cli_session *s, const char *name) {
+    int rc = make_node(s, name);
+
+    if (rc != 0)
+        return rc;
+    s->ended = false;
+    rc = prepare(s);
+    if (rc == 0) {
+        rc = cnode_run(s->node);
+        rc = s->ended ? s->status : cli_fail(s->o, rc);
+    }
+    cnode_free(s->node);
+    (void)alarm(0);
+    return rc;
+}
+
+/* name NULL: the peer gives one. */
+static int run_twice(cli_session *s, const char *name) {
+    char own[CLI_NAME_MAX];
+    int status;
+
+    s->may_rename = name == NULL;
+    status = run_as(s, name);
+    if (status != AGAIN)
+        return status;
+    s->may_rename = false;
+    cli_own_name(s->peer, own);
+    return run_as(s, own);
+}
+
+int cli_session_run(cli_session *s, const char *peer) {
+    const char *given = s->o->name;
+    char own[CLI_NAME_MAX];
+    int rc;
+
+    if (cli_node_name(peer, s->peer) != 0)
+        return cli_usage(s->o, "bad node name: %s", peer);
+    if (given != NULL && cli_node_name(given, own) != 0)
+        return cli_usage(s->o, "bad node name: %s", given);
+    s->began_ns = cli_now_ns();
+    rc = cli_cookie_read(s->o, &s->cookie);
+    if (rc == 0)
+        rc = run_twice(s, given != NULL ? own : NULL);
+    cli_cookie_wipe(&s->cookie);
+    return rc;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * term.c: a term from one encoding into another. The input is read whole, and
+ * nothing is written before all of it is understood.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
+
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/report.h"
+#include "cli/text.h"
+
+enum { VERSION = 131, COMPRESSED = 80 };
+
+typedef struct input {
+    const cli_options *o;
+    const char *name; /* for a person to read */
+    char *text;
+    size_t len;
+    etf_writer w; /* the term, without version byte */
+} input;
+
+/* --- from etf and hex ---------------------------------------------------- */
+
+static int not_a_term(const input *in, size_t at) {
+    return cli_usage(in->o, "%s: not a term: malformed at byte %zu", in->name,
+                     at);
+}
+
+static int take_term(input *in, const uint8_t *data, size_t n, size_t offset) {
+    size_t at = 0;
+    int rc = etf_check((etf_view){data, n}, &at);
+
+    if (rc == CN_ENOMEM)
+        return cli_fail(in->o, rc);
+    if (rc != 0)
+        return not_a_term(in, at + offset);
+    etf_put_term(&in->w, (etf_view){data, n});
+    return 0;
+}
+
+/* 131, 80, the size that comes out, a zlib stream. A stream cannot grow more
+ * than 1032 times, so a size that is larger than that is a lie. */
+static int take_compressed(input *in, const uint8_t *data, size_t n) {
+    uint8_t *plain;
+    uLongf size;
+    int rc;
+
+    if (n < 6)
+        return not_a_term(in, n);
+    size = (uLongf)data[2] << 24 | (uLongf)data[3] << 16 |
+           (uLongf)data[4] << 8 | data[5];
+    if (size / 1100 > n)
+        return not_a_term(in, 2);
+    plain = malloc(size + 1);
+    if (plain == NULL)
+        return cli_fail(in->o, CN_ENOMEM);
+    if (uncompress(plain, &size, data + 6, (uLong)(n - 6)) != Z_OK)
+        rc = not_a_term(in, 6);
+    else
+        rc = take_term(in, plain, size, 0);
+    free(plain);
+    return rc;
+}
+
+static int from_bytes(input *in, const uint8_t *data, size_t n) {
+    if (n == 0 || data[0] != VERSION) {
+        (void)not_a_term(in, 0);
+        cli_say_hint(in->o, "the version byte 131 (hex 83) comes first");
+        return CLI_USAGE;
+    }
+    if (n > 1 && data[1] == COMPRESSED)
+        return take_compressed(in, data, n);
+    return take_term(in, data + 1, n - 1, 1);
+}
+
+static int from_etf(input *in) {
+    return from_bytes(in, (const uint8_t *)in->text, in->len);
+}
+
+static int from_hex(input *in) {
+    uint8_t *data = malloc(in->len / 2 + 1);
+    long n;
+    int rc;
+
+    if (data == NULL)
+        return cli_fail(in->o, CN_ENOMEM);
+    n = cli_hex_parse(in->text, in->len, data);
+    rc = n < 0 ? cli_usage(in->o, "%s: not hexadecimal", in->name)
+               : from_bytes(in, data, (size_t)n);
+    free(data);
+    return rc;
+}
+
+/* --- from text ----------------------------------------------------------- */
+
+/* Erlang's files have a dot behind a term; etf_parse wants none. A dot that
+ * ends a float or `$.` is needed, so it is tried with it first. */
+static size_t without_dot(const input *in) {
+    size_t n = in->len;
+
+    while (n > 0 && strchr(" \t\r\n", in->text[n - 1]) != NULL)
+        n--;
+    return n > 0 && in->text[n - 1] == '.' ? n - 1 : in->len;
+}
+
+static int from_erlang(input *in) {
+    size_t at = 0, n = without_dot(in);
+    int rc = etf_parse_n(&in->w, in->text, in->len, &at);
+
+    if (rc == CN_ESYNTAX && n < in->len) {
+        etf_writer_reset(&in->w);
+        rc = etf_parse_n(&in->w, in->text, n, &at);
+    }
+    if (rc == CN_ESYNTAX)
+        return cli_syntax(in->o, in->name, in->text, at);
+    return rc == 0 ? 0 : cli_fail(in->o, rc);
+}
+
+static int from_json(input *in) {
+    char why[CLI_JSON_WHY];
+    int rc = cli_json_parse(&in->w, in->text, in->len, why);
+
+    if (rc == CN_ESYNTAX)
+        return cli_usage(in->o, "%s: %s", in->name, why);
+    return rc == 0 ? 0 : cli_fail(in->o, rc);
+}
+
+/* --- to ------------------------------------------------------------------ */
+
+static int print_term(cli_format to, etf_view term) {
+    int rc;
+
+    switch (to) {
+    case CLI_ETF:
+        (void)fputc(VERSION, stdout);
+        (void)fwrite(term.data, 1, term.len, stdout);
+        return 0;
+    case CLI_HEX:
+        (void)fputs("83", stdout);
+        cli_hex_print(term.data, term.len, stdout);
+        rc = 0;
+        break;
+    case CLI_JSON:
+        rc = cli_json_print(term, stdout);
+        break;
+    default:
+        rc = etf_print_file(term, stdout);
+        break;
+    }
+    (void)fputc('\n', stdout);
+    return rc;
+}
+
+static int convert(input *in) {
+    etf_view term;
+    int rc;
+
+    switch (in->o->from) {
+    case CLI_ETF:
+        rc = from_etf(in);
+        break;
+    case CLI_HEX:
+        rc = from_hex(in);
+        break;
+    case CLI_JSON:
+        rc = from_json(in);
+        break;
+    default:
+        rc = from_erlang(in);
+        break;
+    }
+    if (rc != 0)
+        return rc;
+    rc = etf_writer_finish(&in->w, &term);
+    if (rc == 0)
+        rc = print_term(in->o->to, term);
+    return rc == 0 ? CLI_DONE : cli_fail(in->o, rc);
+}
+
+static int read_input(input *in) {
+    const char *path = in->o->nargs > 0 ? in->o->args[0] : "-";
+    bool from_stdin = strcmp(path, "-") == 0;
+    FILE *f = from_stdin ? stdin : fopen(path, "rb");
+    int rc = CN_EIO;
+
+    in->name = from_stdin ? "stdin" : path;
+    if (f != NULL)
+        rc = cli_read_all(f, &in->text, &in->len);
+    if (rc == CN_EIO) {
+        cli_say(in->o, "%s: %s", in->name, strerror(errno));
+        rc = CLI_LOCAL;
+    } else if (rc != 0) {
+        rc = cli_fail(in->o, rc);
+    }
+    if (f != NULL && !from_stdin)
+        (void)fclose(f);
+    return rc;
+}
+
+int cli_term(const cli_options *o) {
+    input in = {.o = o};
+    int rc;
+
+    etf_writer_init(&in.w, NULL);
+    rc = read_input(&in);
+    if (rc == 0)
+        rc = convert(&in);
+    etf_writer_free(&in.w);
+    free(in.text);
+    return cli_flush(o, rc);
+}
