@@ -263,13 +263,14 @@ static void quoted(etf__lex *x, etf__tok tok) {
     token(x, tok, x->len + 2);
 }
 
-static bool is_lower(uint32_t c) {
+bool etf__is_lower(uint32_t c) {
     return (c >= 'a' && c <= 'z') || (c >= 0xdf && c <= 0xff && c != 0xf7);
 }
 
-static bool is_name(uint32_t c) {
-    return is_lower(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7);
+bool etf__is_name(uint32_t c) {
+    return etf__is_lower(c) || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '_' || c == '@' ||
+           (c >= 0xc0 && c <= 0xde && c != 0xd7);
 }
 
 static bool word(etf__lex *x) {
@@ -277,11 +278,11 @@ static bool word(etf__lex *x) {
     uint32_t c;
     size_t n = 0;
 
-    if (verbatim(&s, &c) != 1 || !is_lower(c))
+    if (verbatim(&s, &c) != 1 || !etf__is_lower(c))
         return false;
     do
         n = left(x) - s.left;
-    while (s.left > 0 && verbatim(&s, &c) == 1 && is_name(c));
+    while (s.left > 0 && verbatim(&s, &c) == 1 && etf__is_name(c));
     x->text = x->in + x->next;
     x->len = n;
     x->plain = true;

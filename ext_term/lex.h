@@ -57,6 +57,10 @@ typedef struct etf__chars {
 etf__chars etf__lex_chars(const etf__lex *x);
 int etf__chars_next(etf__chars *s, uint32_t *c);
 
+/* What an atom without quotes begins with, and what it goes on with. */
+bool etf__is_lower(uint32_t c);
+bool etf__is_name(uint32_t c);
+
 /* The atom token as UTF-8 in room; 0, CN_ESYNTAX or CN_ELIMIT. */
 int etf__lex_atom(const etf__lex *x, char room[ETF__ATOM_BYTES], size_t *n);
 /* The integer or character token when 64 bits hold it. */
