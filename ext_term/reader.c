@@ -261,43 +261,43 @@ etf_view etf_get_bits(etf_reader *r, size_t *bits) {
     return (etf_view){h.body, h.n};
 }
 
-/* LIST_EXT of bytes: nothing is copied beyond cap - 1. */
-static size_t get_byte_list(etf_reader *r, char *out, size_t cap) {
-    uint32_t n = etf_get_list(r);
-    int64_t v;
+/* A list of n bytes, opened. */
+static void get_byte_list(etf_reader *r, char *out, uint32_t n) {
+    etf__head h;
+    uint64_t v;
 
-    if (r->err == 0 && n >= cap)
-        etf_reader_fail(r, CN_ELIMIT);
-    for (uint32_t i = 0; i < n && r->err == 0; i++) {
-        v = etf_get_int(r);
-        if (r->err == CN_ERANGE || v < 0 || v > UINT8_MAX) {
+    for (uint32_t i = 0; i < n && expect(r, ETF_INT, &h); i++) {
+        if (etf__head_u64(&h, &v) != 0 || v > UINT8_MAX) {
             etf_reader_fail(r, CN_ETYPE);
-            r->err = CN_ETYPE;
+            return;
         }
         out[i] = (char)(uint8_t)v;
+        move(r, &h);
     }
     etf_get_tail(r);
-    return r->err == 0 ? n : 0;
 }
 
 size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
     etf__head h;
     size_t n = 0;
 
-    if (cap == 0) {
+    if (look(r, &h))
+        n = h.type == ETF_NIL ? 0 : h.n;
+    if (r->err == 0 && h.type != ETF_BINARY && h.type != ETF_LIST &&
+        h.type != ETF_NIL)
+        etf_reader_fail(r, CN_ETYPE);
+    else if (n >= cap)
         etf_reader_fail(r, CN_ELIMIT);
-        return 0;
-    }
-    if (look(r, &h) && h.type != ETF_BINARY) {
-        n = get_byte_list(r, out, cap);
-    } else if (r->err == 0 && h.n >= cap) {
-        etf_reader_fail(r, CN_ELIMIT);
-    } else if (r->err == 0) {
-        n = h.n;
+    if (r->err == 0 && h.type == ETF_BINARY) {
         memcpy(out, h.body, n);
         move(r, &h);
+    } else if (r->err == 0) {
+        get_byte_list(r, out, etf_get_list(r));
     }
-    out[n] = '\0';
+    if (r->err != 0)
+        n = 0;
+    if (cap > 0)
+        out[n] = '\0';
     return n;
 }
 

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * writer_test.c: what the writer writes, byte by byte; growing, fixed and
+ * measuring; lists of unknown length; errors that stay.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/support.h"
+#include "tests/unit/vectors.h"
+
+static etf_writer w;
+
+/* One call, the bytes it must give; growing, fixed and measuring agree. */
+#define WRITES(hex, call)                                                      \
+    do {                                                                       \
+        static uint8_t fixed[1 << 17];                                         \
+        etf_view out, same;                                                    \
+        etf_writer_init(&w, NULL);                                             \
+        call;                                                                  \
+        assert_int_equal(etf_writer_finish(&w, &out), 0);                      \
+        assert_hex(out.data, out.len, hex);                                    \
+        etf_view grown = out;                                                  \
+        etf_writer first = w;                                                  \
+        etf_writer_init_fixed(&w, NULL, 0);                                    \
+        call;                                                                  \
+        assert_int_equal(etf_writer_finish(&w, &same), CN_ELIMIT);             \
+        assert_int_equal(same.len, grown.len);                                 \
+        etf_writer_init_fixed(&w, fixed, grown.len);                           \
+        call;                                                                  \
+        assert_int_equal(etf_writer_finish(&w, &same), 0);                     \
+        assert_true(etf_view_eq(same, grown));                                 \
+        etf_writer_free(&first);                                               \
+    } while (0)
+
+#define FAILS(code, call)                                                      \
+    do {                                                                       \
+        etf_writer_init(&w, NULL);                                             \
+        call;                                                                  \
+        etf_put_nil(&w); /* harmless */                                        \
+        assert_int_equal(etf_writer_finish(&w, NULL), code);                   \
+        etf_writer_free(&w);                                                   \
+    } while (0)
+
+static void integers(void **state) {
+    static const uint8_t two64[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0};
+
+    (void)state;
+    WRITES("6100", etf_put_int(&w, 0));
+    WRITES("61ff", etf_put_int(&w, 255));
+    WRITES("6200000100", etf_put_int(&w, 256));
+    WRITES("62ffffffff", etf_put_int(&w, -1));
+    WRITES("627fffffff", etf_put_int(&w, INT32_MAX));
+    WRITES("6280000000", etf_put_int(&w, INT32_MIN));
+    WRITES("6e040000000080", etf_put_int(&w, 2147483648));
+    WRITES("6e040101000080", etf_put_int(&w, -2147483649));
+    WRITES("6e080100000000000000 80", etf_put_int(&w, INT64_MIN));
+    WRITES("6e0800ffffffffffffffff", etf_put_uint(&w, UINT64_MAX));
+    WRITES("6e0900000000000000000001", etf_put_big(&w, two64, 11, false));
+    WRITES("6e0901000000000000000001", etf_put_big(&w, two64, 9, true));
+    WRITES("6100", etf_put_big(&w, two64, 8, true));
+    WRITES("6100", etf_put_big(&w, NULL, 0, false));
+    WRITES("62fffffffb", etf_put_big(&w, (const uint8_t *)"\5", 1, true));
+}
+
+static void big_sizes(void **state) {
+    uint8_t *m = calloc(1, 524281);
+    etf_view out;
+
+    (void)state;
+    assert_non_null(m);
+    memset(m, 1, 524281);
+    etf_writer_init(&w, NULL);
+    etf_put_big(&w, m, 255, false);
+    etf_put_big(&w, m, 256, true);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 3, "6eff00");
+    assert_hex(out.data + 258, 6, "6f0000010001");
+    etf_put_big(&w, m, 524280, true);
+    assert_int_equal(etf_writer_finish(&w, NULL), 0);
+    etf_put_big(&w, m, 524281, true);
+    assert_int_equal(etf_writer_finish(&w, NULL), CN_ELIMIT);
+    etf_writer_free(&w);
+    free(m);
+}
+
+static void floats_and_atoms(void **state) {
+    char chars[257];
+
+    (void)state;
+    memset(chars, 'a', 256);
+    chars[256] = '\0';
+    WRITES("463ff0000000000000", etf_put_float(&w, 1.0));
+    WRITES("468000000000000000", etf_put_float(&w, -0.0));
+    WRITES("77026f6b", etf_put_atom(&w, "ok"));
+    WRITES("7700", etf_put_atom_n(&w, NULL, 0));
+    WRITES("7702c3a9", etf_put_atom(&w, "\xc3\xa9"));
+    WRITES("770474727565", etf_put_bool(&w, true));
+    WRITES("770566616c7365", etf_put_bool(&w, false));
+    FAILS(CN_ERANGE, etf_put_float(&w, NAN));
+    FAILS(CN_ERANGE, etf_put_float(&w, (double)INFINITY));
+    FAILS(CN_EBADARG, etf_put_atom(&w, "\xff"));
+    FAILS(CN_EBADARG, etf_put_atom(&w, "\xc0\x80"));
+    FAILS(CN_EBADARG, etf_put_atom(&w, "\xed\xa0\x80"));
+    FAILS(CN_EBADARG, etf_put_atom(&w, NULL));
+    FAILS(CN_EBADARG, etf_put_atom_n(&w, NULL, 1));
+    FAILS(CN_ELIMIT, etf_put_atom(&w, chars));
+}
+
+static void long_atom(void **state) {
+    char text[2 * 256 + 1] = "";
+    etf_view out;
+
+    (void)state;
+    for (int i = 0; i < 128; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    etf_writer_init(&w, NULL);
+    etf_put_atom(&w, text);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 5, "760100c3a9");
+    assert_int_equal(out.len, 259);
+    for (int i = 128; i < 256; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    etf_writer_reset(&w);
+    etf_put_atom(&w, text);
+    assert_int_equal(etf_writer_finish(&w, NULL), CN_ELIMIT);
+    etf_writer_free(&w);
+}
+
+static void bytes(void **state) {
+    (void)state;
+    WRITES("6d00000000", etf_put_binary(&w, NULL, 0));
+    WRITES("6d00000003010203", etf_put_binary(&w, "\1\2\3", 3));
+    WRITES("6d00000002686f", etf_put_binary_str(&w, "ho"));
+    WRITES("4d0000000103a0", etf_put_bits(&w, "\xbf", 3));
+    WRITES("4d00000002040120", etf_put_bits(&w, "\x01\x2f", 12));
+    WRITES("6d0000000101", etf_put_bits(&w, "\1", 8));
+    WRITES("6d00000000", etf_put_bits(&w, NULL, 0));
+    WRITES("6a", etf_put_string(&w, "", 0));
+    WRITES("6b0003616263", etf_put_string(&w, "abc", 3));
+    FAILS(CN_EBADARG, etf_put_binary(&w, NULL, 1));
+    FAILS(CN_EBADARG, etf_put_bits(&w, NULL, 1));
+    FAILS(CN_EBADARG, etf_put_string(&w, NULL, 1));
+    FAILS(CN_EBADARG, etf_put_binary_str(&w, NULL));
+    FAILS(CN_ELIMIT, etf_put_binary(&w, "", (size_t)UINT32_MAX + 1));
+}
+
+static void string_sizes(void **state) {
+    char *text = calloc(1, 65536);
+    etf_view out;
+
+    (void)state;
+    assert_non_null(text);
+    etf_writer_init(&w, NULL);
+    etf_put_string(&w, text, 65535);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_int_equal(out.len, 3 + 65535);
+    etf_writer_reset(&w);
+    etf_put_string(&w, text, 65536);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 7, "6c000100006100");
+    assert_int_equal(out.len, 5 + 2 * 65536 + 1);
+    assert_int_equal(etf_check(out, NULL), 0);
+    etf_writer_free(&w);
+    free(text);
+}
+
+static void headers(void **state) {
+    (void)state;
+    WRITES("836800", etf_put_version(&w); etf_put_tuple(&w, 0));
+    WRITES("68ff", etf_put_tuple(&w, 255));
+    WRITES("6900000100", etf_put_tuple(&w, 256));
+    WRITES("7400000002", etf_put_map(&w, 2));
+    WRITES("6c00000002", etf_put_list(&w, 2));
+    WRITES("6a", etf_put_list(&w, 0));
+    WRITES("6a", etf_put_nil(&w));
+    WRITES("71770161770162 6103", etf_put_export(&w, "a", "b", 3));
+    WRITES("6101", etf_put_term(&w, (etf_view){(const uint8_t *)"a\1", 2}));
+    FAILS(CN_ELIMIT, etf_put_tuple(&w, 1 << 24));
+    FAILS(CN_ELIMIT, etf_put_map(&w, (size_t)1 << 31));
+    FAILS(CN_ELIMIT, etf_put_list(&w, (size_t)1 << 32));
+    FAILS(CN_EBADARG, etf_put_term(&w, (etf_view){NULL, 0}));
+    FAILS(CN_EBADARG, etf_put_export(&w, NULL, "b", 3));
+    FAILS(CN_EBADARG, etf_put_export(&w, "a", "\xff", 3));
+}
+
+static void identifiers(void **state) {
+    etf_pid pid = {1, 2, 3, 3, "a@b"};
+    etf_port port = {0x100000002, 4, 3, "a@b"};
+    etf_ref ref = {{7, 8, 9}, 5, 3, 3, "a@b"};
+
+    (void)state;
+    WRITES("58 7703614062 000000010000000200000003", etf_put_pid(&w, &pid));
+    WRITES("78 7703614062 000000010000000200000004", etf_put_port(&w, &port));
+    WRITES("5a0003 7703614062 00000005 000000070000000800000009",
+           etf_put_ref(&w, &ref));
+    ref.n = 6;
+    FAILS(CN_EBADARG, etf_put_ref(&w, &ref));
+    pid.node[0] = (char)0xff;
+    FAILS(CN_EBADARG, etf_put_pid(&w, &pid));
+    port.node_len = 256;
+    FAILS(CN_EBADARG, etf_put_port(&w, &port));
+}
+
+static void open_lists(void **state) {
+    (void)state;
+    WRITES("6a", etf_begin_list(&w); etf_end_list(&w));
+    WRITES("6c0000000161016a", etf_begin_list(&w); etf_put_int(&w, 1);
+           etf_end_list(&w));
+    WRITES("6c00000002 6a 6c00000001 6a6a 6a", etf_begin_list(&w);
+           etf_begin_list(&w); etf_end_list(&w); etf_begin_list(&w);
+           etf_begin_list(&w); etf_end_list(&w); etf_end_list(&w);
+           etf_end_list(&w));
+    WRITES("6c00000003 68026101 74000000016101 6102 6103 6c0000000161056a 6a",
+           etf_begin_list(&w);
+           etf_put_tuple(&w, 2); etf_put_int(&w, 1); etf_put_map(&w, 1);
+           etf_put_int(&w, 1); etf_put_int(&w, 2); etf_put_int(&w, 3);
+           etf_put_list(&w, 1); etf_put_int(&w, 5); etf_put_nil(&w);
+           etf_end_list(&w));
+    FAILS(CN_EBUG, etf_end_list(&w));
+    FAILS(CN_EBUG, etf_begin_list(&w));
+    FAILS(CN_EBUG, etf_begin_list(&w); etf_put_tuple(&w, 1); etf_end_list(&w));
+    FAILS(CN_ELIMIT, for (int i = 0; i < 33; i++) etf_begin_list(&w));
+}
+
+static void first_error_stays(void **state) {
+    etf_view out;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_put_int(&w, 1);
+    etf_writer_fail(&w, CN_ERANGE);
+    etf_writer_fail(&w, CN_EBUG);
+    etf_put_int(&w, 2);
+    assert_int_equal(etf_writer_finish(&w, &out), CN_ERANGE);
+    assert_int_equal(out.len, 2);
+    etf_writer_reset(&w);
+    etf_put_int(&w, 3);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, out.len, "6103");
+    etf_writer_free(&w);
+}
+
+static void nothing_behind_a_full_array(void **state) {
+    uint8_t room[8];
+    etf_view out;
+
+    (void)state;
+    memset(room, 0xee, sizeof room);
+    etf_writer_init_fixed(&w, room, 4);
+    etf_put_int(&w, 1);
+    etf_put_binary(&w, "12345", 5);
+    etf_put_nil(&w); /* would fit, but does not follow */
+    assert_int_equal(etf_writer_finish(&w, &out), CN_ELIMIT);
+    assert_int_equal(out.len, 2 + 10 + 1);
+    assert_hex(room, 8, "6101eeeeeeeeeeee");
+}
+
+static int scenario(fault_alloc *f, void *arg) {
+    etf_writer g;
+    etf_view out;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&g, &f->alloc);
+    etf_begin_list(&g);
+    for (int i = 0; i < 300; i++) {
+        etf_put_tuple(&g, 2);
+        etf_put_atom(&g, "number");
+        etf_put_int(&g, i);
+    }
+    etf_end_list(&g);
+    err = etf_writer_finish(&g, &out);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    if (err == 0)
+        assert_int_equal(etf_check(out, NULL), 0);
+    etf_writer_free(&g);
+    return err;
+}
+
+static void out_of_memory(void **state) {
+    (void)state;
+    run_with_every_failure(scenario, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers),
+        cmocka_unit_test(big_sizes),
+        cmocka_unit_test(floats_and_atoms),
+        cmocka_unit_test(long_atom),
+        cmocka_unit_test(bytes),
+        cmocka_unit_test(string_sizes),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(identifiers),
+        cmocka_unit_test(open_lists),
+        cmocka_unit_test(first_error_stays),
+        cmocka_unit_test(nothing_behind_a_full_array),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
+}
