@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pattern_test.c: etf_pack and etf_match: every hole, every literal, every
+ * slip a program can make.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/support.h"
+#include "tests/unit/vectors.h"
+
+static etf_writer w;
+static uint8_t in[4096];
+
+/* A compound literal in a macro needs more brackets than this. */
+static etf_view view_n(const void *bytes, size_t n) {
+    return (etf_view){bytes, n};
+}
+
+static etf_view view_of(const char *text) {
+    return view_n(text, strlen(text));
+}
+
+static etf_view hex(const char *digits) {
+    static uint8_t bytes[512];
+
+    return view_n(bytes, unhex(digits, bytes, sizeof bytes));
+}
+
+/* The term of a text, in static memory. */
+static etf_view term(const char *text) {
+    etf_view t;
+    size_t column;
+
+    etf_writer_init_fixed(&w, in, sizeof in);
+    if (etf_parse(&w, text, &column) != 0)
+        fail_msg("%s: syntax error at %zu", text, column);
+    (void)etf_writer_finish(&w, &t);
+    return t;
+}
+
+/* The packed bytes are those of the text. */
+#define PACKS(text, ...)                                                       \
+    do {                                                                       \
+        etf_writer packed;                                                     \
+        etf_view got, want;                                                    \
+        etf_writer_init(&packed, NULL);                                        \
+        assert_int_equal(etf_pack(&packed, __VA_ARGS__), 0);                   \
+        assert_int_equal(etf_writer_finish(&packed, &got), 0);                 \
+        want = term(text);                                                     \
+        assert_memory_equal(got.data, want.data, got.len);                     \
+        assert_int_equal(got.len, want.len);                                   \
+        etf_writer_init_fixed(&w, in, got.len);                                \
+        assert_int_equal(etf_pack(&w, __VA_ARGS__), 0);                        \
+        etf_writer_init_fixed(&w, NULL, 0);                                    \
+        assert_int_equal(etf_pack(&w, __VA_ARGS__), CN_ELIMIT);                \
+        assert_int_equal(w.len, got.len);                                      \
+        etf_writer_free(&packed);                                              \
+    } while (0)
+
+#define PACK_FAILS(code, ...)                                                  \
+    do {                                                                       \
+        etf_writer_init(&w, NULL);                                             \
+        assert_int_equal(etf_pack(&w, __VA_ARGS__), code);                     \
+        assert_int_equal(etf_writer_finish(&w, NULL), code);                   \
+        etf_writer_free(&w);                                                   \
+    } while (0)
+
+#define MATCHES(text, ...)                                                     \
+    assert_int_equal(etf_match(term(text), __VA_ARGS__), 0)
+#define DIFFERS(text, ...)                                                     \
+    assert_int_equal(etf_match(term(text), __VA_ARGS__), CN_ETYPE)
+
+static const etf_pid pid = {1, 2, 3, 3, "a@b"};
+static const etf_port port = {4, 5, 3, "a@b"};
+static const etf_ref ref = {{7, 8}, 6, 2, 3, "a@b"};
+
+static void pack_holes(void **state) {
+    etf_view empty = view_n(NULL, 0);
+
+    (void)state;
+    PACKS("{ok,'a b'}", "{~a, ~a}", "ok", view_of("a b"));
+    PACKS("{\"ab\",\"c\",[]}", "{~s, ~s, ~s}", "ab", view_of("c"), empty);
+    PACKS("{<<\"ab\">>,<<\"c\">>,<<>>}", "{~b, ~b, ~b}", "ab", view_of("c"),
+          empty);
+    PACKS("{-1,2,65535}", "{~i, ~i, ~i}", -1, 2U, (unsigned short)65535);
+    PACKS("{18446744073709551615,-9223372036854775808}", "{~i, ~i}", ULLONG_MAX,
+          LLONG_MIN);
+    PACKS("{1.5,2.0}", "{~f, ~f}", 1.5, 2.0F);
+    PACKS("{#Pid<a@b.1.2.3>,#Port<a@b.4.5>,#Ref<a@b.6.7.8>}", "{~p, ~o, ~r}",
+          &pid, &port, &ref);
+    PACKS("{[x],1}", "{~t, ~t}", hex("6c000000017701786a"), view_n("a\1", 2));
+    PACKS("#{k => 7,\"x\" => y}", "#{k => ~i, ~s => ~a}", 7, "x", "y");
+    PACKS("x", "~a", "x");
+}
+
+static void pack_lists(void **state) {
+    char bytes[600];
+
+    (void)state;
+    memset(bytes, 1, sizeof bytes);
+    PACKS("[1,2]", "[~i, ~i]", 1, 2);
+    PACKS("[1,256]", "[~i, ~i]", 1, 256);
+    PACKS("[1,-1]", "[~i, ~i]", 1, -1);
+    PACKS("[1,2,a,3]", "[~i, ~i, ~a, ~i]", 1, 2, "a", 3);
+    PACKS("[1,97,98]", "[~i | ~s]", 1, "ab");
+    PACKS("[a,97,98]", "[~a | ~s]", "a", "ab");
+    PACKS("[1]", "[~i | ~t]", 1, hex("6a"));
+    PACKS("[1,7,8]", "[~i | ~t]", 1, hex("6b00020708"));
+    PACKS("[1,x]", "[~i | ~t]", 1, hex("6c000000017701786a"));
+    PACKS("[1,x|y]", "[~i | ~t]", 1, hex("6c00000001770178770179"));
+    PACKS("[1|x]", "[~i | ~t]", 1, hex("770178"));
+    PACKS("[1|2]", "[~i | ~i]", 1, 2);
+    PACKS("[1,2,3]", "[~i | [~i | [~i]]]", 1, 2, 3);
+    PACKS("[1,2|3]", "[~i | [~i | ~i]]", 1, 2, 3);
+    PACKS("[[1],[2],[]]", "[[~i], [~i], []]", 1, 2);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_pack(&w, "~s", view_n(bytes, 600)), 0);
+    assert_hex(w.data, 4, "6b025801");
+    etf_writer_free(&w);
+}
+
+/* One more term of what is being written. */
+static void pack_between(void **state) {
+    etf_view out;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_begin_list(&w);
+    assert_int_equal(etf_pack(&w, "{~i, [x, y]}", 1), 0);
+    etf_put_tuple(&w, 2);
+    assert_int_equal(etf_pack(&w, "a"), 0);
+    assert_int_equal(etf_pack(&w, "[]"), 0);
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, out.len,
+               "6c00000002 6802 6101 6c00000002 770178770179 6a"
+               "6802 770161 6a 6a");
+    etf_writer_free(&w);
+}
+
+static void pack_slips(void **state) {
+    const char *none = NULL;
+    etf_in no_format = {ETF_ARG_I64, {.i64 = 1}};
+
+    (void)state;
+    PACK_FAILS(CN_EBADARG, "~i");
+    PACK_FAILS(CN_EBADARG, "~i", 1, 2);
+    PACK_FAILS(CN_EBADARG, "~i", "1");
+    PACK_FAILS(CN_EBADARG, "~i", 1.0);
+    PACK_FAILS(CN_EBADARG, "~a", 1);
+    PACK_FAILS(CN_EBADARG, "~a", none);
+    PACK_FAILS(CN_EBADARG, "~f", 1);
+    PACK_FAILS(CN_EBADARG, "~p", &ref);
+    PACK_FAILS(CN_EBADARG, "~r", (const etf_ref *)NULL);
+    PACK_FAILS(CN_EBADARG, "~t", "x");
+    PACK_FAILS(CN_EBADARG, "~t", view_n(NULL, 0));
+    PACK_FAILS(CN_EBADARG, "[a | ~t]", hex("ff"));
+    PACK_FAILS(CN_EBADARG, "~a", "\xff");
+    PACK_FAILS(CN_EBADARG, none);
+    PACK_FAILS(CN_ESYNTAX, "~x", 1);
+    PACK_FAILS(CN_ESYNTAX, "_");
+    PACK_FAILS(CN_ESYNTAX, "{a");
+    PACK_FAILS(CN_ESYNTAX, "");
+    PACK_FAILS(CN_ESYNTAX, "~");
+    PACK_FAILS(CN_ESYNTAX, "[a | ~s, b]", "x");
+    PACK_FAILS(CN_ESYNTAX, "[| a]");
+    PACK_FAILS(CN_ERANGE, "~f", 1e308 * 10);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_pack_args(&w, &no_format, 1), CN_EBADARG);
+    etf_writer_reset(&w);
+    assert_int_equal(etf_pack_args(&w, &no_format, 0), CN_EBADARG);
+    etf_writer_free(&w);
+}
+
+static int packing(fault_alloc *f, void *arg) {
+    etf_writer g;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&g, &f->alloc);
+    err = etf_pack(&g, "{~i, [~s | ~t], #{<<1,2,3:5>> => ~b}, [1,2,3,x]}", 1,
+                   "a long enough string to make it grow, once or twice, and "
+                   "again, until it is longer than what it had at first",
+                   hex("6b00020708"),
+                   "a binary that is long enough too, to grow once more, and "
+                   "then something else, but nothing that would tell much");
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    etf_writer_free(&g);
+    return err;
+}
+
+static void pack_out_of_memory(void **state) {
+    (void)state;
+    run_with_every_failure(packing, NULL);
+}
+
+static void match_integers(void **state) {
+    signed char c;
+    short s;
+    int i;
+    long l;
+    long long ll;
+    unsigned char uc;
+    unsigned short us;
+    unsigned u;
+    unsigned long ul;
+    unsigned long long ull;
+
+    (void)state;
+    MATCHES("{-128,-32768,-2147483648,-1,-9223372036854775808}",
+            "{~i,~i,~i,~i,~i}", &c, &s, &i, &l, &ll);
+    assert_int_equal(c, -128);
+    assert_int_equal(s, -32768);
+    assert_int_equal(i, INT_MIN);
+    assert_int_equal(l, -1);
+    assert_true(ll == LLONG_MIN);
+    MATCHES("{255,65535,4294967295,7,18446744073709551615}", "{~i,~i,~i,~i,~i}",
+            &uc, &us, &u, &ul, &ull);
+    assert_int_equal(uc, 255);
+    assert_int_equal(us, 65535);
+    assert_int_equal(u, UINT_MAX);
+    assert_int_equal(ul, 7);
+    assert_true(ull == ULLONG_MAX);
+    DIFFERS("128", "~i", &c);
+    DIFFERS("-129", "~i", &c);
+    DIFFERS("2147483648", "~i", &i);
+    DIFFERS("9223372036854775808", "~i", &ll);
+    DIFFERS("256", "~i", &uc);
+    DIFFERS("-1", "~i", &ul);
+    DIFFERS("18446744073709551616", "~i", &ull);
+    DIFFERS("1.0", "~i", &i);
+}
+
+static void match_holes(void **state) {
+    etf_view a, b, s, t;
+    etf_pid p;
+    etf_port o;
+    etf_ref r;
+    double f;
+
+    (void)state;
+    MATCHES("{ok,<<\"x\">>,\"abc\",{1,2},1.5}", "{~a, ~b, ~s, ~t, ~f}", &a, &b,
+            &s, &t, &f);
+    assert_true(etf_view_is(a, "ok"));
+    assert_true(etf_view_is(b, "x"));
+    assert_true(etf_view_is(s, "abc"));
+    assert_hex(t.data, t.len, "680261016102");
+    assert_true(f == 1.5);
+    MATCHES("{[],<<\"bin\">>}", "{~s, ~s}", &s, &b);
+    assert_int_equal(s.len, 0);
+    assert_true(etf_view_is(b, "bin"));
+    MATCHES("{#Pid<a@b.1.2.3>,#Port<a@b.4.5>,#Ref<a@b.6.7.8>}", "{~p, ~o, ~r}",
+            &p, &o, &r);
+    assert_true(etf_pid_eq(&p, &pid));
+    assert_true(etf_port_eq(&o, &port));
+    assert_true(etf_ref_eq(&r, &ref));
+    DIFFERS("[a]", "~s", &s);
+    DIFFERS("a", "~b", &s);
+    DIFFERS("\"a\"", "~a", &s);
+    DIFFERS("1", "~f", &f);
+    DIFFERS("#Pid<a@b.1.2.3>", "~r", &r);
+    assert_int_equal(etf_match(hex("7301e9"), "~a", &a), CN_ENOTSUP);
+    assert_int_equal(etf_match(hex("73016b"), "~a", &a), 0);
+}
+
+static void match_lists(void **state) {
+    etf_view t, u;
+    int i, j;
+
+    (void)state;
+    MATCHES("[1,2]", "[~i, ~i]", &i, &j);
+    assert_int_equal(i * 10 + j, 12);
+    MATCHES("[1,256]", "[~i, ~i]", &i, &j);
+    MATCHES("[7,8]", "[~t, ~t]", &t, &u);
+    assert_hex(t.data, t.len, "6107");
+    assert_hex(u.data, u.len, "6108");
+    MATCHES("[7]", "[_ | ~t]", &t);
+    assert_hex(t.data, t.len, "6a");
+    MATCHES("[a|b]", "[_ | ~t]", &t);
+    assert_hex(t.data, t.len, "770162");
+    MATCHES("[a|b]", "[a | b]");
+    MATCHES("[1,2,3]", "[~i | _]", &i);
+    MATCHES("[a,b,c|d]", "[a | _]");
+    MATCHES("[1,2,3]", "[1 | [2 | [3]]]");
+    MATCHES("{[1,2,3],x}", "{[1 | _], x}");
+    MATCHES("[[1],[],[a]]", "[[~i], [], [_]]", &i);
+    MATCHES("[]", "[]");
+    DIFFERS("[1,2]", "[_ | ~t]", &t);
+    DIFFERS("[1,2]", "[~i]", &i);
+    DIFFERS("[1]", "[~i, ~i]", &i, &j);
+    DIFFERS("[]", "[_ | _]");
+    DIFFERS("[a|b]", "[a]");
+    DIFFERS("[1]", "[]");
+    DIFFERS("[]", "{}");
+}
+
+static void match_literals(void **state) {
+    (void)state;
+    MATCHES("{ok,'a b',\"\\n\"}", "{ok, 'a\\sb', \"\\n\"}");
+    MATCHES("{1,-1,255,16#ffffffffffffffffff}",
+            "{1, -1, 16#ff, 4722366482869645213695}");
+    MATCHES("-4722366482869645213695", "-16#ffffffffffffffffff");
+    DIFFERS("4722366482869645213694", "4722366482869645213695");
+    DIFFERS("1", "4722366482869645213695");
+    DIFFERS("4722366482869645213695", "1");
+    DIFFERS("1", "-1");
+    MATCHES("97", "$a");
+    MATCHES("1.5", "1.5");
+    DIFFERS("1", "1.0");
+    DIFFERS("1.0", "1");
+    DIFFERS("1.5", "1.25");
+    MATCHES("\"abc\"", "\"ab\" \"c\"");
+    MATCHES("[97,8364]", "\"a\\x{20ac}\"");
+    DIFFERS("\"abc\"", "\"ab\"");
+    DIFFERS("\"abc\"", "\"abcd\"");
+    DIFFERS("\"abc\"", "\"abd\"");
+    DIFFERS("[97|b]", "\"a\"");
+    MATCHES("[]", "\"\"");
+    MATCHES("<<\"abc\",1,5:3>>", "<<97,\"bc\",1,5:3>>");
+    DIFFERS("<<\"abc\">>", "<<\"ab\">>");
+    DIFFERS("<<\"abc\">>", "<<\"abcd\">>");
+    DIFFERS("<<\"abc\">>", "<<\"abd\">>");
+    DIFFERS("<<5:3>>", "<<5:4>>");
+    DIFFERS("<<5:3>>", "<<4:3>>");
+    DIFFERS("abc", "<<\"abc\">>");
+    MATCHES("<<>>", "<<>>");
+    MATCHES("{#Pid<a@b.1.2.3>,#Port<a@b.4.5>,#Ref<a@b.6.7.8>,fun m:f/1}",
+            "{#Pid<a@b.1.2.3>,#Port<a@b.4.5>,#Ref<a@b.6.7.8>,fun m:f/1}");
+    DIFFERS("#Pid<a@b.1.2.3>", "#Pid<a@b.1.2.4>");
+    DIFFERS("#Port<a@b.1.2>", "#Port<a@b.1.3>");
+    DIFFERS("#Ref<a@b.1.2>", "#Ref<a@b.1.2.0>");
+    DIFFERS("fun m:f/1", "fun m:f/2");
+    DIFFERS("fun m:f/1", "fun m:g/1");
+    DIFFERS("ok", "error");
+    DIFFERS("{a,b}", "{a}");
+    DIFFERS("{a}", "{a, b}");
+    /* The tag does not matter. */
+    assert_int_equal(etf_match(hex("7301e9"), "'\xc3\xa9'"), 0);
+    assert_int_equal(etf_match(hex("6200000007"), "7"), 0);
+    assert_int_equal(etf_match(hex("6c00000001610161016a"), "_"), 0);
+}
+
+static void match_maps(void **state) {
+    etf_view t;
+    int i;
+
+    (void)state;
+    MATCHES("#{a => 1,b => {2},\"k\" => x}", "#{b => {~i}, \"k\" => ~t}", &i,
+            &t);
+    assert_int_equal(i, 2);
+    assert_hex(t.data, t.len, "770178");
+    MATCHES("{#{a => 1},y}", "{#{}, ~a}", &t);
+    MATCHES("#{#{a => [1]} => 1}", "#{#{a => [_]} => ~i}", &i);
+    MATCHES("#{1 => a,1.0 => b}", "#{1.0 => b, 1 => a}");
+    DIFFERS("#{a => 1}", "#{b => ~i}", &i);
+    DIFFERS("#{a => 1}", "#{a => ~a}", &t);
+    DIFFERS("#{}", "#{a => _}");
+    DIFFERS("[]", "#{}");
+    assert_int_equal(etf_match(term("#{a => 1}"), "#{~a => _}", &t),
+                     CN_ESYNTAX);
+}
+
+static void match_slips(void **state) {
+    static char deep[80];
+    etf_view t;
+    etf_out bad = {ETF_ARG_I64, 3, in};
+    etf_out bad_size[] = {etf__out_format("~i"), bad};
+    char byte = 0;
+    int i;
+
+    (void)state;
+    assert_int_equal(etf_match(term("a"), "~i", &t), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "~a", &i), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "~a", &byte), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "~a"), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "a", &t), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "~a", (etf_view *)NULL), CN_EBADARG);
+    assert_int_equal(etf_match(term("a"), "~x", &t), CN_ESYNTAX);
+    assert_int_equal(etf_match(term("a"), "a b"), CN_ESYNTAX);
+    assert_int_equal(etf_match(term("a"), ""), CN_ESYNTAX);
+    assert_int_equal(etf_match_args(term("a"), NULL, 0), CN_EBADARG);
+    assert_int_equal(etf_match_args(term("1"), bad_size, 2), CN_EBADARG);
+    /* Slips behind the place where the term differs. */
+    assert_int_equal(etf_match(term("{a}"), "{b, ~i", &i), CN_ESYNTAX);
+    assert_int_equal(etf_match(term("{a}"), "{b, ~i}", &t), CN_EBADARG);
+    assert_int_equal(etf_match(term("{a}"), "{b, ~i}"), CN_EBADARG);
+    assert_int_equal(etf_match(term("{a}"), "{b}", &i), CN_EBADARG);
+    assert_int_equal(etf_match(hex("7701"), "~a", &t), CN_ETRUNC);
+    assert_int_equal(etf_match(hex("ff"), "_"), CN_EBADTERM);
+    for (int k = 0; k < 33; k++) {
+        deep[k] = '{';
+        deep[34 + k] = '}';
+    }
+    deep[33] = 'a';
+    assert_int_equal(etf_match(term(deep), deep), CN_ELIMIT);
+    deep[66] = '\0';
+    assert_int_equal(etf_match(term(deep + 1), deep + 1), 0);
+}
+
+/* Each vector matches itself where patterns can say it, and a cut one is an
+ * error, not a crash. */
+static void self_match(const vector *v) {
+    uint8_t *part = malloc(v->term.len);
+    etf_view t;
+    int err;
+
+    assert_non_null(part);
+    assert_int_equal(etf_match(v->term, "~t", &t), 0);
+    assert_true(t.len <= v->term.len);
+    if (v->canonical) {
+        err = etf_match(v->term, v->text);
+        assert_true(err == 0 || err == CN_ELIMIT);
+    }
+    memcpy(part, v->term.data, v->term.len - 1);
+    assert_int_not_equal(etf_match(view_n(part, v->term.len - 1), v->text), 0);
+    free(part);
+}
+
+static void vectors(void **state) {
+    (void)state;
+    assert_true(each_vector(self_match) > 500);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pack_holes),         cmocka_unit_test(pack_lists),
+        cmocka_unit_test(pack_between),       cmocka_unit_test(pack_slips),
+        cmocka_unit_test(pack_out_of_memory), cmocka_unit_test(match_integers),
+        cmocka_unit_test(match_holes),        cmocka_unit_test(match_lists),
+        cmocka_unit_test(match_literals),     cmocka_unit_test(match_maps),
+        cmocka_unit_test(match_slips),        cmocka_unit_test(vectors),
+    };
+    return cmocka_run_group_tests_name("pattern", tests, NULL, NULL);
+}

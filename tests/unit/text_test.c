@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * text_test.c: etf_print and etf_parse, each alone and as inverses.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/support.h"
+#include "tests/unit/vectors.h"
+
+static etf_writer w;
+static char text[1 << 16];
+
+/* The text gives these bytes: growing, measured, and on an array that is just
+ * large enough. */
+static void parses(const char *source, const char *hex) {
+    static uint8_t room[1 << 16];
+    size_t column, len;
+    etf_view t;
+    int err;
+
+    etf_writer_init(&w, NULL);
+    err = etf_parse(&w, source, &column);
+    if (err != 0)
+        fail_msg("%s: %s at %zu", source, cn_errname(err), column);
+    (void)etf_writer_finish(&w, &t);
+    assert_hex(t.data, t.len, hex);
+    assert_int_equal(etf_check(t, NULL), 0);
+    len = t.len;
+    etf_writer_free(&w);
+    etf_writer_init_fixed(&w, NULL, 0);
+    assert_int_equal(etf_parse(&w, source, NULL), CN_ELIMIT);
+    assert_int_equal(w.len, len);
+    etf_writer_init_fixed(&w, room, len);
+    assert_int_equal(etf_parse(&w, source, NULL), 0);
+    assert_hex(room, len, hex);
+}
+
+static void refuses(const char *source, int code, size_t at) {
+    size_t column = 999;
+
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse(&w, source, &column), code);
+    if (column != at)
+        fail_msg("%s: column %zu, not %zu", source, column, at);
+    assert_int_equal(etf_writer_finish(&w, NULL), code);
+    etf_writer_free(&w);
+}
+
+static void prints(const char *hex, const char *want) {
+    static uint8_t in[1 << 16];
+    etf_view t = {in, unhex(hex, in, sizeof in)};
+
+    assert_int_equal(etf_print(t, text, sizeof text), strlen(want));
+    assert_string_equal(text, want);
+}
+
+static void numbers(void **state) {
+    (void)state;
+    parses("16#ff", "61ff");
+    parses("2#101", "6105");
+    parses("36#Zz", "620000050f");
+    parses("1_000_000", "62000f4240");
+    parses("-16#1_0", "62fffffff0");
+    parses("-0", "6100");
+    parses("$a", "6161");
+    parses("$\\n", "610a");
+    parses("$\xe2\x82\xac", "62000020ac");
+    parses("-1.5e+3", "46c097700000000000");
+    parses("1.0E-0", "463ff0000000000000");
+    parses("36#zzzzzzzzzzzzzzzz", "6e0b00ffffffffff5f4671ee8b06");
+    refuses("1_", CN_ESYNTAX, 1);
+    refuses("1.", CN_ESYNTAX, 1);
+    refuses("1.5e", CN_ESYNTAX, 3);
+    refuses("37#1", CN_ESYNTAX, 0);
+    refuses("1#0", CN_ESYNTAX, 0);
+    refuses("2#2", CN_ESYNTAX, 0);
+    refuses("1.0e309", CN_ERANGE, 0);
+    refuses("- 1", CN_ESYNTAX, 0);
+    refuses("$", CN_ESYNTAX, 0);
+}
+
+static void atoms(void **state) {
+    (void)state;
+    parses("'a\\'b\\\\'", "7704 61 27 62 5c");
+    parses("'\\x{e9}\\x41\\101\\^A\\s\\z'", "7707 c3a9 41 41 01 20 7a");
+    parses("\xc3\xa9t", "7703c3a974");
+    parses("a@b_C9", "7706614062 5f4339");
+    parses("''", "7700");
+    refuses("A", CN_ESYNTAX, 0);
+    refuses("'a", CN_ESYNTAX, 0);
+    refuses("'\\x{d800}'", CN_ESYNTAX, 0);
+    refuses("'\\x{110000}'", CN_ESYNTAX, 0);
+    refuses("'\\x{1'", CN_ESYNTAX, 0);
+    refuses("'\\x1'", CN_ESYNTAX, 0);
+    refuses("'\xff'", CN_ESYNTAX, 0);
+    refuses("\xe2\x82\xac", CN_ESYNTAX, 0);
+    refuses("'a\\'", CN_ESYNTAX, 0);
+}
+
+static void strings(void **state) {
+    (void)state;
+    parses("\"abc\"", "6b0003616263");
+    parses("\"a\" \"b\" %c\n \"c\"", "6b0003616263");
+    parses("\"\"", "6a");
+    parses("\"a\\x{20ac}\"", "6c00000002 6161 62000020ac 6a");
+    parses("[1,2,a]", "6c00000003 6101 6102 770161 6a");
+    parses("[1,2|a]", "6c00000002 6101 6102 770161");
+    parses("[1,2|\"ab\"]", "6b000401026162");
+    parses("[1|[2|[3|[]]]]", "6b0003010203");
+    parses("[1|[2,x]]", "6c00000003 6101 6102 770178 6a");
+    parses("[a|{}]", "6c00000001 770161 6800");
+    parses("[[1],[]]", "6c00000002 6b000101 6a 6a");
+    refuses("[a|b,c]", CN_ESYNTAX, 4);
+    refuses("[a|b|c]", CN_ESYNTAX, 4);
+    refuses("[a|[b],c]", CN_ESYNTAX, 6);
+    refuses("[a|]", CN_ESYNTAX, 3);
+    refuses("[|a]", CN_ESYNTAX, 1);
+    refuses("[a,]", CN_ESYNTAX, 3);
+    refuses("[a|[b,]]", CN_ESYNTAX, 6);
+    refuses("[a}", CN_ESYNTAX, 2);
+    refuses("\"a", CN_ESYNTAX, 0);
+}
+
+static void binaries(void **state) {
+    (void)state;
+    parses("<<>>", "6d00000000");
+    parses("<< 1 , 2:8, $a, \"b\" >>", "6d0000000401026162");
+    parses("<<300:16, -1:12, 0:4>>", "6d00000004 012cfff0");
+    parses("<<257, -1>>", "6d00000002 01ff");
+    parses("<<1:1>>", "4d000000010180");
+    parses("<<1:0>>", "6d00000000");
+    parses("<<1:1, \"a\", 3:7>>", "6d00000002 b083");
+    parses("<<\"\xc3\xa9\">>", "6d00000001e9");
+    parses("<<\"\xc3\xa9\"/utf8, 8364/utf8>>", "6d00000005 c3a9e282ac");
+    parses("<<1:64, 16#ffffffffffffffff:64>>",
+           "6d00000010 0000000000000001ffffffffffffffff");
+    refuses("<<1:65>>", CN_ELIMIT, 4);
+    refuses("<<1", CN_ESYNTAX, 3);
+    refuses("<<1,>>", CN_ESYNTAX, 4);
+    refuses("<<a>>", CN_ESYNTAX, 2);
+    refuses("<<\"a\"/foo>>", CN_ESYNTAX, 6);
+    refuses("<<16#d800/utf8>>", CN_ESYNTAX, 14);
+    refuses("<<18446744073709551616>>", CN_ELIMIT, 2);
+}
+
+static void brackets(void **state) {
+    (void)state;
+    parses(" { } ", "6800");
+    parses("{a,{b}}%", "6802 770161 6801 770162");
+    parses("#{}", "7400000000");
+    parses("#{a=>1,b=>#{}}", "7400000002 770161 6101 770162 7400000000");
+    refuses("", CN_ESYNTAX, 0);
+    refuses("  ", CN_ESYNTAX, 2);
+    refuses("a b", CN_ESYNTAX, 2);
+    refuses("{a b}", CN_ESYNTAX, 3);
+    refuses("{a", CN_ESYNTAX, 2);
+    refuses("{a,}", CN_ESYNTAX, 3);
+    refuses("#{a}", CN_ESYNTAX, 3);
+    refuses("#{a=>}", CN_ESYNTAX, 5);
+    refuses("#{a=>b,}", CN_ESYNTAX, 7);
+    refuses("#{a=>b=>c}", CN_ESYNTAX, 6);
+    refuses("{a=>b}", CN_ESYNTAX, 2);
+    refuses("}", CN_ESYNTAX, 0);
+    refuses("~i", CN_ESYNTAX, 0);
+    refuses("_", CN_ESYNTAX, 0);
+    refuses("a.", CN_ESYNTAX, 1);
+}
+
+static void identifiers(void **state) {
+    (void)state;
+    parses("#Pid<'a@b'.1.2.3>", "58 7703614062 000000010000000200000003");
+    parses("{#Port<a.18446744073709551615.2>}",
+           "6801 78 770161 ffffffffffffffff00000002");
+    parses("#Ref<a.1.2.3.4.5.6>",
+           "5a0005 770161 00000001 00000002000000030000000400000005 00000006");
+    parses("fun 'A':b / 255", "71 770141 770162 61ff");
+    refuses("#Pid<a.1.2>", CN_ESYNTAX, 5);
+    refuses("#Pid<a.1.2.3.4>", CN_ESYNTAX, 5);
+    refuses("#Pid<a.1.2.4294967296>", CN_ESYNTAX, 5);
+    refuses("#Pid<1.1.2.3>", CN_ESYNTAX, 5);
+    refuses("#Port<a.18446744073709551616.2>", CN_ESYNTAX, 6);
+    refuses("#Ref<a.1.2.3.4.5.6.7>", CN_ESYNTAX, 5);
+    refuses("#Ref<a>", CN_ESYNTAX, 5);
+    refuses("#Fun<a.1.2>", CN_ESYNTAX, 0);
+    refuses("fun m:f/256", CN_ESYNTAX, 8);
+    refuses("fun m:f", CN_ESYNTAX, 7);
+    refuses("fun", CN_ESYNTAX, 3);
+}
+
+static void limits(void **state) {
+    static char deep[600];
+    char atom[300] = "";
+    size_t column;
+
+    (void)state;
+    memset(atom, 'a', 255);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse(&w, atom, NULL), 0);
+    atom[255] = 'a';
+    assert_int_equal(etf_parse(&w, atom, &column), CN_ELIMIT);
+    etf_writer_reset(&w);
+    memset(deep, '[', 256);
+    memset(deep + 256, ']', 256);
+    assert_int_equal(etf_parse(&w, deep, NULL), 0);
+    memset(deep, '{', 257);
+    etf_writer_reset(&w);
+    assert_int_equal(etf_parse(&w, deep, &column), CN_ELIMIT);
+    assert_int_equal(column, 257);
+    etf_writer_free(&w);
+}
+
+/* Tuples and lists whose header changes with their size. */
+static void sizes(void **state) {
+    static char source[400000], again[400000];
+    static const struct {
+        const char *item;
+        int n;
+        char open, close;
+    } cases[] = {
+        {"1", 255, '{', '}'},   {"1", 256, '{', '}'},   {"a", 70000, '{', '}'},
+        {"1", 65535, '[', ']'}, {"1", 65536, '[', ']'}, {"300", 3, '[', ']'},
+    };
+    etf_view t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *p = source;
+        *p++ = cases[i].open;
+        for (int k = 0; k < cases[i].n; k++)
+            p += sprintf(p, k == 0 ? "%s" : ",%s", cases[i].item);
+        *p++ = cases[i].close;
+        *p = '\0';
+        etf_writer_init(&w, NULL);
+        assert_int_equal(etf_parse(&w, source, NULL), 0);
+        (void)etf_writer_finish(&w, &t);
+        assert_int_equal(etf_check(t, NULL), 0);
+        assert_int_equal(etf_print(t, again, sizeof again), strlen(source));
+        assert_string_equal(again, source);
+        etf_writer_free(&w);
+    }
+}
+
+static void big_numbers(void **state) {
+    static char source[20000], again[20000];
+    etf_view t;
+
+    (void)state;
+    memset(source, 'f', 16003);
+    memcpy(source, "16#", 3);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse(&w, source, NULL), 0);
+    (void)etf_writer_finish(&w, &t);
+    assert_int_equal(t.len, 6 + 8000);
+    (void)etf_print(t, again, sizeof again);
+    assert_string_equal(again, source);
+    etf_writer_reset(&w);
+    memset(source, '9', 4932);
+    source[4932] = '\0';
+    source[0] = '-';
+    assert_int_equal(etf_parse(&w, source, NULL), 0);
+    (void)etf_writer_finish(&w, &t);
+    (void)etf_print(t, again, sizeof again);
+    assert_string_equal(again, source);
+    etf_writer_reset(&w);
+    memset(source, '9', 5000);
+    source[5000] = '\0';
+    assert_int_equal(etf_parse(&w, source, NULL), CN_ELIMIT);
+    etf_writer_free(&w);
+}
+
+static void like_snprintf(void **state) {
+    static const uint8_t hello[] = {0x77, 5, 'h', 'e', 'l', 'l', 'o'};
+    etf_view t = {hello, sizeof hello};
+    char small[4] = "xyz";
+
+    (void)state;
+    assert_int_equal(etf_print(t, NULL, 0), 5);
+    assert_int_equal(etf_print(t, small, sizeof small), 5);
+    assert_string_equal(small, "hel");
+    assert_int_equal(etf_print(t, small, 1), 5);
+    assert_string_equal(small, "");
+}
+
+static void malformed(void **state) {
+    (void)state;
+    prints("", "#malformed");
+    prints("68026101ff", "{1,#malformed");
+    prints("6c00000001610161", "[1#malformed");
+    prints("7400000001 6161 52", "#{97 => #malformed");
+    prints("6801", "#malformed");
+}
+
+static void odd_terms(void **state) {
+    (void)state;
+    prints("6c00000001 6161 6c00000001 6162 6b00026364", "\"abcd\"");
+    prints("6c00000001 6161 6c00000001 6101 6b00026364", "[97,1,99,100]");
+    prints("43 00000000 00 77016d 770172", "#m:r{}");
+    prints("6801 43 00000001 00 77016d 770141 770178 6801 6a",
+           "{#m:'A'{x = {[]}}}");
+    prints("6802 70 00000000 01 00112233445566778899aabbccddeeff 00000000"
+           "00000001 770161 6105 62ffffffff"
+           "58 7703614062 000000000000000000000000 6801 6101 6102",
+           "{#Fun<a.5.-1>,2}");
+    prints("6d00000003 e282ac", "<<\"\xe2\x82\xac\"/utf8>>");
+    prints("6d00000003 c29f41", "<<194,159,65>>");
+}
+
+static void depth_is_bounded(void **state) {
+    static uint8_t deep[2 * 300 + 1];
+
+    (void)state;
+    for (size_t i = 0; i < 300; i++)
+        memcpy(deep + 2 * i, "\x68\x01", 2);
+    deep[600] = 106;
+    assert_int_equal(etf_print((etf_view){deep, sizeof deep}, text, 9999),
+                     256 + 3 + 256);
+    assert_memory_equal(text + 256, "...}", 4);
+}
+
+static void to_a_file(void **state) {
+    static const uint8_t t[] = {0x68, 2, 0x61, 1, 0x6a};
+    static const uint8_t bad[] = {0x68, 1, 0xff};
+    char *out = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&out, &n);
+
+    (void)state;
+    assert_non_null(f);
+    assert_int_equal(etf_print_file((etf_view){t, sizeof t}, f), 0);
+    assert_int_equal(etf_print_file((etf_view){bad, 3}, f), CN_EBADTERM);
+    assert_int_equal(fclose(f), 0);
+    assert_string_equal(out, "{1,[]}{#malformed");
+    free(out);
+    f = fopen("/dev/null", "r");
+    assert_non_null(f);
+    assert_int_equal(etf_print_file((etf_view){t, sizeof t}, f), CN_EIO);
+    (void)fclose(f);
+}
+
+/* Print, parse, and print: what Erlang says of the vector. */
+static void both_ways(const vector *v) {
+    etf_view t;
+    size_t column;
+    int err;
+
+    assert_int_equal(etf_print(v->term, text, sizeof text), strlen(v->text));
+    assert_string_equal(text, v->text);
+    if (!v->canonical)
+        return;
+    etf_writer_init(&w, NULL);
+    err = etf_parse(&w, v->text, &column);
+    if (err != 0)
+        fail_msg("%s: %s at %zu", v->text, cn_errname(err), column);
+    (void)etf_writer_finish(&w, &t);
+    assert_int_equal(t.len, v->term.len);
+    assert_memory_equal(t.data, v->term.data, t.len);
+    etf_writer_free(&w);
+}
+
+static void vectors(void **state) {
+    (void)state;
+    assert_true(each_vector(both_ways) > 500);
+}
+
+/* A locale with a decimal comma changes nothing. */
+static void other_locale(void **state) {
+    (void)state;
+    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL)
+        skip();
+    (void)each_vector(both_ways);
+    (void)setlocale(LC_ALL, "C");
+}
+
+static int parsing(fault_alloc *f, void *arg) {
+    etf_writer g;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&g, &f->alloc);
+    err = etf_parse(&g,
+                    "{[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,x],"
+                    "<<\"a binary that is as long as this one is, and then"
+                    " some, and with a few bits more\",1:1>>,"
+                    "#{a => \"\\x{20ac}\"},['a longer atom'|tail],"
+                    "16#ffffffffffffffffffffffffffffffffffffffffffffffff}",
+                    NULL);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    etf_writer_free(&g);
+    return err;
+}
+
+static void out_of_memory(void **state) {
+    (void)state;
+    run_with_every_failure(parsing, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers),          cmocka_unit_test(atoms),
+        cmocka_unit_test(strings),          cmocka_unit_test(binaries),
+        cmocka_unit_test(brackets),         cmocka_unit_test(identifiers),
+        cmocka_unit_test(limits),           cmocka_unit_test(sizes),
+        cmocka_unit_test(big_numbers),      cmocka_unit_test(like_snprintf),
+        cmocka_unit_test(malformed),        cmocka_unit_test(odd_terms),
+        cmocka_unit_test(depth_is_bounded), cmocka_unit_test(to_a_file),
+        cmocka_unit_test(vectors),          cmocka_unit_test(other_locale),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
