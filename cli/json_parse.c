@@ -196,16 +196,18 @@ static int put_bits(parser *p, const json_t *v) {
     return with_hex(p, json_array_get(v, 1), (size_t)bits, hex_bits);
 }
 
+/* As etf_print has it: decimal, or 16#HEX when it is very large. */
 static int put_integer(parser *p, const json_t *v) {
-    const char *s = json_string_value(v);
-    size_t len = json_string_length(v), sign;
+    const char *s = json_is_string(v) ? json_string_value(v) : "";
+    const char *digits = s + (*s == '-');
+    bool hex = strncmp(digits, "16#", 3) == 0;
 
-    if (s == NULL)
+    digits += hex ? 3 : 0;
+    if (*digits == '\0' ||
+        digits[strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789")] !=
+            '\0')
         return complain(p, "\"i\" needs a string of digits");
-    sign = *s == '-' ? 1 : 0;
-    if (len == sign || strspn(s + sign, "0123456789") != len - sign)
-        return complain(p, "\"i\" needs a string of digits");
-    return etf_parse_n(p->w, s, len, NULL);
+    return etf_parse_n(p->w, s, strlen(s), NULL);
 }
 
 /* --- identifiers --------------------------------------------------------- */

@@ -41,6 +41,15 @@ typedef struct printer {
     frame stack[DEPTH];
 } printer;
 
+/* The next term with all its bytes: what etf_get_term lends begins behind
+ * headers of lists without elements, which stand for their tail. */
+static etf_view take(etf_reader *r) {
+    size_t at = r->pos;
+
+    etf_skip(r);
+    return (etf_view){r->data + at, r->pos - at};
+}
+
 /* --- strings ------------------------------------------------------------- */
 
 static void print_string(const printer *p, etf_view v) {
@@ -376,7 +385,7 @@ static shape map_shape(printer *p, etf_view term, uint32_t *n) {
     etf_reader_init(&r, term);
     *n = etf_get_map(&r);
     for (uint32_t i = 0; i < *n && (binaries || atoms); i++) {
-        etf_view key = etf_get_term(&r);
+        etf_view key = take(&r);
 
         binaries = binaries && binary_key(key, *n == 1);
         atoms = atoms && atom_key(p, key);
@@ -456,7 +465,7 @@ static void close_frames(printer *p) {
 
 static void print_term(printer *p) {
     etf_reader ahead = p->r;
-    etf_view term = etf_get_term(&ahead);
+    etf_view term = take(&ahead);
     etf_type type;
 
     if (etf_reader_finish(&ahead) != 0) {

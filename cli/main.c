@@ -21,7 +21,7 @@ static const command table[] = {
     {"ping", CLI_PING, "NODE", 1, 1, cli_ping,
      "is the node there, and does it let us in?"},
     {"names", CLI_NAMES, "[HOST]", 0, 1, cli_names,
-     "names and ports of the nodes on a host, as EPMD knows them"},
+     "list the nodes that EPMD knows on a host"},
     {"call", CLI_CALL, "NODE MOD:FUN [ARGS]", 2, 3, cli_call,
      "apply a function there and print what it returns"},
     {"cast", CLI_CAST, "NODE MOD:FUN [ARGS]", 2, 3, cli_cast,

@@ -23,8 +23,8 @@ enum {
     CLI_SERVE = 1 << 6,
     CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
     CLI_NODE = CLI_PEER | CLI_SERVE,
-    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM,
-    CLI_COMMON = 1 << 15 /* taken by all, though some have no use for it */
+    CLI_COMMON = 1 << 15, /* taken by all, though some have no use for it */
+    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_COMMON
 };
 
 typedef enum cli_format {
