@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * roundtrip.h: a property of every well-formed term, for the fuzz targets.
+ */
+#ifndef TESTS_FUZZ_ROUNDTRIP_H
+#define TESTS_FUZZ_ROUNDTRIP_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ext_term/ext_term.h"
+
+#define REQUIRE(what)                                                          \
+    do {                                                                       \
+        if (!(what))                                                           \
+            abort();                                                           \
+    } while (0)
+
+/* Closures, records and what is too deep are printed for people only. */
+static inline bool for_people(const char *text) {
+    for (const char *p = text; (p = strchr(p, '#')) != NULL; p++)
+        if (strncmp(p, "#Fun<", 5) == 0 || strchr("{PR", p[1]) == NULL)
+            return true;
+    return strstr(text, "...") != NULL;
+}
+
+/* What a term prints is parsed to a term that prints the same; and parsing
+ * needs as much memory as it says. */
+static inline void roundtrip(etf_view term) {
+    static char text[1 << 20], again[1 << 20];
+    static uint8_t room[1 << 20];
+    size_t n = etf_print(term, text, sizeof text);
+    etf_writer w;
+    etf_view t;
+    int err;
+
+    if (n >= sizeof text)
+        return;
+    etf_writer_init(&w, NULL);
+    err = etf_parse_n(&w, text, n, NULL);
+    REQUIRE(err == 0 || err == CN_ELIMIT || for_people(text));
+    if (err == 0) {
+        REQUIRE(etf_writer_finish(&w, &t) == 0 && etf_check(t, NULL) == 0);
+        REQUIRE(etf_print(t, again, sizeof again) == n);
+        REQUIRE(memcmp(text, again, n) == 0);
+    }
+    etf_writer_free(&w);
+    if (err != 0 || t.len > sizeof room)
+        return;
+    etf_writer_init_fixed(&w, room, t.len);
+    REQUIRE(etf_parse_n(&w, text, n, NULL) == 0);
+}
+
+#endif
