@@ -170,11 +170,11 @@ typedef struct etf_reader {
     const uint8_t *data;
     size_t len;
     size_t pos;
-    size_t err_at;      /* byte of the first error */
-    int err;            /* 0 or the first error, CN_E* */
-    uint32_t str_left;  /* elements left of an opened STRING_EXT */
-    bool in_str;        /* inside an opened STRING_EXT */
-    uint8_t tiny[8];    /* the magnitude of a small integer */
+    size_t err_at;         /* byte of the first error */
+    int err;               /* 0 or the first error, CN_E* */
+    uint32_t str_left;     /* elements left of an opened STRING_EXT */
+    bool in_str;           /* inside an opened STRING_EXT */
+    uint8_t tiny[8];       /* the magnitude of a small integer */
     uint8_t scratch[1024]; /* latin-1 atoms in UTF-8 */
 } etf_reader;
 
@@ -236,7 +236,8 @@ CN_API etf_view etf_get_term(etf_reader *r);
 CN_API void etf_skip(etf_reader *r);
 
 /* Is `in` exactly one well-formed term, without version byte? 0 or the error;
- * *at (may be NULL) is its byte. */
+ * *at (may be NULL) is its byte. That the keys of a map, or the fields of a
+ * record, differ is not checked. */
 CN_API int etf_check(etf_view in, size_t *at);
 
 /* The type of the term in the view. */
@@ -468,8 +469,12 @@ static inline etf_out etf__out_port(etf_port *x) {
 #define ETF__EACH_15(M, a, ...) M(a), ETF__EACH_14(M, __VA_ARGS__)
 #define ETF__EACH_16(M, a, ...) M(a), ETF__EACH_15(M, __VA_ARGS__)
 #define ETF__EACH_17(M, a, ...) M(a), ETF__EACH_16(M, __VA_ARGS__)
-#define ETF__PICK(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, n, ...) n
-#define ETF__COUNT(...) ETF__PICK(__VA_ARGS__, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define ETF__PICK(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13,  \
+                  _14, _15, _16, n, ...)                                       \
+    n
+#define ETF__COUNT(...)                                                        \
+    ETF__PICK(__VA_ARGS__, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,   \
+              3, 2, 1, 0)
 #define ETF__JOIN_(a, b) a##b
 #define ETF__JOIN(a, b) ETF__JOIN_(a, b)
 #define ETF__EACH(M, ...)                                                      \
@@ -487,17 +492,28 @@ static inline etf_out etf__out_port(etf_port *x) {
 
 /* --- text ---------------------------------------------------------------- */
 
-/* Writes the term that Erlang's text stands for, without trailing dot. 0, or
- * CN_ESYNTAX with *column (may be NULL) the byte, from 0, that does not fit.
- * Identifiers as printed by etf_print come back as they were. */
+/* Writes the term that Erlang's text stands for, without trailing dot, as one
+ * more term of w. Literal terms, comments, adjacent strings, binaries of
+ * strings, integers with a size up to 64 bits and /utf8, fun m:f/1, and the
+ * identifiers of etf_print. The text is UTF-8. 0, or the error, which w latches
+ * too, with *column (may be NULL) the byte, from 0, of the token that does not
+ * fit: CN_ESYNTAX; CN_ERANGE for a float that is too large; CN_ELIMIT for
+ * brackets nested deeper than 256, atoms above 255 characters and integers
+ * above 2048 bytes that are not in base 16. That the keys of a map differ is
+ * not checked, and Erlang refuses a term where they do not. */
 CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
 CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
                        size_t *column);
 
-/* Prints a term as ~w would, with strings and binaries readable as ~p does,
- * on one line. Like snprintf: always NUL-terminated when cap > 0, returns the
- * length it would have. Malformed terms print up to the error, then
- * "#malformed". */
+/* Prints a term on one line, in UTF-8, as io:format("~0tp") does: lists of
+ * printable latin-1 are "text", binaries of printable UTF-8 <<"text">>. Pids
+ * are #Pid<node.id.serial.creation>, ports #Port<node.id.creation>, references
+ * #Ref<node.creation.word...>. Integers above 2048 bytes are in base 16. All
+ * this etf_parse takes back; what it does not: closures, which are
+ * #Fun<module.index.uniq>, records, #module:name{field = value}, and terms
+ * nested deeper than 256, where there is "...".
+ * Like snprintf: always NUL-terminated when cap > 0, returns the length it
+ * would have. Malformed terms print up to the error, then "#malformed". */
 CN_API size_t etf_print(etf_view term, char *out, size_t cap);
 /* The same without a limit; 0, CN_EIO or the error of the term. */
 CN_API int etf_print_file(etf_view term, FILE *out);

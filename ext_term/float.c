@@ -143,7 +143,7 @@ static bool is_plain(double v, int n, int exponent) {
 }
 
 size_t etf__float_text(double v, char out[ETF__FLOAT_ROOM]) {
-    char digit[20];
+    char digit[20] = "0";
     size_t at = 0;
     int n, exponent;
 

@@ -391,8 +391,7 @@ int etf__head_u64(const etf__head *h, uint64_t *v) {
         *v = magnitude(h);
         return 0;
     }
-    (void)etf__head_i64(h, &small);
-    if (small < 0)
+    if (etf__head_i64(h, &small) != 0 || small < 0)
         return CN_ERANGE;
     *v = (uint64_t)small;
     return 0;

@@ -5,6 +5,8 @@
  * recurses over the pattern, which the program wrote, never over the term,
  * which came from outside.
  */
+#include <math.h>
+
 #include "ext_term/bignum.h"
 #include "ext_term/parse.h"
 
@@ -345,7 +347,7 @@ static int literal_float(const etf__lex *x, etf_reader *r) {
     if (etf_peek(r) != ETF_FLOAT)
         return CN_ETYPE;
     have = etf_get_float(r);
-    return equal(memcmp(&want, &have, sizeof want) == 0);
+    return equal(want == have && signbit(want) == signbit(have));
 }
 
 static int literal_chars(const etf__lex *x, etf_reader *r, uint32_t *left) {

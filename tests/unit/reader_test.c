@@ -158,6 +158,7 @@ static void binaries_and_strings(void **state) {
     assert_hex(b.data, b.len, "0120");
     assert_int_equal(etf_peek(&r), ETF_BINARY);
     b = etf_get_bits(&r, &bits);
+    assert_hex(b.data, b.len, "01");
     assert_int_equal(bits, 8);
     done();
     start("6b0003616263 6d0000000178 6a 6c0000000161416a 6b0000");

@@ -113,14 +113,14 @@ static void long_atom(void **state) {
     etf_view out;
 
     (void)state;
-    for (int i = 0; i < 128; i++)
+    for (size_t i = 0; i < 128; i++)
         memcpy(text + 2 * i, "\xc3\xa9", 3);
     etf_writer_init(&w, NULL);
     etf_put_atom(&w, text);
     assert_int_equal(etf_writer_finish(&w, &out), 0);
     assert_hex(out.data, 5, "760100c3a9");
     assert_int_equal(out.len, 259);
-    for (int i = 128; i < 256; i++)
+    for (size_t i = 128; i < 256; i++)
         memcpy(text + 2 * i, "\xc3\xa9", 3);
     etf_writer_reset(&w);
     etf_put_atom(&w, text);
