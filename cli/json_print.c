@@ -142,6 +142,8 @@ static bool print_atom(printer *p, etf_view term, etf_reader *r) {
 
     etf_put_atom_n(&p->w, (const char *)text.data, text.len);
     ours = same(p, term);
+    if (!ours && term.data[0] == TAG_LIST_EXT)
+        return false;
     if (ours && is_json_atom(text)) {
         (void)fwrite(text.data, 1, text.len, p->out);
         return true;
