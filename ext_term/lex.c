@@ -321,6 +321,8 @@ static const struct fixed {
 };
 
 static bool fixed_text(etf__lex *x) {
+    if (strchr("#<>=", x->in[x->next]) == NULL || x->in[x->next] == '\0')
+        return false;
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         if (!starts(x, fixed[i].text))
             continue;
@@ -366,6 +368,8 @@ void etf__lex_next(etf__lex *x) {
         quoted(x, ETF__T_ATOM);
     else if (c == '$')
         character(x);
+    else if (c >= 'a' && c <= 'z')
+        (void)word(x);
     else if (!fixed_text(x) && !word(x))
         other(x);
 }
