@@ -189,6 +189,8 @@ static int add_node(cli_options *o, const char *value) {
 static int store(cli_options *o, const option *opt, const char *value) {
     void *field = (char *)o + opt->field;
 
+    if (value == NULL)
+        value = "";
     switch (opt->kind) {
     case FLAG:
         *(bool *)field = true;

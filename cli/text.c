@@ -138,7 +138,7 @@ int cli_read_all(FILE *in, char **out, size_t *len) {
 
 static void host_name(char out[CLI_NAME_MAX], bool only_short) {
     if (gethostname(out, CLI_NAME_MAX) != 0)
-        strcpy(out, "localhost");
+        memcpy(out, "localhost", sizeof "localhost");
     out[CLI_NAME_MAX - 1] = '\0';
     if (only_short)
         out[strcspn(out, ".")] = '\0';
@@ -172,7 +172,7 @@ void cli_own_name(const char *peer, char out[CLI_NAME_MAX]) {
         strcmp(peer_host, "localhost") == 0)
         (void)snprintf(host, sizeof host, "%s", peer_host);
     else if (is_long && strchr(host, '.') == NULL)
-        strcpy(host, "127.0.0.1");
+        memcpy(host, "127.0.0.1", sizeof "127.0.0.1");
     (void)snprintf(out, CLI_NAME_MAX, "cnode_%ld@%.200s", (long)getpid(), host);
 }
 

@@ -126,7 +126,7 @@ static int parse(cli_options *o, const char *line, char *why) {
 }
 
 static void test_options(void **state) {
-    cli_options o;
+    cli_options o = {0};
     char why[160];
 
     (void)state;
@@ -188,7 +188,7 @@ static void test_bad_options(void **state) {
         "cnode --max-frame 99999999999999999999",
         "cnode --ticktime -1",
     };
-    cli_options o;
+    cli_options o = {0};
     char why[160];
 
     (void)state;
