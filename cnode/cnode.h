@@ -315,8 +315,8 @@ typedef struct cnode_rpc_opts {
     const char *node;
     const char *module;
     const char *function;
-    const etf_pid *group_leader; /* whom its output goes to; NULL: `user` on
-                                    that node */
+    const etf_pid *group_leader; /* whom its output goes to; NULL: the process
+                                    `user` of this node, which logs it */
     uint32_t timeout_ms;         /* 0: 5,000; UINT32_MAX: never */
     bool by_rex;                 /* rpc:call of old, through the server rex */
 } cnode_rpc_opts;

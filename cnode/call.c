@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * call.c: calls to other nodes. Each is a waiter with a reference:
+ *
+ *   gen_server:call  MONITOR with Ref, REG_SEND '$gen_call' with the tag
+ *                    [alias|Ref]; ends with a message {Tag, Reply} to the
+ *                    alias or to the pid, or with DOWN
+ *   erpc:call        SPAWN_REQUEST of erpc:execute_call/4 with Ref; ends with
+ *                    DOWN, whose reason {Ref, return, Value} is the answer
+ *   spawn            SPAWN_REQUEST; ends with SPAWN_REPLY
+ *
+ * A timeout or a lost connection ends it too. Whatever comes first drops the
+ * waiter, so the callback runs once.
+ */
+#include <string.h>
+
+#include "cnode/node.h"
+
+enum { DEFAULT_TIMEOUT = 5000 };
+
+static const etf_view nothing = {NULL, 0};
+
+static void clear(cnode_ctrl *c, cnode_signal signal, const cnode_proc *p) {
+    static const cnode_ctrl empty = {0};
+
+    *c = empty;
+    c->signal = signal;
+    c->from = cnode__pid_of(p->node, p->number);
+}
+
+static etf_view text_view(const char *text) {
+    return (etf_view){(const uint8_t *)text, strlen(text)};
+}
+
+/* --- ends ---------------------------------------------------------------- */
+
+void cnode__call_done(cnode__waiter *w, int status, etf_view result) {
+    cnode_proc *p = w->proc;
+    cnode *n = p->node;
+    cnode_call_cb cb = w->cb;
+    void *data = w->data;
+
+    if (status != 0 && n->error.code != status)
+        (void)cnode__err(n, status, "%s: %s",
+                         w->peer == NULL ? n->name : w->peer->name,
+                         cn_strerror(status));
+    cnode__waiter_drop(w);
+    if (cb != NULL && !p->ended)
+        cb(p, status, result, data);
+}
+
+void cnode__call_cancel(cnode__waiter *w) {
+    if (w->item_len > 0 && w->kind != WAIT_SPAWN)
+        cnode__send_demonitor(w);
+    cnode__waiter_drop(w);
+}
+
+void cnode__call_timer(cnode__timer *t) {
+    cnode__waiter *w = cnode__list_of(cnode__waiter, timer, t);
+    cnode *n = w->proc->node;
+
+    if (w->item_len > 0 && w->kind != WAIT_SPAWN)
+        cnode__send_demonitor(w);
+    n->peer_now = n->name;
+    n->error.code = 0;
+    cnode__call_done(w, CN_ETIMEDOUT, nothing);
+}
+
+static void start_timer(cnode__waiter *w, uint32_t timeout_ms) {
+    cnode *n = w->proc->node;
+
+    if (timeout_ms == UINT32_MAX)
+        return;
+    if (timeout_ms == 0)
+        timeout_ms = DEFAULT_TIMEOUT;
+    cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + timeout_ms);
+    n->shell->wake(n->shell_ctx);
+}
+
+/* Ends a call with the term of a pattern. */
+static void done_with(cnode__waiter *w, int status, const etf_in *in,
+                      size_t count) {
+    etf_writer out;
+    etf_view term = nothing;
+
+    etf_writer_init(&out, &w->proc->node->alloc);
+    (void)etf_pack_args(&out, in, count);
+    if (etf_writer_finish(&out, &term) != 0)
+        status = CN_ENOMEM, term = nothing;
+    cnode__call_done(w, status, term);
+    etf_writer_free(&out);
+}
+#define DONE_WITH(w, status, ...) done_with((w), (status), ETF_INS(__VA_ARGS__))
+
+/* --- gen_server ---------------------------------------------------------- */
+
+static int pack_args(cnode *n, const etf_in *in, size_t count, etf_view *out) {
+    int err;
+
+    etf_writer_reset(&n->packer);
+    (void)etf_pack_args(&n->packer, in, count);
+    err = etf_writer_finish(&n->packer, out);
+    return err == 0 ? 0
+                    : cnode__err(n, err, "arguments: %s", cn_strerror(err));
+}
+
+/* What a monitor of the server is about: its pid, or {Name, Node}. */
+static int put_server(const cnode_call_opts *o, const char *node, uint8_t *buf,
+                      size_t cap, etf_view *item) {
+    etf_writer w;
+
+    etf_writer_init_fixed(&w, buf, cap);
+    if (o->pid != NULL)
+        etf_put_pid(&w, o->pid);
+    else
+        (void)etf_pack(&w, "{~a, ~a}", o->server, node);
+    return etf_writer_finish(&w, item);
+}
+
+static void aim(cnode_ctrl *c, const cnode_call_opts *o) {
+    if (o->pid != NULL)
+        c->to = *o->pid;
+    else
+        c->name = text_view(o->server);
+}
+
+static int send_request(cnode_proc *p, cnode__peer *peer,
+                        const cnode_call_opts *o, etf_view message) {
+    cnode_ctrl c;
+
+    clear(&c, o->pid != NULL ? CNODE_SIG_SEND : CNODE_SIG_REG_SEND, p);
+    aim(&c, o);
+    c.term = message;
+    return cnode__route(p->node, peer, &c);
+}
+
+static int send_monitor(cnode_proc *p, cnode__peer *peer,
+                        const cnode_call_opts *o, const etf_ref *ref) {
+    cnode_ctrl c;
+    int err;
+
+    clear(&c, CNODE_SIG_MONITOR, p);
+    aim(&c, o);
+    c.by_name = o->pid == NULL;
+    c.ref = *ref;
+    err = cnode__route(p->node, peer, &c);
+    return err == CN_ENOTSUP ? 0 : err; /* then only the timeout helps */
+}
+
+static bool takes_alias(const cnode__peer *peer) {
+    return peer == NULL || peer->up == NULL ||
+           (peer->flags & CNODE_FLAG_ALIAS) != 0;
+}
+
+static int send_call(cnode_proc *p, cnode__peer *peer, const cnode_call_opts *o,
+                     const etf_ref *ref, etf_view request) {
+    etf_pid self = cnode_self(p);
+    etf_writer w;
+    etf_view message;
+    int err;
+
+    etf_writer_init(&w, &p->node->alloc);
+    if (takes_alias(peer))
+        (void)etf_pack(&w, "{'$gen_call', {~p, [alias | ~r]}, ~t}", &self, ref,
+                       request);
+    else
+        (void)etf_pack(&w, "{'$gen_call', {~p, ~r}, ~t}", &self, ref, request);
+    err = etf_writer_finish(&w, &message);
+    if (err == 0)
+        err = send_monitor(p, peer, o, ref);
+    if (err == 0)
+        err = send_request(p, peer, o, message);
+    etf_writer_free(&w);
+    return err;
+}
+
+static int find_server(cnode *n, const cnode_call_opts *o, const char **node,
+                       cnode__peer **peer) {
+    *node = n->name;
+    if ((o->pid == NULL) == (o->server == NULL))
+        return cnode__err(n, CN_EBADARG, "give a server by pid or by name");
+    *node = o->pid != NULL ? o->pid->node
+            : o->node != NULL ? o->node
+                              : n->name;
+    return cnode__find_peer(n, *node, peer);
+}
+
+static int call(cnode_proc *p, const cnode_call_opts *o, cnode__wait kind,
+                cnode_call_cb cb, void *data, etf_view request) {
+    cnode *n = p->node;
+    uint8_t buf[1100];
+    cnode__peer *peer;
+    cnode__waiter *w;
+    const char *node;
+    etf_view item;
+    etf_ref ref;
+    int err = find_server(n, o, &node, &peer);
+
+    if (err == 0)
+        err = put_server(o, node, buf, sizeof buf, &item);
+    if (err == 0)
+        err = cnode__waiter_add(p, peer, kind, item, &w);
+    if (err != 0)
+        return err;
+    w->cb = cb;
+    w->data = data;
+    ref = cnode__ref_of(n, w->number);
+    err = send_call(p, peer, o, &ref, request);
+    if (err != 0) {
+        cnode__waiter_drop(w);
+        return err;
+    }
+    start_timer(w, o->timeout_ms);
+    return 0;
+}
+
+int cnode_call_args(cnode_proc *p, const cnode_call_opts *o, cnode_call_cb cb,
+                    void *data, const etf_in *in, size_t count) {
+    etf_view request;
+    int err = pack_args(p->node, in, count, &request);
+    return err != 0 ? err : call(p, o, WAIT_CALL, cb, data, request);
+}
+
+int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o, const etf_in *in,
+                    size_t count) {
+    cnode *n = p->node;
+    cnode__peer *peer;
+    const char *node;
+    etf_writer w;
+    etf_view request, message;
+    int err = find_server(n, o, &node, &peer);
+
+    if (err == 0)
+        err = pack_args(n, in, count, &request);
+    if (err != 0)
+        return err;
+    etf_writer_init(&w, &n->alloc);
+    (void)etf_pack(&w, "{'$gen_cast', ~t}", request);
+    err = etf_writer_finish(&w, &message);
+    if (err == 0)
+        err = send_request(p, peer, o, message);
+    etf_writer_free(&w);
+    return err;
+}
+
+static void finish_call(cnode__waiter *w, etf_view reply) {
+    bool failed = w->kind == WAIT_REX && etf_match(reply, "{badrpc, _}") == 0;
+
+    if (w->item_len > 0)
+        cnode__send_demonitor(w);
+    cnode__call_done(w, failed ? CN_EREMOTE : 0, reply);
+}
+
+void cnode__call_alias(cnode__waiter *w, etf_view term) {
+    etf_view tag, reply;
+
+    if (etf_match(term, "{~t, ~t}", &tag, &reply) == 0)
+        finish_call(w, reply);
+}
+
+bool cnode__call_reply(cnode_proc *p, etf_view term) {
+    cnode__waiter *w;
+    etf_view reply;
+    etf_ref ref;
+
+    if (etf_match(term, "{[alias | ~r], ~t}", &ref, &reply) != 0 &&
+        etf_match(term, "{~r, ~t}", &ref, &reply) != 0)
+        return false;
+    w = cnode__waiter_find(p->node, &ref);
+    if (w == NULL || w->proc != p ||
+        (w->kind != WAIT_CALL && w->kind != WAIT_REX))
+        return false;
+    finish_call(w, reply);
+    return true;
+}
+
+/* --- erpc ---------------------------------------------------------------- */
+
+static const uint8_t room_for_pid[CNODE__PID_TERM];
+
+static int spawn_waiter(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                        cnode_call_cb cb, void *data, cnode__waiter **out) {
+    int err = cnode__waiter_add(
+        p, peer, kind, (etf_view){room_for_pid, sizeof room_for_pid}, out);
+
+    if (err != 0)
+        return err;
+    (*out)->item_len = 0; /* until the pid is known */
+    (*out)->cb = cb;
+    (*out)->data = data;
+    (*out)->pending_reply = true;
+    return 0;
+}
+
+typedef struct spawn_request {
+    const char *module;
+    const char *function;
+    const etf_pid *group_leader;
+    const char *opts; /* a pattern without holes */
+    int64_t arity;
+    etf_view args;
+} spawn_request;
+
+static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
+                         const spawn_request *s) {
+    cnode *n = p->node;
+    uint8_t buf[64];
+    etf_writer w;
+    cnode_ctrl c;
+
+    clear(&c, CNODE_SIG_SPAWN_REQUEST, p);
+    c.ref = *ref;
+    c.group_leader = s->group_leader != NULL
+                         ? *s->group_leader
+                         : cnode__pid_of(n, n->user->number);
+    c.module = text_view(s->module);
+    c.function = text_view(s->function);
+    c.arity = s->arity;
+    c.term = s->args;
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    (void)etf_pack(&w, s->opts);
+    (void)etf_writer_finish(&w, &c.opts);
+    return cnode__route(n, peer, &c);
+}
+
+static int erpc_args(etf_writer *w, const cnode_rpc_opts *o, const etf_ref *ref,
+                     etf_view args, etf_view *out) {
+    if (ref != NULL)
+        (void)etf_pack(w, "[~r, ~a, ~a, ~t]", ref, o->module, o->function,
+                       args);
+    else
+        (void)etf_pack(w, "[~a, ~a, ~t]", o->module, o->function, args);
+    return etf_writer_finish(w, out);
+}
+
+static int call_erpc(cnode_proc *p, cnode__peer *peer, const cnode_rpc_opts *o,
+                     cnode_call_cb cb, void *data, etf_view args) {
+    spawn_request s = {"erpc", "execute_call", o->group_leader, "[monitor]", 4,
+                       nothing};
+    cnode__waiter *w;
+    etf_writer out;
+    etf_ref ref;
+    int err = spawn_waiter(p, peer, WAIT_ERPC, cb, data, &w);
+
+    if (err != 0)
+        return err;
+    ref = cnode__ref_of(p->node, w->number);
+    etf_writer_init(&out, &p->node->alloc);
+    err = erpc_args(&out, o, &ref, args, &s.args);
+    if (err == 0)
+        err = request_spawn(p, peer, &ref, &s);
+    etf_writer_free(&out);
+    if (err != 0)
+        cnode__waiter_drop(w);
+    else
+        start_timer(w, o->timeout_ms);
+    return err;
+}
+
+static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
+                    void *data, etf_view args) {
+    cnode *n = p->node;
+    cnode_call_opts rex = {o->node, "rex", NULL, o->timeout_ms};
+    etf_pid gl = o->group_leader != NULL ? *o->group_leader
+                                         : cnode__pid_of(n, n->user->number);
+    etf_writer w;
+    etf_view request;
+    int err;
+
+    etf_writer_init(&w, &n->alloc);
+    (void)etf_pack(&w, "{call, ~a, ~a, ~t, ~p}", o->module, o->function, args,
+                   &gl);
+    err = etf_writer_finish(&w, &request);
+    if (err == 0)
+        err = call(p, &rex, WAIT_REX, cb, data, request);
+    etf_writer_free(&w);
+    return err;
+}
+
+int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
+                   void *data, const etf_in *in, size_t count) {
+    cnode *n = p->node;
+    cnode__peer *peer;
+    etf_view args;
+    int err = cnode__find_peer(n, o->node, &peer);
+
+    if (err == 0)
+        err = pack_args(n, in, count, &args);
+    if (err != 0)
+        return err;
+    return o->by_rex ? call_rex(p, o, cb, data, args)
+                     : call_erpc(p, peer, o, cb, data, args);
+}
+
+int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
+                        const etf_in *in, size_t count) {
+    cnode *n = p->node;
+    spawn_request s = {"erpc", "execute_cast", o->group_leader, "[]", 3,
+                       nothing};
+    cnode__peer *peer;
+    etf_writer w;
+    etf_view args;
+    etf_ref ref = cnode_make_ref(n);
+    int err = cnode__find_peer(n, o->node, &peer);
+
+    if (err == 0)
+        err = pack_args(n, in, count, &args);
+    if (err != 0)
+        return err;
+    etf_writer_init(&w, &n->alloc);
+    err = erpc_args(&w, o, NULL, args, &s.args);
+    if (err == 0)
+        err = request_spawn(p, peer, &ref, &s);
+    etf_writer_free(&w);
+    return err;
+}
+
+/* Section "erpc" of the kernel manual: what an exit reason means. */
+static void finish_erpc(cnode__waiter *w, etf_view reason) {
+    etf_ref mine = cnode__ref_of(w->proc->node, w->number);
+    etf_view value, stack;
+    etf_ref ref;
+
+    if (etf_match(reason, "{~r, return, ~t}", &ref, &value) == 0 &&
+        etf_ref_eq(&ref, &mine))
+        cnode__call_done(w, 0, value);
+    else if (etf_match(reason, "{~r, error, ~t, ~t}", &ref, &value, &stack) ==
+                 0 &&
+             etf_ref_eq(&ref, &mine))
+        DONE_WITH(w, CN_EREMOTE, "{error, ~t, ~t}", value, stack);
+    else if (etf_match(reason, "{~r, error, ~t}", &ref, &value) == 0 &&
+             etf_ref_eq(&ref, &mine))
+        DONE_WITH(w, CN_EREMOTE, "{error, ~t, []}", value);
+    else if (etf_match(reason, "{~r, exit, ~t}", &ref, &value) == 0 &&
+             etf_ref_eq(&ref, &mine))
+        DONE_WITH(w, CN_EREMOTE, "{exit, ~t, []}", value);
+    else if (etf_match(reason, "{~r, throw, ~t}", &ref, &value) == 0 &&
+             etf_ref_eq(&ref, &mine))
+        DONE_WITH(w, CN_EREMOTE, "{throw, ~t, []}", value);
+    else
+        cnode__call_done(w, CN_EEXITED, reason);
+}
+
+void cnode__call_down(cnode__waiter *w, etf_view reason) {
+    bool noproc = etf_match(reason, "noproc") == 0;
+
+    w->item_len = 0; /* the monitor is gone */
+    if (w->kind == WAIT_ERPC)
+        finish_erpc(w, reason);
+    else
+        cnode__call_done(w, noproc ? CN_ENOPROC : CN_EEXITED, reason);
+}
+
+/* --- spawn --------------------------------------------------------------- */
+
+int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
+                            cnode_call_cb cb, void *data, etf_ref *ref,
+                            const etf_in *in, size_t count) {
+    cnode *n = p->node;
+    spawn_request s = {o->module,
+                       o->function,
+                       o->group_leader,
+                       o->link ? o->monitor ? "[link, monitor]" : "[link]"
+                       : o->monitor ? "[monitor]"
+                                    : "[]",
+                       0,
+                       nothing};
+    cnode__peer *peer;
+    cnode__waiter *w;
+    etf_reader r;
+    etf_ref id;
+    int err = cnode__find_peer(n, o->node, &peer);
+
+    if (err == 0)
+        err = pack_args(n, in, count, &s.args);
+    if (err != 0)
+        return err;
+    etf_reader_init(&r, s.args);
+    s.arity = etf_get_list(&r);
+    if (etf_reader_finish(&r) != 0)
+        return cnode__err(n, CN_EBADARG, "spawn: the arguments are no list");
+    err = spawn_waiter(p, peer, o->monitor ? WAIT_SPAWN_MONITOR : WAIT_SPAWN,
+                       cb, data, &w);
+    if (err != 0)
+        return err;
+    w->link = o->link;
+    id = cnode__ref_of(n, w->number);
+    err = request_spawn(p, peer, &id, &s);
+    if (err != 0)
+        cnode__waiter_drop(w);
+    else if (ref != NULL)
+        *ref = id;
+    return err;
+}
+
+static void spawned(cnode__waiter *w, const cnode_ctrl *c) {
+    cnode_proc *p = w->proc;
+    cnode_call_cb cb = w->cb;
+    void *data = w->data;
+    uint8_t buf[CNODE__PID_TERM];
+    etf_writer out;
+    etf_view pid = nothing;
+
+    if ((c->id & CNODE_SPAWN_LINK) && cnode__link_find(p, &c->from) == NULL)
+        (void)cnode__link_add(p, &c->from, w->peer);
+    if (w->kind == WAIT_SPAWN_MONITOR && (c->id & CNODE_SPAWN_MONITOR))
+        w->cb = NULL; /* from now on it is a monitor */
+    else
+        cnode__waiter_drop(w);
+    etf_writer_init_fixed(&out, buf, sizeof buf);
+    etf_put_pid(&out, &c->from);
+    (void)etf_writer_finish(&out, &pid);
+    if (cb != NULL)
+        cb(p, 0, pid, data);
+}
+
+void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c) {
+    etf_view text = c->result;
+
+    w->pending_reply = false;
+    if (text.len > 0) {
+        DONE_WITH(w, CN_ENOTSUP, "~a", text);
+        return;
+    }
+    cnode__waiter_target(w, &c->from);
+    if (w->kind != WAIT_ERPC)
+        spawned(w, c);
+}

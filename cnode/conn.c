@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conn.c: one connection. First the handshake (handshake.c), then frames:
+ *
+ *      length (4)  'p'  131 control tuple  131 payload
+ *
+ * Length 0 is a tick. This side announces neither the atom cache nor
+ * fragments, so every frame has this "pass-through" form.
+ *
+ * Bytes that are fed wait in `in`; an event lends views into it, so what it
+ * used is consumed by the next call. Bytes to write collect in `out`; what is
+ * lent to the writer is `lent`, which does not move meanwhile.
+ *
+ * Failures: the first one is kept in `error` and every later call returns it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "cnode/control.h"
+#include "cnode/digest.h"
+#include "cnode/handshake.h"
+
+enum {
+    PASS_THROUGH = 112,
+    /* Buffers that have grown larger are given back when they are empty. */
+    KEEP_BUFFER = 64 * 1024,
+    DEFAULT_FRAME = 128 << 20,
+    DEFAULT_QUEUE = 256 << 20,
+    DEFAULT_SETUP = 7000,
+    DEFAULT_TICKTIME = 60000,
+    DEFAULT_INTENSITY = 4
+};
+
+struct cnode_conn {
+    cnode_conn_config config; /* its strings are not used after _new */
+    cn_error error;
+    cnode__hs hs;
+    bool up;
+    bool name_told;
+    cn_buf in;
+    size_t used; /* bytes of `in` that the last event used */
+    cn_buf out;
+    cn_buf lent;
+    etf_writer writer;
+    etf_reader reader;
+    cnode_ctrl ctrl;
+    uint64_t deadline;
+    uint64_t fed_at;   /* time of the last feed */
+    uint32_t interval; /* between ticks, ms */
+    uint32_t silent;   /* intervals without a byte from the peer */
+    bool heard;        /* a byte came in this interval */
+    bool spoke;        /* a byte went out in this interval */
+};
+
+uint64_t cnode_conn_flags(void) {
+    return CNODE__MANDATORY | CNODE_FLAG_DIST_MONITOR |
+           CNODE_FLAG_DIST_MONITOR_NAME | CNODE_FLAG_UNICODE_IO |
+           CNODE_FLAG_SMALL_ATOM_TAGS | CNODE_FLAG_SEND_SENDER |
+           CNODE_FLAG_BIG_SEQTRACE_LABELS | CNODE_FLAG_EXIT_PAYLOAD |
+           CNODE_FLAG_UNLINK_ID | CNODE_FLAG_MANDATORY_25_DIGEST |
+           CNODE_FLAG_SPAWN | CNODE_FLAG_V4_NC | CNODE_FLAG_ALIAS;
+}
+
+size_t cnode_flags_print(uint64_t flags, char *out, size_t cap) {
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {
+#define FLAG_NAME(name, bit) {#name, (bit)},
+        CNODE_FLAG_MAP(FLAG_NAME)
+#undef FLAG_NAME
+    };
+    size_t len = 0;
+
+    if (cap > 0)
+        out[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t room = len < cap ? cap - len : 0;
+        int n;
+        if ((flags >> names[i].bit & 1) == 0)
+            continue;
+        n = snprintf(room == 0 ? NULL : out + len, room, "%s%s",
+                     len == 0 ? "" : " ", names[i].name);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    return len;
+}
+
+static void set_defaults(cnode_conn_config *c) {
+    if (c->setup_ms == 0)
+        c->setup_ms = DEFAULT_SETUP;
+    if (c->ticktime_ms == 0)
+        c->ticktime_ms = DEFAULT_TICKTIME;
+    if (c->intensity == 0)
+        c->intensity = DEFAULT_INTENSITY;
+    if (c->max_frame == 0)
+        c->max_frame = DEFAULT_FRAME;
+    if (c->max_queue == 0)
+        c->max_queue = DEFAULT_QUEUE;
+}
+
+int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
+                   uint64_t now) {
+    cnode_conn *c = cn__calloc(&config->alloc, 1, sizeof *c);
+    const cn_alloc *alloc;
+    int err;
+
+    *out = NULL;
+    if (c == NULL)
+        return CN_ENOMEM;
+    c->config = *config;
+    set_defaults(&c->config);
+    alloc = &c->config.alloc;
+    cn__buf_init(&c->in, alloc);
+    cn__buf_init(&c->out, alloc);
+    cn__buf_init(&c->lent, alloc);
+    etf_writer_init(&c->writer, cn__alloc(alloc));
+    c->interval = (c->config.ticktime_ms + c->config.intensity - 1) /
+                  c->config.intensity;
+    c->deadline = now + c->config.setup_ms;
+    err = cnode__hs_init(&c->hs, config, &c->out, &c->error);
+    if (err != 0) {
+        cnode_conn_free(c);
+        return err;
+    }
+    *out = c;
+    return 0;
+}
+
+void cnode_conn_free(cnode_conn *c) {
+    cn_alloc alloc;
+
+    if (c == NULL)
+        return;
+    alloc = c->config.alloc;
+    cnode__hs_free(&c->hs);
+    cn__buf_free(&c->in);
+    cn__buf_free(&c->out);
+    cn__buf_free(&c->lent);
+    etf_writer_free(&c->writer);
+    cn__free(&alloc, c, 1, sizeof *c);
+}
+
+/* --- input --------------------------------------------------------------- */
+
+static void consume_used(cnode_conn *c) {
+    if (c->used > 0)
+        cn__buf_consume(&c->in, c->used, KEEP_BUFFER);
+    c->used = 0;
+}
+
+int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
+    if (c->error.code != 0)
+        return c->error.code;
+    consume_used(c);
+    if (cn__buf_append(&c->in, in, n) != 0)
+        return cn__fail(&c->error, CN_ENOMEM, 0,
+                        "out of memory for %zu received bytes",
+                        cn__buf_size(&c->in) + n);
+    c->heard = true;
+    c->fed_at = now;
+    return 0;
+}
+
+static void fill_event(const cnode_conn *c, cnode_event *ev,
+                       cnode_event_type type) {
+    *ev = (cnode_event){
+        .type = type,
+        .peer = c->hs.peer,
+        .peer_flags = c->hs.peer_flags,
+        .peer_creation = c->hs.peer_creation,
+        .name = c->hs.name,
+        .creation = c->hs.creation,
+        .ctrl = type == CNODE_EV_SIGNAL ? &c->ctrl : NULL,
+    };
+}
+
+/* One step of the handshake: 1 a step was made, 0 more bytes are needed. */
+static int step_handshake(cnode_conn *c) {
+    const uint8_t *p = cn__buf_at(&c->in);
+    int64_t n = cnode__hs_measure(&c->hs, p, cn__buf_size(&c->in));
+    int err;
+
+    if (n <= 0)
+        return (int)n;
+    err = cnode__hs_message(&c->hs, p + 2, (size_t)n - 2);
+    cn__buf_consume(&c->in, (size_t)n, KEEP_BUFFER);
+    /* Whole messages count, not bytes: a peer that trickles is cut off. */
+    c->deadline = c->fed_at + c->config.setup_ms;
+    return err != 0 ? err : 1;
+}
+
+static int next_handshake(cnode_conn *c, cnode_event *ev) {
+    int step = 1;
+
+    while (step == 1 && c->hs.state != HS_DONE &&
+           c->hs.state != HS_EXPECT_ANSWER)
+        step = step_handshake(c);
+    if (step < 0)
+        return step;
+    if (c->hs.state == HS_EXPECT_ANSWER && !c->name_told) {
+        c->name_told = true;
+        fill_event(c, ev, CNODE_EV_NAME);
+        if (c->hs.dynamic_name)
+            ev->name = c->hs.peer, ev->peer = "";
+        return 1;
+    }
+    return 0;
+}
+
+/* The handshake just ended: from now on there are ticks. */
+static int come_up(cnode_conn *c, cnode_event *ev) {
+    c->up = true;
+    c->deadline = c->fed_at + c->interval;
+    c->heard = c->spoke = true;
+    fill_event(c, ev, CNODE_EV_UP);
+    return 1;
+}
+
+static void trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
+    char text[512];
+
+    if (c->config.on_frame == NULL)
+        return;
+    (void)cnode__ctrl_print(ctrl, text, sizeof text);
+    c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
+}
+
+static int bad_frame(cnode_conn *c, int err, const char *why) {
+    if (err == CN_ENOTSUP)
+        return cn__fail(&c->error, CN_EPROTO, 0,
+                        "unknown control message, number %" PRIu64,
+                        c->ctrl.id);
+    return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
+                    cn_strerror(c->reader.err), c->reader.err_at + 1);
+}
+
+static int take_frame(cnode_conn *c, const uint8_t *p, size_t n) {
+    const char *why = "";
+    int err;
+
+    if (p[0] != PASS_THROUGH)
+        return cn__fail(&c->error, CN_EPROTO, 0,
+                        "a frame starts with %u, want %d", p[0],
+                        (int)PASS_THROUGH);
+    err = cnode__ctrl_get(&c->ctrl, &c->reader, (etf_view){p + 1, n - 1}, true,
+                          &why);
+    if (err != 0)
+        return bad_frame(c, err, why);
+    trace(c, true, &c->ctrl);
+    return 0;
+}
+
+/* 1: a frame was taken, 0: a tick, or not enough bytes (nothing used). */
+static int step_frame(cnode_conn *c) {
+    const uint8_t *p = cn__buf_at(&c->in);
+    size_t have = cn__buf_size(&c->in);
+    size_t n;
+    int err;
+
+    if (have < 4)
+        return 0;
+    n = cn__be32(p);
+    if (n > c->config.max_frame)
+        return cn__fail(&c->error, CN_ELIMIT, 0,
+                        "a message of %zu bytes is over the limit of %zu", n,
+                        c->config.max_frame);
+    if (have - 4 < n)
+        return 0;
+    c->used = n + 4;
+    if (n == 0)
+        return 0;
+    err = take_frame(c, p + 4, n);
+    return err != 0 ? err : 1;
+}
+
+static int next_signal(cnode_conn *c, cnode_event *ev) {
+    int step;
+
+    do {
+        consume_used(c);
+        step = step_frame(c);
+    } while (step == 0 && c->used > 0);
+    if (step == 1)
+        fill_event(c, ev, CNODE_EV_SIGNAL);
+    return step;
+}
+
+int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
+    int r;
+
+    if (c->error.code != 0)
+        return c->error.code;
+    if (!c->up) {
+        r = next_handshake(c, ev);
+        if (r == 0 && c->hs.state == HS_DONE)
+            r = come_up(c, ev);
+    } else {
+        r = next_signal(c, ev);
+    }
+    if (r < 0 && c->error.code == 0)
+        (void)cn__fail(&c->error, r, 0, "%s", cn_strerror(r));
+    return r;
+}
+
+int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
+                      const char *name, uint32_t creation) {
+    int err;
+
+    if (c->error.code != 0)
+        return c->error.code;
+    err = cnode__hs_answer(&c->hs, a, cookie, name, creation);
+    if (err != 0 && c->error.code == 0)
+        (void)cn__fail(&c->error, err, 0, "%s", cn_strerror(err));
+    return err;
+}
+
+int cnode_conn_eof(cnode_conn *c) {
+    if (c->error.code != 0)
+        return c->error.code;
+    if (!c->up)
+        return cnode__hs_ended(&c->hs, false);
+    return cn__fail(&c->error, CN_ECLOSED, 0,
+                    cn__buf_size(&c->in) > c->used
+                        ? "the peer closed the connection inside a message"
+                        : "the peer closed the connection");
+}
+
+/* --- output -------------------------------------------------------------- */
+
+const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
+    if (cn__buf_size(&c->lent) == 0) {
+        cn_buf empty = c->lent;
+        c->lent = c->out;
+        c->out = empty;
+    }
+    *n = cn__buf_size(&c->lent);
+    return *n == 0 ? NULL : cn__buf_at(&c->lent);
+}
+
+void cnode_conn_wrote(cnode_conn *c, size_t n) {
+    cn__buf_consume(&c->lent, n, KEEP_BUFFER);
+    c->spoke = true;
+}
+
+size_t cnode_conn_queued(const cnode_conn *c) {
+    return cn__buf_size(&c->out) + cn__buf_size(&c->lent);
+}
+
+/* Messages wait for room; what keeps links and monitors true may take twice
+ * as much, for losing it would be worse. */
+static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
+    size_t max = c->config.max_queue;
+
+    if (ctrl->signal <= CNODE_SIG_ALIAS_SEND ||
+        ctrl->signal == CNODE_SIG_SPAWN_REQUEST)
+        return max;
+    return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
+}
+
+static int append_frame(cnode_conn *c, etf_view body) {
+    uint8_t *p = cn__buf_reserve(&c->out, body.len + 5);
+
+    if (p == NULL)
+        return CN_ENOMEM;
+    p = cn__put32(p, (uint32_t)body.len + 1);
+    p = cn__put8(p, PASS_THROUGH);
+    (void)cn__put_bytes(p, body.data, body.len);
+    cn__buf_commit(&c->out, body.len + 5);
+    return 0;
+}
+
+int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
+    cnode_ctrl out = *ctrl;
+    etf_view body;
+    int err;
+
+    if (c->error.code != 0)
+        return c->error.code;
+    if (!c->up)
+        return CN_ENOCONN;
+    etf_writer_reset(&c->writer);
+    err = cnode__ctrl_put(&c->writer, &out, cnode_conn_common_flags(c), true);
+    if (err == 0)
+        err = etf_writer_finish(&c->writer, &body);
+    if (err != 0)
+        return err;
+    if (body.len >= UINT32_C(1) << 30)
+        return CN_ELIMIT;
+    if (cnode_conn_queued(c) > queue_limit(c, ctrl))
+        return CN_EBUSY;
+    err = append_frame(c, body);
+    if (err == 0)
+        trace(c, false, &out);
+    return err;
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+uint64_t cnode_conn_deadline(const cnode_conn *c) { return c->deadline; }
+
+static int send_tick(cnode_conn *c) {
+    static const uint8_t tick[4] = {0};
+
+    if (cn__buf_append(&c->out, tick, sizeof tick) != 0)
+        return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
+    return 0;
+}
+
+int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
+    bool tick;
+
+    if (c->error.code != 0)
+        return c->error.code;
+    if (now < c->deadline)
+        return 0;
+    if (!c->up)
+        return cnode__hs_ended(&c->hs, true);
+    c->silent = c->heard ? 0 : c->silent + 1;
+    if (c->silent > c->config.intensity)
+        return cn__fail(&c->error, CN_ETIMEDOUT, 0,
+                        "nothing was heard for %" PRIu32 " ms "
+                        "(net_tick_timeout)",
+                        c->silent * c->interval);
+    tick = (!c->spoke || !c->heard) && cnode_conn_queued(c) == 0;
+    c->heard = c->spoke = false;
+    c->deadline = now + c->interval;
+    return tick ? send_tick(c) : 0;
+}
+
+/* --- what it is ---------------------------------------------------------- */
+
+bool cnode_conn_up(const cnode_conn *c) { return c->up && c->error.code == 0; }
+
+uint64_t cnode_conn_common_flags(const cnode_conn *c) {
+    return c->hs.flags & c->hs.peer_flags;
+}
+
+const char *cnode_conn_peer(const cnode_conn *c) { return c->hs.peer; }
+
+const cn_error *cnode_conn_error(const cnode_conn *c) { return &c->error; }

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * control.c: control messages from bytes and to bytes, all from CTRL_MAP.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cnode/control.h"
+
+typedef struct ctrl_row {
+    const char *name;
+    const char *layout;
+    uint8_t op;
+    uint8_t signal;
+    bool payload;
+} ctrl_row;
+
+static const ctrl_row rows[] = {
+#define CTRL_ROW(name, op, sig, layout, payload)                               \
+    {#name, (layout), (op), CNODE_SIG_##sig, (payload)},
+    CTRL_MAP(CTRL_ROW)
+#undef CTRL_ROW
+};
+
+static const ctrl_row *row_of(uint64_t op) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].op == op)
+            return &rows[i];
+    return NULL;
+}
+
+const char *cnode__op_name(uint64_t op) {
+    const ctrl_row *row = row_of(op);
+    return row == NULL ? NULL : row->name;
+}
+
+/* --- from bytes ---------------------------------------------------------- */
+
+static void get_pid_or_name(cnode_ctrl *c, etf_reader *r, etf_pid *pid) {
+    c->by_name = etf_peek(r) == ETF_ATOM;
+    if (c->by_name)
+        c->name = etf_get_atom(r);
+    else
+        etf_get_pid(r, pid);
+}
+
+static void get_pid_or_atom(cnode_ctrl *c, etf_reader *r) {
+    if (etf_peek(r) == ETF_ATOM)
+        c->result = etf_get_atom(r);
+    else
+        etf_get_pid(r, &c->from);
+}
+
+static void get_mfa(cnode_ctrl *c, etf_reader *r) {
+    etf_get_tuple_n(r, 3);
+    c->module = etf_get_atom(r);
+    c->function = etf_get_atom(r);
+    c->arity = etf_get_int(r);
+}
+
+static void get_element(cnode_ctrl *c, etf_reader *r, char letter) {
+    switch (letter) {
+    case 'f':
+        etf_get_pid(r, &c->from);
+        break;
+    case 't':
+        etf_get_pid(r, &c->to);
+        break;
+    case 'T':
+        get_pid_or_name(c, r, &c->to);
+        break;
+    case 'F':
+        get_pid_or_name(c, r, &c->from);
+        break;
+    case 'n':
+        c->name = etf_get_atom(r);
+        break;
+    case 'r':
+        etf_get_ref(r, &c->ref);
+        break;
+    case 'i':
+        c->id = etf_get_uint(r);
+        break;
+    case 'k':
+        c->token = etf_get_term(r);
+        break;
+    case 'x':
+        c->term = etf_get_term(r);
+        break;
+    case 'g':
+        etf_get_pid(r, &c->group_leader);
+        break;
+    case 'm':
+        get_mfa(c, r);
+        break;
+    case 'o':
+        c->opts = etf_get_term(r);
+        break;
+    case 'v':
+        get_pid_or_atom(c, r);
+        break;
+    default:
+        etf_skip(r);
+    }
+}
+
+static void clear(cnode_ctrl *c, const ctrl_row *row) {
+    static const etf_view none = {NULL, 0};
+
+    c->signal = (cnode_signal)row->signal;
+    c->op = row->op;
+    c->by_name = false;
+    c->name = c->token = c->term = none;
+    c->module = c->function = c->opts = c->result = none;
+    c->id = 0;
+    c->arity = 0;
+}
+
+static bool arity_fits(const ctrl_row *row, uint32_t arity) {
+    size_t want = strlen(row->layout) + 1;
+    return row->layout[0] == '*' ? arity >= want : arity == want;
+}
+
+static int get_tuple(cnode_ctrl *c, etf_reader *r, const char **why) {
+    const ctrl_row *row;
+    uint32_t arity = etf_get_tuple(r);
+    uint64_t op = etf_get_uint(r);
+
+    *why = "the control message is not a tuple with a number in front";
+    if (etf_reader_finish(r) != 0)
+        return CN_EPROTO;
+    row = row_of(op);
+    if (row == NULL) {
+        c->op = op > UINT8_MAX ? UINT8_MAX : (uint8_t)op;
+        c->id = op;
+        return CN_ENOTSUP;
+    }
+    clear(c, row);
+    *why = "wrong number of elements in the control message";
+    if (!arity_fits(row, arity))
+        return CN_EPROTO;
+    for (uint32_t i = 0; i + 1 < arity; i++)
+        get_element(c, r, row->layout[0] == '*' ? '*' : row->layout[i]);
+    *why = "malformed control message";
+    return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
+}
+
+int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
+                    const char **why) {
+    int err;
+
+    etf_reader_init(r, frame);
+    if (versions)
+        etf_get_version(r);
+    err = get_tuple(c, r, why);
+    if (err != 0 || !row_of(c->op)->payload)
+        return err;
+    if (versions)
+        etf_get_version(r);
+    c->term = etf_get_term(r);
+    *why = "malformed or missing payload";
+    return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
+}
+
+/* --- to bytes ------------------------------------------------------------ */
+
+/* Old form, new form, and the flags that the new one needs; a signal without
+ * an old form needs the flags. */
+static int choose_op(const cnode_ctrl *c, uint64_t flags, uint8_t *op) {
+    static const struct {
+        uint8_t old_op, old_tt, new_op, new_tt;
+    } forms[] = {
+        [CNODE_SIG_SEND] = {2, 12, 22, 23},
+        [CNODE_SIG_REG_SEND] = {0, 0, 6, 16},
+        [CNODE_SIG_ALIAS_SEND] = {0, 0, 33, 34},
+        [CNODE_SIG_LINK] = {0, 0, 1, 1},
+        [CNODE_SIG_UNLINK] = {4, 4, 35, 35},
+        [CNODE_SIG_UNLINK_ACK] = {0, 0, 36, 36},
+        [CNODE_SIG_EXIT] = {3, 13, 24, 25},
+        [CNODE_SIG_EXIT2] = {8, 18, 26, 27},
+        [CNODE_SIG_MONITOR] = {0, 0, 19, 19},
+        [CNODE_SIG_DEMONITOR] = {0, 0, 20, 20},
+        [CNODE_SIG_DOWN] = {21, 21, 28, 28},
+        [CNODE_SIG_SPAWN_REQUEST] = {0, 0, 29, 30},
+        [CNODE_SIG_SPAWN_REPLY] = {0, 0, 31, 32},
+        [CNODE_SIG_GROUP_LEADER] = {0, 0, 7, 7},
+    };
+    static const uint64_t monitors =
+        (UINT64_C(1) << 3) | (UINT64_C(1) << 5); /* BEAM wants both */
+    const uint64_t needs[] = {
+        [CNODE_SIG_SEND] = CNODE_FLAG_SEND_SENDER,
+        [CNODE_SIG_ALIAS_SEND] = CNODE_FLAG_ALIAS,
+        [CNODE_SIG_UNLINK] = CNODE_FLAG_UNLINK_ID,
+        [CNODE_SIG_UNLINK_ACK] = CNODE_FLAG_UNLINK_ID,
+        [CNODE_SIG_EXIT] = CNODE_FLAG_EXIT_PAYLOAD,
+        [CNODE_SIG_EXIT2] = CNODE_FLAG_EXIT_PAYLOAD,
+        [CNODE_SIG_MONITOR] = monitors,
+        [CNODE_SIG_DEMONITOR] = monitors,
+        [CNODE_SIG_DOWN] = CNODE_FLAG_EXIT_PAYLOAD,
+        [CNODE_SIG_SPAWN_REQUEST] = CNODE_FLAG_SPAWN,
+        [CNODE_SIG_SPAWN_REPLY] = CNODE_FLAG_SPAWN,
+        [CNODE_SIG_GROUP_LEADER] = 0,
+    };
+    bool traced = c->token.len > 0;
+    bool modern;
+
+    if (c->signal >= CNODE_SIG_OTHER)
+        return CN_ENOTSUP;
+    modern = (flags & needs[c->signal]) == needs[c->signal];
+    if (modern)
+        *op = traced ? forms[c->signal].new_tt : forms[c->signal].new_op;
+    else
+        *op = traced ? forms[c->signal].old_tt : forms[c->signal].old_op;
+    return *op == 0 ? CN_ENOTSUP : 0;
+}
+
+static void put_text_atom(etf_writer *w, etf_view text) {
+    etf_put_atom_n(w, (const char *)text.data, text.len);
+}
+
+static void put_pid_or_name(etf_writer *w, const cnode_ctrl *c,
+                            const etf_pid *pid) {
+    if (c->by_name)
+        put_text_atom(w, c->name);
+    else
+        etf_put_pid(w, pid);
+}
+
+static void put_element(etf_writer *w, const cnode_ctrl *c, char letter) {
+    switch (letter) {
+    case 'f':
+        etf_put_pid(w, &c->from);
+        break;
+    case 't':
+        etf_put_pid(w, &c->to);
+        break;
+    case 'T':
+        put_pid_or_name(w, c, &c->to);
+        break;
+    case 'F':
+        put_pid_or_name(w, c, &c->from);
+        break;
+    case 'n':
+        put_text_atom(w, c->name);
+        break;
+    case 'r':
+        etf_put_ref(w, &c->ref);
+        break;
+    case 'i':
+        etf_put_uint(w, c->id);
+        break;
+    case 'k':
+        etf_put_term(w, c->token);
+        break;
+    case 'x':
+        etf_put_term(w, c->term);
+        break;
+    case 'g':
+        etf_put_pid(w, &c->group_leader);
+        break;
+    case 'm':
+        etf_put_tuple(w, 3);
+        put_text_atom(w, c->module);
+        put_text_atom(w, c->function);
+        etf_put_int(w, c->arity);
+        break;
+    case 'o':
+        etf_put_term(w, c->opts);
+        break;
+    case 'v':
+        if (c->result.len > 0)
+            put_text_atom(w, c->result);
+        else
+            etf_put_pid(w, &c->from);
+        break;
+    default:
+        etf_put_atom_n(w, "", 0);
+    }
+}
+
+int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
+                    bool versions) {
+    const ctrl_row *row;
+    int err = choose_op(c, flags, &c->op);
+
+    if (err != 0)
+        return err;
+    row = row_of(c->op);
+    if (versions)
+        etf_put_version(w);
+    etf_put_tuple(w, strlen(row->layout) + 1);
+    etf_put_uint(w, row->op);
+    for (const char *l = row->layout; *l != '\0'; l++)
+        put_element(w, c, *l);
+    if (row->payload) {
+        if (versions)
+            etf_put_version(w);
+        etf_put_term(w, c->term);
+    }
+    return w->err;
+}
+
+/* --- to text ------------------------------------------------------------- */
+
+typedef struct line {
+    char *out;
+    size_t cap;
+    size_t len;
+} line;
+
+static void add(line *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+
+static void add(line *l, const char *fmt, ...) {
+    size_t room = l->len < l->cap ? l->cap - l->len : 0;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(room == 0 ? NULL : l->out + l->len, room, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        l->len += (size_t)n;
+}
+
+static void add_pid(line *l, const etf_pid *p) {
+    add(l, " <%s.%" PRIu32 ".%" PRIu32 ">", p->node, p->id, p->serial);
+}
+
+static void add_view(line *l, etf_view v) {
+    add(l, " %.*s", (int)(v.len > 255 ? 255 : v.len), (const char *)v.data);
+}
+
+static void add_ref(line *l, const etf_ref *r) {
+    add(l, " #Ref<%s", r->node);
+    for (uint16_t i = r->n; i > 0; i--)
+        add(l, ".%" PRIu32, r->ids[i - 1]);
+    add(l, ">");
+}
+
+static void add_element(line *l, const cnode_ctrl *c, char letter) {
+    if ((letter == 'T' || letter == 'F') && c->by_name)
+        letter = 'n';
+    switch (letter) {
+    case 'f':
+    case 'F':
+        add_pid(l, &c->from);
+        break;
+    case 't':
+    case 'T':
+        add_pid(l, &c->to);
+        break;
+    case 'n':
+        add_view(l, c->name);
+        break;
+    case 'r':
+        add_ref(l, &c->ref);
+        break;
+    case 'i':
+        add(l, " %" PRIu64, c->id);
+        break;
+    case 'm':
+        add_view(l, c->module);
+        add(l, ":%.*s/%" PRId64,
+            (int)(c->function.len > 255 ? 255 : c->function.len),
+            (const char *)c->function.data, c->arity);
+        break;
+    case 'v':
+        if (c->result.len > 0)
+            add_view(l, c->result);
+        else
+            add_pid(l, &c->from);
+        break;
+    default:
+        break;
+    }
+}
+
+size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap) {
+    const ctrl_row *row = row_of(c->op);
+    line l = {out, cap, 0};
+
+    if (cap > 0)
+        out[0] = '\0';
+    if (row == NULL) {
+        add(&l, "control message %" PRIu64, c->id);
+        return l.len;
+    }
+    add(&l, "%s", row->name);
+    for (const char *p = row->layout; *p != '\0'; p++)
+        add_element(&l, c, *p);
+    return l.len;
+}

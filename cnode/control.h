@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * control.h: control messages, from one table (internal). Section "Protocol
+ * between Connected Nodes".
+ *
+ * A row: name, number, kind of signal, layout, payload.
+ * The layout has a letter for each element of the tuple behind the number:
+ *
+ *   -  unused, the atom ''         f  pid it comes from
+ *   t  pid it goes to              T  pid or registered name it goes to
+ *   F  pid or name it comes from   n  registered name
+ *   r  reference                   i  unlink id or spawn flags
+ *   k  trace token                 x  reason, inside the tuple
+ *   g  group leader                m  {Module, Function, Arity}
+ *   o  option list                 v  pid or atom (spawn result)
+ *   *  anything
+ */
+#ifndef CNODE_CONTROL_H
+#define CNODE_CONTROL_H
+
+#include "cnode/conn.h"
+
+#define CTRL_MAP(X)                                                            \
+    X(LINK, 1, LINK, "ft", false)                                              \
+    X(SEND, 2, SEND, "-t", true)                                               \
+    X(EXIT, 3, EXIT, "ftx", false)                                             \
+    X(UNLINK, 4, OTHER, "ft", false)                                           \
+    X(NODE_LINK, 5, OTHER, "", false)                                          \
+    X(REG_SEND, 6, REG_SEND, "f-n", true)                                      \
+    X(GROUP_LEADER, 7, GROUP_LEADER, "ft", false)                              \
+    X(EXIT2, 8, EXIT2, "ftx", false)                                           \
+    X(SEND_TT, 12, SEND, "-tk", true)                                          \
+    X(EXIT_TT, 13, EXIT, "ftkx", false)                                        \
+    X(REG_SEND_TT, 16, REG_SEND, "f-nk", true)                                 \
+    X(EXIT2_TT, 18, EXIT2, "ftkx", false)                                      \
+    X(MONITOR_P, 19, MONITOR, "fTr", false)                                    \
+    X(DEMONITOR_P, 20, DEMONITOR, "fTr", false)                                \
+    X(MONITOR_P_EXIT, 21, DOWN, "Ftrx", false)                                 \
+    X(SEND_SENDER, 22, SEND, "ft", true)                                       \
+    X(SEND_SENDER_TT, 23, SEND, "ftk", true)                                   \
+    X(PAYLOAD_EXIT, 24, EXIT, "ft", true)                                      \
+    X(PAYLOAD_EXIT_TT, 25, EXIT, "ftk", true)                                  \
+    X(PAYLOAD_EXIT2, 26, EXIT2, "ft", true)                                    \
+    X(PAYLOAD_EXIT2_TT, 27, EXIT2, "ftk", true)                                \
+    X(PAYLOAD_MONITOR_P_EXIT, 28, DOWN, "Ftr", true)                           \
+    X(SPAWN_REQUEST, 29, SPAWN_REQUEST, "rfgmo", true)                         \
+    X(SPAWN_REQUEST_TT, 30, SPAWN_REQUEST, "rfgmok", true)                     \
+    X(SPAWN_REPLY, 31, SPAWN_REPLY, "rtiv", false)                             \
+    X(SPAWN_REPLY_TT, 32, SPAWN_REPLY, "rtivk", false)                         \
+    X(ALIAS_SEND, 33, ALIAS_SEND, "fr", true)                                  \
+    X(ALIAS_SEND_TT, 34, ALIAS_SEND, "frk", true)                              \
+    X(UNLINK_ID, 35, UNLINK, "ift", false)                                     \
+    X(UNLINK_ID_ACK, 36, UNLINK_ACK, "ift", false)                             \
+    X(ALTACT_SIG_SEND, 37, OTHER, "*", true)
+
+enum cnode__op {
+#define CTRL_OP(name, op, sig, layout, payload) CNODE__OP_##name = (op),
+    CTRL_MAP(CTRL_OP)
+#undef CTRL_OP
+};
+
+/* "SEND_SENDER", or NULL for a number the protocol does not have. */
+const char *cnode__op_name(uint64_t op);
+
+/* Takes one message apart: the control tuple, with what follows it as the
+ * payload, each with or without a version byte as `versions` says. The
+ * payload is checked to its end. r is used to read and must live as long as
+ * the views of c. CN_EPROTO with *why (static text) on
+ * anything that is not such a message; CN_ENOTSUP with c->op set when the
+ * number is unknown. */
+int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
+                    const char **why);
+
+/* Writes the tuple and the payload in the form for a peer with these flags.
+ * CN_ENOTSUP, or what the writer latched. c->op is set to the number. */
+int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
+                    bool versions);
+
+/* One line: name and elements, "SEND_SENDER <..> -> <..>". */
+size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap);
+
+#endif

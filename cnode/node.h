@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node.h: what the files of a node share (internal).
+ *
+ *   node.c     identity, peers, connections, routing
+ *   process.c  processes, names, mailboxes, exits
+ *   relation.c links, monitors, aliases
+ *   signal.c   what a received signal does
+ *   call.c     calls to other nodes
+ *   spawn.c    functions that other nodes apply here
+ *   services.c net_kernel, rex, user, ...: the processes every node has
+ *   uv.c       sockets, clock, threads
+ *
+ * Everything but uv.c is pure: it asks the shell (below) for what it needs
+ * from outside. No user code runs in a call that the user makes: whatever has
+ * a callback as its consequence is put on a list that cnode__pump goes
+ * through, which the shell calls before it waits for the next event.
+ */
+#ifndef CNODE_NODE_H
+#define CNODE_NODE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "cnode/cnode.h"
+#include "cnode/conn.h"
+#include "cnode/handshake.h"
+#include "cnode/list.h"
+#include "cnode/timer.h"
+
+typedef struct cnode__peer cnode__peer;
+typedef struct cnode__wire cnode__wire;
+
+/* The outside world. */
+typedef struct cnode__shell {
+    /* Connect w->peer; later cnode__wire_open or cnode__wire_fail. */
+    int (*dial)(void *ctx, cnode__wire *w);
+    /* There is output: write it. */
+    void (*flush)(void *ctx, cnode__wire *w);
+    /* Close the socket behind w->handle after writing what was flushed; w is
+     * freed when this returns. */
+    void (*close)(void *ctx, cnode__wire *w);
+    uint64_t (*now)(void *ctx);
+    void (*random)(void *ctx, void *p, size_t n);
+    /* Is this the thread of the loop? */
+    bool (*on_loop)(void *ctx);
+    /* Carry a signal to the loop's thread. */
+    int (*carry)(void *ctx, const char *node, etf_view frame);
+    /* Something was put on a list: cnode__pump is wanted. */
+    void (*wake)(void *ctx);
+} cnode__shell;
+
+/* One socket with one connection on it. */
+struct cnode__wire {
+    cnode__list in_node;
+    cnode *node;
+    cnode__peer *peer; /* NULL until the name is known */
+    cnode_conn *conn;  /* NULL while dialling */
+    void *handle;      /* the shell's */
+    bool dialled;
+    bool failed; /* waits for the pump to bury it */
+    bool dirty;
+    bool replaced_dial; /* our own attempt was given up for it */
+    cn_error error;
+    cnode__timer timer;
+};
+
+/* Another node, connected or not. */
+struct cnode__peer {
+    cnode *node;
+    cnode__wire *up;   /* the connection */
+    cnode__wire *dial; /* our attempt */
+    bool waiting;      /* it said `nok`: its own attempt is on the way */
+    uint32_t conn_id;
+    uint32_t creation;
+    uint64_t flags;
+    cn_buf pending; /* signals that wait for the connection */
+    cnode__list links;
+    cnode__list watches; /* its processes watch ours */
+    cnode__list waiters; /* ours wait for something of its */
+    cnode__timer timer;
+    char *cookie;
+    char *address;
+    char name[CNODE__NAME_MAX + 1];
+};
+
+/* Our process is linked to another. The key holds our number and the other's
+ * pid as a term. */
+typedef struct cnode__link {
+    cnode__list in_proc;
+    cnode__list in_peer;
+    cnode_proc *proc;
+    uint64_t unlink_id; /* not 0: unlinked here, not acknowledged yet */
+    size_t key_len;
+    uint8_t key[];
+} cnode__link;
+
+/* Somebody watches our process. The key is the reference as a term, the pid
+ * of the watcher stands behind it. */
+typedef struct cnode__watch {
+    cnode__list in_proc;
+    cnode__list in_peer;
+    cnode_proc *proc;
+    uint16_t key_len;
+    uint16_t pid_len;
+    uint16_t name_len; /* 0: by pid */
+    uint8_t key[];     /* reference, pid, name */
+} cnode__watch;
+
+typedef enum cnode__wait {
+    WAIT_MONITOR,
+    WAIT_ALIAS,
+    WAIT_ALIAS_ONCE,
+    WAIT_CALL,  /* gen_server:call */
+    WAIT_REX,   /* the same to rex */
+    WAIT_ERPC,  /* the exit reason of a spawned process */
+    WAIT_SPAWN, /* its pid */
+    WAIT_SPAWN_MONITOR
+} cnode__wait;
+
+/* Our process waits for something that carries this reference. */
+typedef struct cnode__waiter {
+    cnode__list in_proc;
+    cnode__list in_peer;
+    uint64_t number; /* of the reference */
+    cnode__wait kind;
+    bool link;   /* a spawn asked for a link */
+    bool pending_reply; /* SPAWN_REPLY has not come yet */
+    cnode_proc *proc;
+    cnode__peer *peer; /* NULL: local, or an alias */
+    cnode_call_cb cb;
+    void *data;
+    cnode__timer timer;
+    size_t item_len;
+    size_t item_cap;
+    uint8_t item[]; /* as in cnode_down.item */
+} cnode__waiter;
+
+typedef struct cnode__mail {
+    struct cnode__mail *next;
+    size_t len;
+    const char *peer;
+    uint8_t term[];
+} cnode__mail;
+
+/* Work that a process does for a spawn request. */
+typedef struct cnode__task {
+    bool running;  /* the function is on the stack */
+    bool finished; /* ... and has raised */
+    size_t ref_len;   /* 0: not called by erpc */
+    size_t stack_len; /* [{M,F,Args,[]}] */
+    uint8_t bytes[];
+} cnode__task;
+
+struct cnode_proc {
+    cnode__list in_node;
+    cnode *node;
+    uint64_t number;
+    cnode_proc_config config; /* name is not used */
+    char *name;
+    cnode__list links;
+    cnode__list watches;
+    cnode__list waiters;
+    cnode__list timers; /* cnode_after */
+    cnode__mail *first;
+    cnode__mail *last;
+    cnode__mail *lent;
+    size_t mail_bytes;
+    cnode__task *task;
+    uint32_t calls; /* waiters that a message may answer */
+    bool ended;
+    bool receiving;  /* cnode_receive is on the stack */
+    bool overflowed; /* the log has a line about the full mailbox */
+    etf_view reason; /* when ended, a copy */
+};
+
+typedef struct cnode__export {
+    cnode_function fn;
+    void *data;
+    size_t key_len;
+    char key[]; /* module NUL function NUL arity */
+} cnode__export;
+
+/* Somebody wants to know when a peer is up. */
+typedef struct cnode__want {
+    cnode__list in_node;
+    cnode__peer *peer;
+    cnode_connect_cb cb;
+    void *data;
+    bool done;
+    cn_error error;
+} cnode__want;
+
+struct cnode {
+    cnode_config config; /* strings are owned */
+    cn_alloc alloc;
+    char name[CNODE__NAME_MAX + 1];
+    char cookie[CNODE__COOKIE_MAX + 1];
+    char cookie_from[256]; /* where it was read, for messages */
+    bool named;
+    bool creation_used; /* something that carries it went out */
+    bool closing;
+    uint32_t creation;
+    uint16_t port;
+    const cnode__shell *shell;
+    void *shell_ctx;
+    cn_error error;
+    cnode_stats stats;
+    cnode__timers timers;
+    cn_map procs;   /* number */
+    cn_map names;   /* registered name */
+    cn_map peers;   /* node name */
+    cn_map links;   /* cnode__link.key */
+    cn_map watches; /* cnode__watch.key */
+    cn_map waiters; /* cnode__waiter.number */
+    cn_map exports;
+    cnode__list wires;
+    cnode__list ended; /* processes to bury */
+    cnode__list wants;
+    cn_buf local;      /* signals from our processes to our processes */
+    etf_writer packer; /* terms of calls in progress */
+    etf_writer scratch;
+    uint64_t next_pid;
+    uint64_t next_ref;
+    uint64_t next_unlink;
+    uint32_t next_conn;
+    cnode_proc *user; /* group leader where none is given */
+    const char *peer_now; /* node whose signal is being handled */
+};
+
+/* --- node.c --- */
+int cnode__init(cnode *n, const cnode_config *c, const cnode__shell *shell,
+                void *ctx);
+void cnode__destroy(cnode *n);
+/* EPMD's creation, if ours has not been used. */
+void cnode__adopt_creation(cnode *n, uint32_t creation);
+int cnode__err(cnode *n, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+uint64_t cnode__now(cnode *n);
+
+/* Events from the shell. */
+cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer);
+int cnode__wire_open(cnode__wire *w);
+void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
+void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
+void cnode__wire_eof(cnode__wire *w);
+void cnode__wire_wrote(cnode__wire *w, size_t len);
+/* Runs what waits on the lists and flushes; true: call again soon. */
+bool cnode__pump(cnode *n);
+/* When cnode__run_timers is due. */
+uint64_t cnode__deadline(const cnode *n);
+void cnode__run_timers(cnode *n, uint64_t now);
+/* Closes every wire at once. */
+void cnode__close_wires(cnode *n);
+
+/* NULL: this node. CN_EBADARG, CN_ENOMEM. */
+int cnode__find_peer(cnode *n, const char *name, cnode__peer **out);
+int cnode__find_peer_n(cnode *n, const char *name, size_t len,
+                       cnode__peer **out);
+bool cnode__is_self(const cnode *n, const char *name, size_t len);
+/* Sends a signal to a peer (NULL: here), connecting if need be. Keeps the
+ * error. */
+int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+/* The same for what must not be lost: the connection ends if it is. */
+void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+/* What another thread asked for. */
+void cnode__carried(cnode *n, const char *node, etf_view frame);
+/* A signal as bytes that do not depend on a connection. */
+int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);
+
+/* --- process.c --- */
+int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);
+cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
+cnode_proc *cnode__proc_named(cnode *n, etf_view name);
+etf_pid cnode__pid_of(const cnode *n, uint64_t number);
+bool cnode__own_pid(const cnode *n, const etf_pid *pid);
+void cnode__deliver(cnode_proc *p, etf_view term);
+/* Ends p; the reason is copied. */
+void cnode__end(cnode_proc *p, etf_view reason);
+void cnode__bury(cnode *n);
+/* The next message of a mailbox, lent until the next call. */
+bool cnode__take(cnode_proc *p, cnode_msg *out);
+void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
+                        bool linked);
+etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap);
+
+/* --- relation.c --- */
+cnode__link *cnode__link_find(cnode_proc *p, const etf_pid *other);
+int cnode__link_add(cnode_proc *p, const etf_pid *other, cnode__peer *peer);
+void cnode__link_drop(cnode__link *l);
+int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
+                     const etf_pid *watcher, etf_view name);
+cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref);
+void cnode__watch_drop(cnode__watch *w);
+etf_ref cnode__ref_of(const cnode *n, uint64_t number);
+cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref);
+int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                      etf_view item, cnode__waiter **out);
+void cnode__waiter_drop(cnode__waiter *w);
+/* The relations of a process that ends, or of a peer that is gone. */
+void cnode__relations_end(cnode_proc *p, etf_view reason);
+void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why);
+/* A monitor is done: tells its process and drops it. */
+void cnode__fire_down(cnode__waiter *w, etf_view reason);
+
+/* Sends DEMONITOR for a waiter with an item. */
+void cnode__send_demonitor(cnode__waiter *w);
+/* Stores a pid as the item of a waiter with room for it. */
+enum { CNODE__PID_TERM = 300 };
+void cnode__waiter_target(cnode__waiter *w, const etf_pid *pid);
+
+/* --- signal.c --- */
+/* From a peer, or from here (NULL). CN_EPROTO: its connection must end. */
+int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
+                  const char **why);
+
+/* --- call.c --- */
+/* A message that answers a call of p; true: it did. */
+bool cnode__call_reply(cnode_proc *p, etf_view term);
+/* An answer by the reference: DOWN, SPAWN_REPLY. */
+void cnode__call_down(cnode__waiter *w, etf_view reason);
+void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c);
+void cnode__call_alias(cnode__waiter *w, etf_view term);
+/* Ends a call with a status and drops it. */
+void cnode__call_done(cnode__waiter *w, int status, etf_view result);
+void cnode__call_timer(cnode__timer *t);
+/* Takes back what a call asked for; it gets no answer. */
+void cnode__call_cancel(cnode__waiter *w);
+
+/* --- spawn.c --- */
+void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+void cnode__exports_free(cnode *n);
+void cnode__task_free(cnode_proc *p);
+
+/* --- services.c --- */
+int cnode__services(cnode *n);
+
+/* --- cookie.c --- */
+/* 0, or CN_EIO with the reason in *e. from tells where it was found. */
+int cnode__read_cookie(const char *file, char *cookie, size_t cap, char *from,
+                       size_t from_cap, cn_error *e);
+
+#endif

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * relation.c: what ties processes together: links, monitors, aliases.
+ *
+ * A link is kept once for each local process in it. A monitor that a process
+ * here has is a waiter, one that somebody has on a process here is a watch;
+ * when both processes are here there are both. Every relation stands in two
+ * lists, that of its process and that of its peer (NULL: a local one has no
+ * peer), so that the end of either finds all of them.
+ */
+#include <string.h>
+
+#include "cnode/node.h"
+
+/* --- keys ---------------------------------------------------------------- */
+
+enum { PID_TERM_MAX = CNODE__PID_TERM, LINK_KEY_MAX = PID_TERM_MAX + 8 };
+
+static size_t put_pid_term(const etf_pid *pid, uint8_t *buf, size_t cap) {
+    etf_writer w;
+    etf_view v = {NULL, 0};
+
+    etf_writer_init_fixed(&w, buf, cap);
+    etf_put_pid(&w, pid);
+    return etf_writer_finish(&w, &v) == 0 ? v.len : 0;
+}
+
+static size_t put_ref_term(const etf_ref *ref, uint8_t *buf, size_t cap) {
+    etf_writer w;
+    etf_view v = {NULL, 0};
+
+    etf_writer_init_fixed(&w, buf, cap);
+    etf_put_ref(&w, ref);
+    return etf_writer_finish(&w, &v) == 0 ? v.len : 0;
+}
+
+static size_t link_key(const cnode_proc *p, const etf_pid *other,
+                       uint8_t key[LINK_KEY_MAX]) {
+    memcpy(key, &p->number, 8);
+    return 8 + put_pid_term(other, key + 8, PID_TERM_MAX);
+}
+
+static void get_pid_term(const uint8_t *p, size_t n, etf_pid *out) {
+    etf_reader r;
+
+    etf_reader_init(&r, (etf_view){p, n});
+    etf_get_pid(&r, out);
+}
+
+static void clear(cnode_ctrl *c, cnode_signal signal) {
+    static const cnode_ctrl empty = {0};
+
+    *c = empty;
+    c->signal = signal;
+}
+
+/* --- links --------------------------------------------------------------- */
+
+cnode__link *cnode__link_find(cnode_proc *p, const etf_pid *other) {
+    uint8_t key[LINK_KEY_MAX];
+    size_t n = link_key(p, other, key);
+    return cn__map_get(&p->node->links, key, n);
+}
+
+int cnode__link_add(cnode_proc *p, const etf_pid *other, cnode__peer *peer) {
+    cnode *n = p->node;
+    uint8_t key[LINK_KEY_MAX];
+    size_t len = link_key(p, other, key);
+    cnode__link *l = cn__calloc(&n->alloc, 1, sizeof *l + len);
+
+    if (l == NULL)
+        return CN_ENOMEM;
+    l->proc = p;
+    l->key_len = len;
+    memcpy(l->key, key, len);
+    cnode__list_init(&l->in_peer);
+    if (cn__map_put(&n->links, l->key, len, l) != 0) {
+        cn__free(&n->alloc, l, 1, sizeof *l + len);
+        return CN_ENOMEM;
+    }
+    cnode__list_add(&p->links, &l->in_proc);
+    if (peer != NULL)
+        cnode__list_add(&peer->links, &l->in_peer);
+    return 0;
+}
+
+void cnode__link_drop(cnode__link *l) {
+    cnode *n = l->proc->node;
+
+    (void)cn__map_remove(&n->links, l->key, l->key_len);
+    cnode__list_leave(&l->in_proc);
+    cnode__list_leave(&l->in_peer);
+    cn__free(&n->alloc, l, 1, sizeof *l + l->key_len);
+}
+
+static void other_end(const cnode__link *l, etf_pid *out) {
+    get_pid_term(l->key + 8, l->key_len - 8, out);
+}
+
+static int tell_link(cnode_proc *p, const etf_pid *to, cnode_signal signal,
+                     uint64_t id) {
+    cnode *n = p->node;
+    cnode__peer *peer;
+    cnode_ctrl c;
+    int err = cnode__find_peer_n(n, to->node, to->node_len, &peer);
+
+    if (err != 0)
+        return err;
+    clear(&c, signal);
+    c.from = cnode__pid_of(n, p->number);
+    c.to = *to;
+    c.id = id;
+    return cnode__route(n, peer, &c);
+}
+
+int cnode_link(cnode_proc *p, const etf_pid *to) {
+    cnode *n = p->node;
+    cnode__link *l = cnode__link_find(p, to);
+    cnode__peer *peer;
+    int err;
+
+    if (l != NULL && l->unlink_id == 0)
+        return 0;
+    err = cnode__find_peer_n(n, to->node, to->node_len, &peer);
+    if (err != 0)
+        return err;
+    if (l == NULL && cnode__link_add(p, to, peer) != 0)
+        return cnode__err(n, CN_ENOMEM, "link: out of memory");
+    err = tell_link(p, to, CNODE_SIG_LINK, 0);
+    if (err == 0 && l != NULL)
+        l->unlink_id = 0; /* active again; the late ACK will be ignored */
+    if (err != 0 && l == NULL && (l = cnode__link_find(p, to)) != NULL)
+        cnode__link_drop(l);
+    return err;
+}
+
+int cnode_unlink(cnode_proc *p, const etf_pid *to) {
+    cnode__link *l = cnode__link_find(p, to);
+    uint64_t id = p->node->next_unlink++;
+
+    if (l == NULL || l->unlink_id != 0)
+        return 0;
+    l->unlink_id = id;
+    return tell_link(p, to, CNODE_SIG_UNLINK, id);
+}
+
+/* --- watches ------------------------------------------------------------- */
+
+static size_t watch_size(size_t key, size_t pid, size_t name) {
+    return sizeof(cnode__watch) + key + pid + name;
+}
+
+cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref) {
+    uint8_t key[PID_TERM_MAX];
+    size_t len = put_ref_term(ref, key, sizeof key);
+    return cn__map_get(&n->watches, key, len);
+}
+
+int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
+                     const etf_pid *watcher, etf_view name) {
+    cnode *n = p->node;
+    uint8_t key[PID_TERM_MAX], pid[PID_TERM_MAX];
+    size_t key_len = put_ref_term(ref, key, sizeof key);
+    size_t pid_len = put_pid_term(watcher, pid, sizeof pid);
+    size_t size = watch_size(key_len, pid_len, name.len);
+    cnode__watch *w;
+
+    if (cn__map_get(&n->watches, key, key_len) != NULL)
+        return 0; /* the same monitor twice */
+    w = cn__calloc(&n->alloc, 1, size);
+    if (w == NULL)
+        return CN_ENOMEM;
+    w->proc = p;
+    w->key_len = (uint16_t)key_len;
+    w->pid_len = (uint16_t)pid_len;
+    w->name_len = (uint16_t)name.len;
+    memcpy(w->key, key, key_len);
+    memcpy(w->key + key_len, pid, pid_len);
+    if (name.len > 0)
+        memcpy(w->key + key_len + pid_len, name.data, name.len);
+    cnode__list_init(&w->in_peer);
+    if (cn__map_put(&n->watches, w->key, key_len, w) != 0) {
+        cn__free(&n->alloc, w, size, 1);
+        return CN_ENOMEM;
+    }
+    cnode__list_add(&p->watches, &w->in_proc);
+    if (peer != NULL)
+        cnode__list_add(&peer->watches, &w->in_peer);
+    return 0;
+}
+
+void cnode__watch_drop(cnode__watch *w) {
+    cnode *n = w->proc->node;
+
+    (void)cn__map_remove(&n->watches, w->key, w->key_len);
+    cnode__list_leave(&w->in_proc);
+    cnode__list_leave(&w->in_peer);
+    cn__free(&n->alloc, w, watch_size(w->key_len, w->pid_len, w->name_len), 1);
+}
+
+/* Its process has ended. */
+static void fire_watch(cnode__watch *w, etf_view reason) {
+    cnode *n = w->proc->node;
+    cnode__peer *peer;
+    etf_reader r;
+    cnode_ctrl c;
+
+    clear(&c, CNODE_SIG_DOWN);
+    etf_reader_init(&r, (etf_view){w->key, w->key_len});
+    etf_get_ref(&r, &c.ref);
+    get_pid_term(w->key + w->key_len, w->pid_len, &c.to);
+    c.from = cnode__pid_of(n, w->proc->number);
+    c.by_name = w->name_len > 0;
+    c.name = (etf_view){w->key + w->key_len + w->pid_len, w->name_len};
+    c.term = reason;
+    if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
+        cnode__tell(n, peer, &c);
+    cnode__watch_drop(w);
+}
+
+/* --- references and waiters ---------------------------------------------- */
+
+/* Three words, the first of 18 bits, as the BEAM makes them. */
+etf_ref cnode__ref_of(const cnode *n, uint64_t number) {
+    etf_ref ref;
+    size_t len = strlen(n->name);
+
+    ref.n = 3;
+    ref.ids[0] = (uint32_t)(number & 0x3ffff);
+    ref.ids[1] = (uint32_t)(number >> 18);
+    ref.ids[2] = (uint32_t)(number >> 50);
+    ref.ids[3] = ref.ids[4] = 0;
+    ref.creation = n->creation;
+    ref.node_len = (uint16_t)len;
+    memcpy(ref.node, n->name, len + 1);
+    return ref;
+}
+
+etf_ref cnode_make_ref(cnode *n) {
+    n->creation_used = true;
+    return cnode__ref_of(n, n->next_ref++);
+}
+
+static bool number_of_ref(const cnode *n, const etf_ref *ref,
+                          uint64_t *number) {
+    if (ref->n != 3 || ref->creation != n->creation ||
+        ref->ids[0] > 0x3ffff ||
+        !cnode__is_self(n, ref->node, ref->node_len))
+        return false;
+    *number = (uint64_t)ref->ids[0] | (uint64_t)ref->ids[1] << 18 |
+              (uint64_t)ref->ids[2] << 50;
+    return true;
+}
+
+cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref) {
+    uint64_t number;
+
+    if (!number_of_ref(n, ref, &number))
+        return NULL;
+    return cn__map_get(&n->waiters, &number, sizeof number);
+}
+
+int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                      etf_view item, cnode__waiter **out) {
+    cnode *n = p->node;
+    cnode__waiter *w = cn__calloc(&n->alloc, 1, sizeof *w + item.len);
+
+    *out = NULL;
+    if (w == NULL)
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    w->number = n->next_ref++;
+    w->kind = kind;
+    w->proc = p;
+    w->peer = peer;
+    w->item_len = w->item_cap = item.len;
+    if (item.len > 0)
+        memcpy(w->item, item.data, item.len);
+    cnode__list_init(&w->in_peer);
+    if (cnode__timer_make(&n->timers, &w->timer, cnode__call_timer) != 0 ||
+        cn__map_put(&n->waiters, &w->number, sizeof w->number, w) != 0) {
+        cnode__timer_drop(&n->timers, &w->timer);
+        cn__free(&n->alloc, w, 1, sizeof *w + item.len);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    cnode__list_add(&p->waiters, &w->in_proc);
+    if (peer != NULL)
+        cnode__list_add(&peer->waiters, &w->in_peer);
+    if (kind == WAIT_CALL || kind == WAIT_REX)
+        p->calls++;
+    *out = w;
+    return 0;
+}
+
+void cnode__waiter_drop(cnode__waiter *w) {
+    cnode *n = w->proc->node;
+
+    if (w->kind == WAIT_CALL || w->kind == WAIT_REX)
+        w->proc->calls--;
+    (void)cn__map_remove(&n->waiters, &w->number, sizeof w->number);
+    cnode__timer_drop(&n->timers, &w->timer);
+    cnode__list_leave(&w->in_proc);
+    cnode__list_leave(&w->in_peer);
+    cn__free(&n->alloc, w, 1, sizeof *w + w->item_cap);
+}
+
+void cnode__waiter_target(cnode__waiter *w, const etf_pid *pid) {
+    w->item_len = put_pid_term(pid, w->item, w->item_cap);
+}
+
+/* --- monitors ------------------------------------------------------------ */
+
+/* The item of a DOWN: a pid, or {Name, Node}. */
+static void target_of(const cnode__waiter *w, cnode_ctrl *c) {
+    etf_view item = {w->item, w->item_len};
+    etf_view node;
+
+    c->by_name = etf_match(item, "{~a, ~a}", &c->name, &node) == 0;
+    if (!c->by_name)
+        get_pid_term(item.data, item.len, &c->to);
+}
+
+static int monitor(cnode_proc *p, const char *node, size_t len, etf_view item,
+                   etf_ref *ref) {
+    cnode *n = p->node;
+    cnode__peer *peer;
+    cnode__waiter *w;
+    cnode_ctrl c;
+    int err = cnode__find_peer_n(n, node, len, &peer);
+
+    if (err == 0)
+        err = cnode__waiter_add(p, peer, WAIT_MONITOR, item, &w);
+    if (err != 0)
+        return err;
+    clear(&c, CNODE_SIG_MONITOR);
+    c.from = cnode__pid_of(n, p->number);
+    c.ref = cnode__ref_of(n, w->number);
+    target_of(w, &c);
+    err = cnode__route(n, peer, &c);
+    if (err != 0) {
+        cnode__waiter_drop(w);
+        return err;
+    }
+    if (ref != NULL)
+        *ref = c.ref;
+    return 0;
+}
+
+int cnode_monitor_pid(cnode_proc *p, const etf_pid *to, etf_ref *ref) {
+    uint8_t buf[PID_TERM_MAX];
+    size_t n = put_pid_term(to, buf, sizeof buf);
+    return monitor(p, to->node, to->node_len, (etf_view){buf, n}, ref);
+}
+
+int cnode_monitor(cnode_proc *p, const char *node, const char *name,
+                  etf_ref *ref) {
+    uint8_t buf[1100];
+    const char *where = node != NULL ? node : p->node->name;
+    etf_writer w;
+    etf_view item;
+    int err;
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    (void)etf_pack(&w, "{~a, ~a}", name, where);
+    err = etf_writer_finish(&w, &item);
+    if (err != 0)
+        return cnode__err(p->node, CN_EBADARG, "monitor: bad name");
+    return monitor(p, where, strlen(where), item, ref);
+}
+
+void cnode__send_demonitor(cnode__waiter *w) {
+    cnode *n = w->proc->node;
+    cnode_ctrl c;
+
+    clear(&c, CNODE_SIG_DEMONITOR);
+    c.from = cnode__pid_of(n, w->proc->number);
+    c.ref = cnode__ref_of(n, w->number);
+    target_of(w, &c);
+    cnode__tell(n, w->peer, &c);
+}
+
+int cnode_demonitor(cnode_proc *p, const etf_ref *ref) {
+    cnode__waiter *w = cnode__waiter_find(p->node, ref);
+
+    if (w == NULL || w->proc != p ||
+        (w->kind != WAIT_MONITOR && w->kind != WAIT_SPAWN_MONITOR))
+        return cnode__err(p->node, CN_ENOENT, "no such monitor");
+    if (w->item_len > 0)
+        cnode__send_demonitor(w);
+    cnode__waiter_drop(w);
+    return 0;
+}
+
+static void deliver_down(cnode_proc *p, const cnode_down *d) {
+    etf_writer w;
+    etf_view term;
+
+    if (p->config.on_down != NULL) {
+        p->config.on_down(p, d, p->config.data);
+        return;
+    }
+    etf_writer_init(&w, &p->node->alloc);
+    (void)etf_pack(&w, "{'DOWN', ~r, process, ~t, ~t}", &d->ref, d->item,
+                   d->term);
+    if (etf_writer_finish(&w, &term) == 0)
+        cnode__deliver(p, term);
+    else
+        p->node->stats.dropped++;
+    etf_writer_free(&w);
+}
+
+void cnode__fire_down(cnode__waiter *w, etf_view reason) {
+    cnode_proc *p = w->proc;
+    cnode *n = p->node;
+    cnode_down d = {cnode__ref_of(n, w->number), {NULL, 0}, reason};
+    etf_view item = {w->item, w->item_len};
+
+    if (etf_copy(&n->alloc, item, &d.item) != 0) {
+        cnode__waiter_drop(w);
+        n->stats.dropped++;
+        return;
+    }
+    cnode__waiter_drop(w);
+    if (!p->ended)
+        deliver_down(p, &d);
+    etf_copy_free(&n->alloc, d.item);
+}
+
+/* --- aliases ------------------------------------------------------------- */
+
+int cnode_alias(cnode_proc *p, bool once, etf_ref *alias) {
+    cnode__waiter *w;
+    int err = cnode__waiter_add(p, NULL, once ? WAIT_ALIAS_ONCE : WAIT_ALIAS,
+                                (etf_view){NULL, 0}, &w);
+
+    if (err == 0)
+        *alias = cnode__ref_of(p->node, w->number);
+    return err;
+}
+
+int cnode_unalias(cnode_proc *p, const etf_ref *alias) {
+    cnode__waiter *w = cnode__waiter_find(p->node, alias);
+
+    if (w == NULL || w->proc != p ||
+        (w->kind != WAIT_ALIAS && w->kind != WAIT_ALIAS_ONCE))
+        return cnode__err(p->node, CN_ENOENT, "no such alias");
+    cnode__waiter_drop(w);
+    return 0;
+}
+
+/* --- ends ---------------------------------------------------------------- */
+
+static void end_link(cnode__link *l, etf_view reason) {
+    cnode_proc *p = l->proc;
+    cnode *n = p->node;
+    cnode__peer *peer;
+    cnode_ctrl c;
+
+    if (l->unlink_id == 0) {
+        clear(&c, CNODE_SIG_EXIT);
+        c.from = cnode__pid_of(n, p->number);
+        other_end(l, &c.to);
+        c.term = reason;
+        if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
+            cnode__tell(n, peer, &c);
+    }
+    cnode__link_drop(l);
+}
+
+static void end_waiter(cnode__waiter *w) {
+    if (w->kind == WAIT_MONITOR) {
+        cnode__send_demonitor(w);
+        cnode__waiter_drop(w);
+    } else if (w->kind == WAIT_ALIAS || w->kind == WAIT_ALIAS_ONCE) {
+        cnode__waiter_drop(w);
+    } else {
+        cnode__call_cancel(w);
+    }
+}
+
+typedef struct wakeup {
+    cnode__list in_proc;
+    cnode_proc *proc;
+    cnode__timer timer;
+    void (*fn)(cnode_proc *p, void *arg);
+    void *arg;
+} wakeup;
+
+static void free_wakeup(wakeup *a) {
+    cnode *n = a->proc->node;
+
+    cnode__list_leave(&a->in_proc);
+    cnode__timer_drop(&n->timers, &a->timer);
+    cn__free(&n->alloc, a, 1, sizeof *a);
+}
+
+void cnode__relations_end(cnode_proc *p, etf_view reason) {
+    cnode__link *l;
+    cnode__watch *w;
+    cnode__waiter *m;
+    wakeup *a;
+
+    while ((l = cnode__list_first(cnode__link, in_proc, &p->links)) != NULL)
+        end_link(l, reason);
+    while ((w = cnode__list_first(cnode__watch, in_proc, &p->watches)) != NULL)
+        fire_watch(w, reason);
+    while ((m = cnode__list_first(cnode__waiter, in_proc, &p->waiters)) != NULL)
+        end_waiter(m);
+    while ((a = cnode__list_first(wakeup, in_proc, &p->timers)) != NULL)
+        free_wakeup(a);
+}
+
+static void lose_link(cnode__link *l, etf_view reason) {
+    cnode_proc *p = l->proc;
+    bool active = l->unlink_id == 0;
+    etf_pid other;
+
+    other_end(l, &other);
+    cnode__link_drop(l);
+    if (active)
+        cnode__exit_signal(p, &other, reason, true);
+}
+
+static void lose_waiter(cnode__waiter *w, etf_view reason, int status) {
+    if (w->kind == WAIT_MONITOR ||
+        (w->kind == WAIT_SPAWN_MONITOR && !w->pending_reply))
+        cnode__fire_down(w, reason);
+    else
+        cnode__call_done(w, status, (etf_view){NULL, 0});
+}
+
+/* "Exactly once, before anything from a new connection": nothing of a lost
+ * peer stays in its lists. */
+void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why) {
+    uint8_t buf[32];
+    etf_view reason = cnode__atom("noconnection", buf, sizeof buf);
+    cnode__list links, waiters;
+    cnode__link *l;
+    cnode__watch *w;
+    cnode__waiter *m;
+
+    /* Callbacks may make new ones for the next connection; those stay. */
+    links = waiters = (cnode__list){NULL, NULL};
+    cnode__list_init(&links);
+    cnode__list_init(&waiters);
+    while ((w = cnode__list_first(cnode__watch, in_peer, &peer->watches)) !=
+           NULL)
+        cnode__watch_drop(w);
+    while ((l = cnode__list_first(cnode__link, in_peer, &peer->links)) !=
+           NULL) {
+        cnode__list_leave(&l->in_peer);
+        cnode__list_add(&links, &l->in_peer);
+    }
+    while ((m = cnode__list_first(cnode__waiter, in_peer, &peer->waiters)) !=
+           NULL) {
+        cnode__list_leave(&m->in_peer);
+        cnode__list_add(&waiters, &m->in_peer);
+    }
+    n->peer_now = peer->name;
+    while ((l = cnode__list_first(cnode__link, in_peer, &links)) != NULL)
+        lose_link(l, reason);
+    while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL) {
+        n->error = *why;
+        lose_waiter(m, reason, why->code == 0 ? CN_ENOCONN : why->code);
+    }
+    n->peer_now = n->name;
+}
+
+/* --- wakeups ------------------------------------------------------------- */
+
+static void ring(cnode__timer *t) {
+    wakeup *a = cnode__list_of(wakeup, timer, t);
+    cnode_proc *p = a->proc;
+    void (*fn)(cnode_proc *, void *) = a->fn;
+    void *arg = a->arg;
+
+    free_wakeup(a);
+    p->node->peer_now = p->node->name;
+    fn(p, arg);
+}
+
+int cnode_after(cnode_proc *p, uint32_t ms,
+                void (*fn)(cnode_proc *p, void *arg), void *arg) {
+    cnode *n = p->node;
+    wakeup *a = cn__calloc(&n->alloc, 1, sizeof *a);
+
+    if (a == NULL || cnode__timer_make(&n->timers, &a->timer, ring) != 0) {
+        cn__free(&n->alloc, a, 1, sizeof *a);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    a->proc = p;
+    a->fn = fn;
+    a->arg = arg;
+    cnode__list_add(&p->timers, &a->in_proc);
+    cnode__timer_arm(&n->timers, &a->timer, cnode__now(n) + ms);
+    n->shell->wake(n->shell_ctx);
+    return 0;
+}

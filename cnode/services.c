@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * services.c: the processes that other nodes expect on every node.
+ *
+ *   net_kernel          says yes to net_adm:ping
+ *   rex                 features_request; block_call, call, cast and sbcast
+ *                       of old
+ *   user                group leader where a call names none: what it is
+ *                       told to print goes to the log
+ *   logger_proxy        log events of processes whose group leader is here
+ *   global_name_server  visible nodes only, in global.c
+ */
+#include <string.h>
+
+#include "cnode/global.h"
+#include "cnode/node.h"
+
+/* --- net_kernel ---------------------------------------------------------- */
+
+/* OTP's net_kernel ignores what it does not know, and so does this one. */
+static void on_net_kernel_call(cnode_proc *self, const cnode_from *from,
+                               etf_view request, void *data) {
+    (void)data;
+    if (etf_match(request, "{is_auth, _}") == 0)
+        (void)cnode_reply(self, from, "yes");
+}
+
+/* --- rex ----------------------------------------------------------------- */
+
+/* A call that rex has passed on to the function. */
+typedef struct rex_call {
+    cnode_from from; /* the tag is a copy; empty: answer {rex, Result} */
+} rex_call;
+
+static void free_rex_call(cnode *n, rex_call *r) {
+    etf_copy_free(&n->alloc, r->from.tag);
+    cn__free(&n->alloc, r, 1, sizeof *r);
+}
+
+static void answer_rex(cnode_proc *self, const rex_call *r, etf_view value) {
+    if (r->from.tag.len > 0)
+        (void)cnode_reply(self, &r->from, "~t", value);
+    else
+        (void)cnode_send(self, &r->from.pid, "{rex, ~t}", value);
+}
+
+/* rpc:call returns what was thrown, and badrpc for other exceptions. */
+static void put_rex_exception(etf_writer *w, int status, etf_view result) {
+    etf_view reason, stack;
+
+    if (etf_match(result, "{throw, ~t, _}", &reason) == 0)
+        etf_put_term(w, reason);
+    else if (etf_match(result, "{exit, ~t, _}", &reason) == 0)
+        (void)etf_pack(w, "{badrpc, {'EXIT', ~t}}", reason);
+    else if (etf_match(result, "{error, ~t, ~t}", &reason, &stack) == 0)
+        (void)etf_pack(w, "{badrpc, {'EXIT', {~t, ~t}}}", reason, stack);
+    else if (result.len > 0)
+        (void)etf_pack(w, "{badrpc, {'EXIT', ~t}}", result);
+    else
+        (void)etf_pack(w, "{badrpc, ~a}",
+                       status == CN_ETIMEDOUT ? "timeout" : "nodedown");
+}
+
+static void on_rex_result(cnode_proc *self, int status, etf_view result,
+                          void *data) {
+    cnode *n = self->node;
+    rex_call *r = data;
+    etf_writer w;
+    etf_view value = result;
+
+    etf_writer_init(&w, &n->alloc);
+    if (status != 0) {
+        put_rex_exception(&w, status, result);
+        (void)etf_writer_finish(&w, &value);
+    }
+    answer_rex(self, r, value);
+    etf_writer_free(&w);
+    free_rex_call(n, r);
+}
+
+static int apply_here(cnode_proc *self, etf_view module, etf_view function,
+                      etf_view args, rex_call *r) {
+    char m[256], f[256];
+    cnode_rpc_opts o = {self->node->name, m, f, NULL, UINT32_MAX, false};
+
+    if (module.len >= sizeof m || function.len >= sizeof f)
+        return CN_ELIMIT;
+    memcpy(m, module.data, module.len);
+    m[module.len] = '\0';
+    memcpy(f, function.data, function.len);
+    f[function.len] = '\0';
+    return r == NULL ? cnode_rpc_cast(self, &o, "~t", args)
+                     : cnode_rpc(self, &o, on_rex_result, r, "~t", args);
+}
+
+static void run_rex_call(cnode_proc *self, const cnode_from *from,
+                         etf_view module, etf_view function, etf_view args) {
+    cnode *n = self->node;
+    rex_call *r = cn__calloc(&n->alloc, 1, sizeof *r);
+    int err = r == NULL ? CN_ENOMEM : 0;
+
+    if (err == 0) {
+        r->from.pid = from->pid;
+        if (from->tag.len > 0)
+            err = etf_copy(&n->alloc, from->tag, &r->from.tag);
+    }
+    if (err == 0)
+        err = apply_here(self, module, function, args, r);
+    if (err == 0)
+        return;
+    if (from->tag.len > 0)
+        (void)cnode_reply(self, from, "{badrpc, {'EXIT', system_limit}}");
+    if (r != NULL)
+        free_rex_call(n, r);
+}
+
+static void on_rex_call(cnode_proc *self, const cnode_from *from,
+                        etf_view request, void *data) {
+    etf_view m, f, a;
+
+    (void)data;
+    if (etf_match(request, "{block_call, ~a, ~a, ~t, _}", &m, &f, &a) == 0 ||
+        etf_match(request, "{call, ~a, ~a, ~t, _}", &m, &f, &a) == 0)
+        run_rex_call(self, from, m, f, a);
+    else
+        (void)cnode_reply(self, from, "{badrpc, {'EXIT', badarg}}");
+}
+
+static void on_rex_cast(cnode_proc *self, etf_view request, void *data) {
+    etf_view m, f, a;
+
+    (void)data;
+    if (etf_match(request, "{cast, ~a, ~a, ~t, _}", &m, &f, &a) == 0)
+        (void)apply_here(self, m, f, a, NULL);
+}
+
+static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
+                          etf_view message) {
+    cnode *n = self->node;
+    cnode_proc *p = cnode__proc_named(n, name);
+
+    if (p == NULL) {
+        (void)cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
+                         n->name, name);
+        return;
+    }
+    cnode__deliver(p, message);
+    (void)cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
+}
+
+static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
+    cnode_from from = {.tag = {NULL, 0}};
+    etf_view a, b, c;
+
+    (void)data;
+    if (etf_match(m->term, "{~p, features_request}", &from.pid) == 0)
+        (void)cnode_send(self, &from.pid, "{features_reply, ~a, [erpc]}",
+                         self->node->name);
+    else if (etf_match(m->term, "{~p, {sbcast, ~a, ~t}}", &from.pid, &a, &b) ==
+             0)
+        on_rex_sbcast(self, &from.pid, a, b);
+    else if (etf_match(m->term, "{~p, {call, ~a, ~a, ~t, _}}", &from.pid, &a,
+                       &b, &c) == 0)
+        run_rex_call(self, &from, a, b, c);
+}
+
+/* --- user and logger_proxy ----------------------------------------------- */
+
+static void log_term(cnode_proc *self, cn_level level, const char *what,
+                     etf_view term) {
+    cnode *n = self->node;
+    char text[900];
+
+    if (!cn__logs(&n->config.log, level))
+        return;
+    (void)etf_print(term, text, sizeof text);
+    cn__log(&n->config.log, level, what, "%s: %s", n->peer_now, text);
+}
+
+/* Section "The Erlang I/O Protocol" of the stdlib guide; text that needs
+ * Erlang code to be made is logged as its parts. */
+static void on_user_message(cnode_proc *self, const cnode_msg *m, void *data) {
+    etf_view reply_as, request, text;
+    etf_pid from;
+
+    (void)data;
+    if (etf_match(m->term, "{io_request, ~p, ~t, ~t}", &from, &reply_as,
+                  &request) != 0)
+        return;
+    if (etf_match(request, "{put_chars, _, ~t}", &text) == 0 ||
+        etf_match(request, "{put_chars, ~t}", &text) == 0)
+        log_term(self, CN_LOG_INFO, "user", text);
+    else if (etf_match(request, "{put_chars, _, _, _, ~t}", &text) == 0)
+        log_term(self, CN_LOG_INFO, "user", text);
+    else {
+        (void)cnode_send(self, &from, "{io_reply, ~t, {error, enotsup}}",
+                         reply_as);
+        return;
+    }
+    (void)cnode_send(self, &from, "{io_reply, ~t, ok}", reply_as);
+}
+
+static void on_logger_message(cnode_proc *self, const cnode_msg *m,
+                              void *data) {
+    (void)data;
+    log_term(self, CN_LOG_WARN, "logger", m->term);
+}
+
+/* --- all ----------------------------------------------------------------- */
+
+int cnode__services(cnode *n) {
+    const cnode_proc_config net_kernel = {.name = "net_kernel",
+                                          .on_call = on_net_kernel_call};
+    const cnode_proc_config rex = {.name = "rex",
+                                   .on_message = on_rex_message,
+                                   .on_call = on_rex_call,
+                                   .on_cast = on_rex_cast};
+    const cnode_proc_config user = {.name = "user",
+                                    .on_message = on_user_message};
+    const cnode_proc_config logger = {.name = "logger_proxy",
+                                      .on_message = on_logger_message};
+    int err = cnode_spawn(n, &net_kernel, NULL);
+
+    if (err == 0)
+        err = cnode_spawn(n, &rex, NULL);
+    if (err == 0)
+        err = cnode_spawn(n, &user, &n->user);
+    if (err == 0)
+        err = cnode_spawn(n, &logger, NULL);
+    if (err == 0 && n->config.visible)
+        err = cnode__global(n);
+    return err;
+}

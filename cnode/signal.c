@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * signal.c: what a signal does when it arrives, from another node or from a
+ * process here (peer NULL). Whatever is addressed to a process that is not
+ * there is answered (link, monitor) or dropped, as the BEAM does; a signal
+ * that pretends to come from a third node ends its connection.
+ */
+#include <string.h>
+
+#include "cnode/control.h"
+#include "cnode/node.h"
+
+static bool from_peer(const cnode *n, const cnode__peer *peer,
+                      const etf_pid *from) {
+    if (peer == NULL)
+        return cnode__is_self(n, from->node, from->node_len);
+    return strlen(peer->name) == from->node_len &&
+           memcmp(peer->name, from->node, from->node_len) == 0;
+}
+
+static void answer(cnode_ctrl *a, cnode_signal signal, const etf_pid *from,
+                   const etf_pid *to) {
+    static const cnode_ctrl empty = {0};
+
+    *a = empty;
+    a->signal = signal;
+    a->from = *from;
+    a->to = *to;
+}
+
+/* --- messages ------------------------------------------------------------ */
+
+static void deliver(cnode *n, const cnode__peer *peer, cnode_proc *p,
+                    etf_view term) {
+    if (p == NULL) {
+        n->stats.dropped++;
+        return;
+    }
+    if (peer != NULL)
+        n->stats.messages_in++;
+    cnode__deliver(p, term);
+}
+
+static void got_alias_send(cnode *n, const cnode__peer *peer,
+                           const cnode_ctrl *c) {
+    cnode__waiter *w = cnode__waiter_find(n, &c->ref);
+    cnode_proc *p;
+
+    if (w == NULL) {
+        n->stats.dropped++;
+        return;
+    }
+    p = w->proc;
+    switch (w->kind) {
+    case WAIT_CALL:
+    case WAIT_REX:
+        cnode__call_alias(w, c->term);
+        break;
+    case WAIT_ALIAS_ONCE:
+        cnode__waiter_drop(w);
+        deliver(n, peer, p, c->term);
+        break;
+    case WAIT_ALIAS:
+        deliver(n, peer, p, c->term);
+        break;
+    case WAIT_MONITOR:
+    case WAIT_ERPC:
+    case WAIT_SPAWN:
+    case WAIT_SPAWN_MONITOR:
+    default:
+        n->stats.dropped++;
+    }
+}
+
+/* --- links --------------------------------------------------------------- */
+
+static void got_link(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+    uint8_t buf[16];
+    cnode_ctrl a;
+
+    if (p != NULL && cnode__link_find(p, &c->from) != NULL)
+        return; /* active already, or being unlinked from here */
+    if (p != NULL && cnode__link_add(p, &c->from, peer) == 0)
+        return;
+    answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
+    a.term = cnode__atom("noproc", buf, sizeof buf);
+    cnode__tell(n, peer, &a);
+}
+
+/* Acknowledged in every case, before anything else goes to that process. */
+static void got_unlink(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+    cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
+    cnode_ctrl a;
+
+    if (l != NULL && l->unlink_id == 0)
+        cnode__link_drop(l);
+    answer(&a, CNODE_SIG_UNLINK_ACK, &c->to, &c->from);
+    a.id = c->id;
+    cnode__tell(n, peer, &a);
+}
+
+static void got_unlink_ack(cnode *n, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+    cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
+
+    if (l != NULL && l->unlink_id == c->id)
+        cnode__link_drop(l);
+}
+
+static void got_exit(cnode *n, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+    cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
+    bool active;
+
+    if (l == NULL)
+        return;
+    active = l->unlink_id == 0;
+    cnode__link_drop(l);
+    if (active)
+        cnode__exit_signal(p, &c->from, c->term, true);
+}
+
+static void got_exit2(cnode *n, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+
+    if (p != NULL)
+        cnode__exit_signal(p, &c->from, c->term, false);
+}
+
+/* --- monitors ------------------------------------------------------------ */
+
+static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode_proc *p = c->by_name ? cnode__proc_named(n, c->name)
+                               : cnode__proc_of(n, &c->to);
+    etf_view name = c->by_name ? c->name : (etf_view){NULL, 0};
+    uint8_t buf[16];
+    cnode_ctrl a;
+
+    if (p != NULL && cnode__watch_add(p, peer, &c->ref, &c->from, name) == 0)
+        return;
+    answer(&a, CNODE_SIG_DOWN, &c->from, &c->from);
+    if (!c->by_name)
+        a.from = c->to;
+    a.by_name = c->by_name;
+    a.name = name;
+    a.ref = c->ref;
+    a.term = cnode__atom("noproc", buf, sizeof buf);
+    cnode__tell(n, peer, &a);
+}
+
+static void got_demonitor(cnode *n, const cnode_ctrl *c) {
+    cnode__watch *w = cnode__watch_find(n, &c->ref);
+    etf_reader r;
+    etf_pid watcher;
+
+    if (w == NULL)
+        return;
+    etf_reader_init(&r, (etf_view){w->key + w->key_len, w->pid_len});
+    etf_get_pid(&r, &watcher);
+    if (etf_pid_eq(&watcher, &c->from))
+        cnode__watch_drop(w);
+}
+
+static void got_down(cnode *n, const cnode__peer *peer, const cnode_ctrl *c) {
+    cnode__waiter *w = cnode__waiter_find(n, &c->ref);
+
+    if (w == NULL || w->peer != peer)
+        return;
+    if (w->kind == WAIT_MONITOR ||
+        (w->kind == WAIT_SPAWN_MONITOR && !w->pending_reply))
+        cnode__fire_down(w, c->term);
+    else if (w->kind != WAIT_ALIAS && w->kind != WAIT_ALIAS_ONCE)
+        cnode__call_down(w, c->term);
+}
+
+/* --- spawn replies ------------------------------------------------------- */
+
+/* Nobody waits any more: undo what the request has made. */
+static void abandon_spawned(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    uint8_t buf[16];
+    cnode_ctrl a;
+
+    if (c->result.len > 0)
+        return;
+    if (c->id & CNODE_SPAWN_MONITOR) {
+        answer(&a, CNODE_SIG_DEMONITOR, &c->to, &c->from);
+        a.ref = c->ref;
+        cnode__tell(n, peer, &a);
+    }
+    if (c->id & CNODE_SPAWN_LINK) {
+        answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
+        a.term = cnode__atom("noproc", buf, sizeof buf);
+        cnode__tell(n, peer, &a);
+    }
+}
+
+static void got_spawn_reply(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode__waiter *w = cnode__waiter_find(n, &c->ref);
+
+    if (w == NULL)
+        abandon_spawned(n, peer, c);
+    else if (w->peer == peer && w->pending_reply)
+        cnode__call_spawned(w, c);
+}
+
+/* --- all ----------------------------------------------------------------- */
+
+static bool needs_peer_pid(cnode_signal s) {
+    return s == CNODE_SIG_LINK || s == CNODE_SIG_UNLINK ||
+           s == CNODE_SIG_UNLINK_ACK || s == CNODE_SIG_EXIT ||
+           s == CNODE_SIG_EXIT2 || s == CNODE_SIG_MONITOR ||
+           s == CNODE_SIG_DEMONITOR || s == CNODE_SIG_SPAWN_REQUEST;
+}
+
+static int check(const cnode *n, const cnode__peer *peer, const cnode_ctrl *c,
+                 const char **why) {
+    *why = "a signal claims to come from a third node";
+    if (needs_peer_pid(c->signal) && !from_peer(n, peer, &c->from))
+        return CN_EPROTO;
+    *why = "an unlink id of zero";
+    if (c->signal == CNODE_SIG_UNLINK && c->id == 0)
+        return CN_EPROTO;
+    return 0;
+}
+
+int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
+                  const char **why) {
+    int err = check(n, peer, c, why);
+
+    if (err != 0)
+        return err;
+    switch (c->signal) {
+    case CNODE_SIG_SEND:
+        deliver(n, peer, cnode__proc_of(n, &c->to), c->term);
+        break;
+    case CNODE_SIG_REG_SEND:
+        deliver(n, peer, cnode__proc_named(n, c->name), c->term);
+        break;
+    case CNODE_SIG_ALIAS_SEND:
+        got_alias_send(n, peer, c);
+        break;
+    case CNODE_SIG_LINK:
+        got_link(n, peer, c);
+        break;
+    case CNODE_SIG_UNLINK:
+        got_unlink(n, peer, c);
+        break;
+    case CNODE_SIG_UNLINK_ACK:
+        got_unlink_ack(n, c);
+        break;
+    case CNODE_SIG_EXIT:
+        got_exit(n, c);
+        break;
+    case CNODE_SIG_EXIT2:
+        got_exit2(n, c);
+        break;
+    case CNODE_SIG_MONITOR:
+        got_monitor(n, peer, c);
+        break;
+    case CNODE_SIG_DEMONITOR:
+        got_demonitor(n, c);
+        break;
+    case CNODE_SIG_DOWN:
+        got_down(n, peer, c);
+        break;
+    case CNODE_SIG_SPAWN_REQUEST:
+        cnode__spawn_request(n, peer, c);
+        break;
+    case CNODE_SIG_SPAWN_REPLY:
+        got_spawn_reply(n, peer, c);
+        break;
+    case CNODE_SIG_GROUP_LEADER: /* processes in C have none */
+    case CNODE_SIG_OTHER:
+    default:
+        cn__log(&n->config.log, CN_LOG_WARN, "node",
+                "%s: control message %s is not handled, dropped", n->peer_now,
+                cnode__op_name(c->op));
+    }
+    return 0;
+}

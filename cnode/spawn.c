@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * spawn.c: functions that other nodes apply here. Every request makes a
+ * process; the function runs in it. What it comes to is the exit reason of
+ * that process, in the form erpc expects when erpc has asked, else as from
+ * any Erlang process: an unknown function is a process that ends with undef.
+ */
+#include <string.h>
+
+#include "cnode/node.h"
+
+/* --- exports ------------------------------------------------------------- */
+
+enum { KEY_MAX = 2 * 1024 + 3 };
+
+static size_t export_key(etf_view module, etf_view function, uint8_t arity,
+                         char key[KEY_MAX]) {
+    size_t n = module.len + function.len + 3;
+
+    if (module.len > 1024 || function.len > 1024)
+        return 0;
+    memcpy(key, module.data, module.len);
+    key[module.len] = '\0';
+    memcpy(key + module.len + 1, function.data, function.len);
+    key[n - 2] = '\0';
+    key[n - 1] = (char)arity;
+    return n;
+}
+
+static etf_view text_view(const char *text) {
+    return (etf_view){(const uint8_t *)text, strlen(text)};
+}
+
+int cnode_export(cnode *n, const char *module, const char *function,
+                 uint8_t arity, cnode_function fn, void *data) {
+    char key[KEY_MAX];
+    size_t len = export_key(text_view(module), text_view(function), arity, key);
+    cnode__export *e = len == 0 ? NULL : cn__map_get(&n->exports, key, len);
+
+    if (len == 0 || fn == NULL)
+        return cnode__err(n, CN_EBADARG, "export: bad function");
+    if (e == NULL) {
+        e = cn__calloc(&n->alloc, 1, sizeof *e + len);
+        if (e == NULL)
+            return cnode__err(n, CN_ENOMEM, "out of memory");
+        e->key_len = len;
+        memcpy(e->key, key, len);
+        if (cn__map_put(&n->exports, e->key, len, e) != 0) {
+            cn__free(&n->alloc, e, 1, sizeof *e + len);
+            return cnode__err(n, CN_ENOMEM, "out of memory");
+        }
+    }
+    e->fn = fn;
+    e->data = data;
+    return 0;
+}
+
+void cnode__exports_free(cnode *n) {
+    cnode__export *e;
+    size_t at = 0;
+
+    while ((e = cn__map_next(&n->exports, &at)) != NULL)
+        cn__free(&n->alloc, e, 1, sizeof *e + e->key_len);
+}
+
+static cnode__export *find_export(cnode *n, etf_view module, etf_view function,
+                                  uint32_t arity) {
+    char key[KEY_MAX];
+    size_t len;
+
+    if (arity > 255)
+        return NULL;
+    len = export_key(module, function, (uint8_t)arity, key);
+    return len == 0 ? NULL : cn__map_get(&n->exports, key, len);
+}
+
+/* --- options ------------------------------------------------------------- */
+
+static bool option_is_known(etf_view key) {
+    static const char *const known[] = {
+        "priority",       "min_heap_size",    "min_bin_vheap_size",
+        "max_heap_size",  "fullsweep_after",  "message_queue_data",
+        "scheduler",      "async_dist",
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (etf_view_is(key, known[i]))
+            return true;
+    return false;
+}
+
+/* One option; flags are CNODE_SPAWN_*. */
+static bool parse_option(etf_view option, uint64_t *flags) {
+    etf_view key, value;
+
+    if (etf_match(option, "link") == 0) {
+        *flags |= CNODE_SPAWN_LINK;
+        return true;
+    }
+    if (etf_match(option, "monitor") == 0) {
+        *flags |= CNODE_SPAWN_MONITOR;
+        return true;
+    }
+    if (etf_match(option, "{~a, ~t}", &key, &value) != 0)
+        return false;
+    if (!etf_view_is(key, "monitor"))
+        return option_is_known(key);
+    *flags |= CNODE_SPAWN_MONITOR;
+    return etf_type_of(value) == ETF_LIST || etf_type_of(value) == ETF_NIL;
+}
+
+static bool parse_options(etf_view opts, uint64_t *flags) {
+    etf_reader r;
+    bool ok = true;
+
+    *flags = 0;
+    etf_reader_init(&r, opts);
+    for (uint32_t n = etf_get_list(&r); n > 0; n--)
+        ok = parse_option(etf_get_term(&r), flags) && ok;
+    etf_get_tail(&r);
+    return ok && etf_reader_finish(&r) == 0;
+}
+
+/* --- results ------------------------------------------------------------- */
+
+static etf_view task_ref(const cnode__task *t) {
+    return (etf_view){t->bytes, t->ref_len};
+}
+
+static etf_view task_stack(const cnode__task *t) {
+    return (etf_view){t->bytes + t->ref_len, t->stack_len};
+}
+
+static void put_value(etf_writer *w, const cnode__task *t, etf_view value) {
+    if (t->ref_len > 0)
+        (void)etf_pack(w, "{~t, return, ~t}", task_ref(t), value);
+    else
+        (void)etf_pack(w, "normal");
+}
+
+/* Section "erpc:call/4" for calls, "Errors and Error Handling" else. */
+static void put_exception(etf_writer *w, const cnode__task *t, cnode_class c,
+                          etf_view reason, etf_view stack) {
+    bool erpc = t->ref_len > 0;
+
+    if (erpc && c == CNODE_ERROR)
+        (void)etf_pack(w, "{~t, error, ~t, ~t}", task_ref(t), reason, stack);
+    else if (erpc)
+        (void)etf_pack(w, "{~t, ~a, ~t}", task_ref(t),
+                       c == CNODE_EXIT ? "exit" : "throw", reason);
+    else if (c == CNODE_ERROR)
+        (void)etf_pack(w, "{~t, ~t}", reason, stack);
+    else if (c == CNODE_THROW)
+        (void)etf_pack(w, "{{nocatch, ~t}, ~t}", reason, stack);
+    else
+        etf_put_term(w, reason);
+}
+
+/* Ends the process with what was written, or with what went wrong. */
+static int end_with(cnode_proc *p, etf_writer *w) {
+    uint8_t buf[32];
+    etf_view reason;
+    int err = etf_writer_finish(w, &reason);
+
+    cnode__end(p, err == 0 ? reason
+                           : cnode__atom("system_limit", buf, sizeof buf));
+    etf_writer_free(w);
+    return err;
+}
+
+static void finish_value(cnode_proc *p, etf_view value) {
+    etf_writer w;
+
+    etf_writer_init(&w, &p->node->alloc);
+    put_value(&w, p->task, value);
+    (void)end_with(p, &w);
+}
+
+static void finish_exception(cnode_proc *p, cnode_class c, etf_view reason,
+                             etf_view stack) {
+    etf_writer w;
+
+    etf_writer_init(&w, &p->node->alloc);
+    put_exception(&w, p->task, c, reason, stack);
+    (void)end_with(p, &w);
+}
+
+static void finish_code(cnode_proc *p, int code) {
+    uint8_t buf[128];
+    const char *name = code == CN_EBADARG  ? "badarg"
+                       : code == CN_ENOMEM ? "system_limit"
+                                           : cn_strerror(code);
+    finish_exception(p, CNODE_ERROR, cnode__atom(name, buf, sizeof buf),
+                     task_stack(p->task));
+}
+
+static int no_task(cnode_proc *p) {
+    return cnode__err(p->node, CN_EBUG,
+                      "this process was not made by a function call");
+}
+
+int cnode_return_args(cnode_proc *self, const etf_in *in, size_t count) {
+    cnode *n = self->node;
+    etf_writer w;
+    etf_view value;
+    int err;
+
+    if (self->task == NULL)
+        return no_task(self);
+    etf_writer_init(&w, &n->alloc);
+    (void)etf_pack_args(&w, in, count);
+    err = etf_writer_finish(&w, &value);
+    if (err == 0)
+        finish_value(self, value);
+    etf_writer_free(&w);
+    return err == 0 ? CNODE_LATER
+                    : cnode__err(n, err, "return: %s", cn_strerror(err));
+}
+
+int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
+                     size_t count) {
+    cnode *n = self->node;
+    etf_writer w;
+    etf_view reason;
+    int err;
+
+    if (self->task == NULL)
+        return no_task(self);
+    etf_writer_init(&w, &n->alloc);
+    (void)etf_pack_args(&w, in, count);
+    err = etf_writer_finish(&w, &reason);
+    if (err == 0)
+        finish_exception(self, c, reason, task_stack(self->task));
+    etf_writer_free(&w);
+    return err == 0 ? CNODE_LATER
+                    : cnode__err(n, err, "raise: %s", cn_strerror(err));
+}
+
+/* --- applying ------------------------------------------------------------ */
+
+typedef struct application {
+    etf_view ref; /* empty: erpc does not wait for the value */
+    etf_view module;
+    etf_view function;
+    etf_view args;
+} application;
+
+/* erpc asks for its own functions, which apply the one that is meant. */
+static void unwrap(const cnode_ctrl *c, application *a) {
+    application inner = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
+
+    *a = (application){{NULL, 0}, c->module, c->function, c->term};
+    if (!etf_view_is(c->module, "erpc"))
+        return;
+    if (etf_view_is(c->function, "execute_call") &&
+        etf_match(c->term, "[~t, ~a, ~a, ~t]", &inner.ref, &inner.module,
+                  &inner.function, &inner.args) == 0)
+        *a = inner;
+    else if (etf_view_is(c->function, "execute_cast") &&
+             etf_match(c->term, "[~a, ~a, ~t]", &inner.module, &inner.function,
+                       &inner.args) == 0)
+        *a = inner;
+}
+
+/* Length of a proper list, or -1. */
+static int64_t list_length(etf_view list) {
+    etf_reader r;
+    uint32_t n;
+
+    etf_reader_init(&r, list);
+    n = etf_get_list(&r);
+    for (uint32_t i = 0; i < n; i++)
+        etf_skip(&r);
+    etf_get_tail(&r);
+    return etf_reader_finish(&r) == 0 ? (int64_t)n : -1;
+}
+
+static void put_stack(etf_writer *w, const application *a, int64_t arity,
+                      bool with_args) {
+    if (with_args)
+        (void)etf_pack(w, "[{~a, ~a, ~t, []}]", a->module, a->function,
+                       a->args);
+    else
+        (void)etf_pack(w, "[{~a, ~a, ~i, []}]", a->module, a->function, arity);
+}
+
+static int make_task(cnode_proc *p, const application *a, int64_t arity,
+                     bool with_args) {
+    cnode *n = p->node;
+    etf_writer w;
+    etf_view stack;
+    cnode__task *t = NULL;
+
+    etf_writer_init(&w, &n->alloc);
+    put_stack(&w, a, arity, with_args);
+    if (etf_writer_finish(&w, &stack) == 0)
+        t = cn__calloc(&n->alloc, 1, sizeof *t + a->ref.len + stack.len);
+    if (t != NULL) {
+        t->ref_len = a->ref.len;
+        t->stack_len = stack.len;
+        if (a->ref.len > 0)
+            memcpy(t->bytes, a->ref.data, a->ref.len);
+        memcpy(t->bytes + t->ref_len, stack.data, stack.len);
+    }
+    etf_writer_free(&w);
+    p->task = t;
+    return t == NULL ? CN_ENOMEM : 0;
+}
+
+void cnode__task_free(cnode_proc *p) {
+    cnode__task *t = p->task;
+
+    if (t != NULL)
+        cn__free(&p->node->alloc, t, 1, sizeof *t + t->ref_len + t->stack_len);
+    p->task = NULL;
+}
+
+static void run(cnode_proc *p, const cnode__export *e, etf_view args) {
+    etf_writer w;
+    etf_view value;
+    int r;
+
+    etf_writer_init(&w, &p->node->alloc);
+    p->task->running = true;
+    r = e->fn(p, args, &w, e->data);
+    p->task->running = false;
+    if (r == 0)
+        r = etf_writer_finish(&w, &value);
+    if (p->ended || r > 0)
+        ; /* it has raised or returned, or will */
+    else if (r == 0)
+        finish_value(p, value);
+    else
+        finish_code(p, r);
+    etf_writer_free(&w);
+}
+
+static void apply(cnode_proc *p, const cnode_ctrl *c) {
+    uint8_t buf[32];
+    application a;
+    int64_t arity;
+    const cnode__export *e = NULL;
+
+    unwrap(c, &a);
+    arity = list_length(a.args);
+    if (arity >= 0)
+        e = find_export(p->node, a.module, a.function, (uint32_t)arity);
+    if (make_task(p, &a, arity, e == NULL) != 0)
+        cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
+    else if (e != NULL)
+        run(p, e, a.args);
+    else
+        finish_exception(
+            p, CNODE_ERROR,
+            cnode__atom(arity < 0 ? "badarg" : "undef", buf, sizeof buf),
+            task_stack(p->task));
+}
+
+/* --- requests ------------------------------------------------------------ */
+
+static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
+                  const cnode_proc *p, uint64_t flags, const char *error) {
+    static const cnode_ctrl empty = {0};
+    cnode_ctrl c = empty;
+
+    c.signal = CNODE_SIG_SPAWN_REPLY;
+    c.ref = request->ref;
+    c.to = request->from;
+    c.id = flags;
+    c.token = request->token;
+    if (error != NULL)
+        c.result = text_view(error);
+    else
+        c.from = cnode__pid_of(n, p->number);
+    cnode__tell(n, peer, &c);
+}
+
+static int relate(cnode_proc *p, cnode__peer *peer, const cnode_ctrl *c,
+                  uint64_t flags) {
+    int err = 0;
+
+    if (flags & CNODE_SPAWN_LINK)
+        err = cnode__link_add(p, &c->from, peer);
+    if (err == 0 && (flags & CNODE_SPAWN_MONITOR))
+        err = cnode__watch_add(p, peer, &c->ref, &c->from,
+                               (etf_view){NULL, 0});
+    return err;
+}
+
+static void discard(cnode_proc *p) {
+    uint8_t buf[16];
+    cnode__link *l;
+    cnode__watch *w;
+
+    while ((l = cnode__list_first(cnode__link, in_proc, &p->links)) != NULL)
+        cnode__link_drop(l);
+    while ((w = cnode__list_first(cnode__watch, in_proc, &p->watches)) != NULL)
+        cnode__watch_drop(w);
+    cnode__end(p, cnode__atom("normal", buf, sizeof buf));
+}
+
+/* The reply goes out before anything else of the new process. */
+void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    static const cnode_proc_config plain = {0};
+    cnode_proc *p;
+    uint64_t flags;
+
+    if (!parse_options(c->opts, &flags)) {
+        reply(n, peer, c, NULL, 0, "badopt");
+        return;
+    }
+    if (cnode__proc_new(n, &plain, &p) != 0) {
+        reply(n, peer, c, NULL, 0, "system_limit");
+        return;
+    }
+    if (relate(p, peer, c, flags) != 0) {
+        discard(p);
+        reply(n, peer, c, NULL, 0, "system_limit");
+        return;
+    }
+    reply(n, peer, c, p, flags, NULL);
+    apply(p, c);
+}
