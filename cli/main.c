@@ -110,7 +110,7 @@ static int run(const cli_options *o, const command *c) {
 }
 
 int main(int argc, char **argv) {
-    cli_options o;
+    cli_options o = {0};
     const command *c;
     char why[160];
 
