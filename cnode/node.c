@@ -69,6 +69,7 @@ static int set_identity(cnode *n, const cnode_config *c) {
                           "'%.100s' is no node name; it looks like name@host",
                           c->name);
     n->named = c->name != NULL;
+    n->dynamic = !n->named;
     (void)snprintf(n->name, sizeof n->name, "%s",
                    n->named ? c->name : "nonode@nohost");
     if (c->cookie == NULL)
@@ -488,7 +489,7 @@ static void peer_down(cnode__peer *p, const cn_error *why) {
     n->stats.connections--;
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is down: %s", p->name,
             why->text);
-    if (n->config.name == NULL && n->stats.connections == 0 &&
+    if (n->dynamic && n->stats.connections == 0 &&
         (p->flags & CNODE_FLAG_NAME_ME)) {
         n->named = false; /* the name was the peer's to give */
         (void)snprintf(n->name, sizeof n->name, "nonode@nohost");

@@ -199,6 +199,7 @@ struct cnode {
     char cookie[CNODE__COOKIE_MAX + 1];
     char cookie_from[256]; /* where it was read, for messages */
     bool named;
+    bool dynamic; /* its name is given by the peers */
     bool creation_used; /* something that carries it went out */
     bool closing;
     uint32_t creation;
