@@ -51,9 +51,8 @@ static int print_result(cli_format format, etf_view term) {
 static void say_undef(const call *c, etf_view reason) {
     if (etf_match(reason, "undef") == 0)
         cli_say_hint(c->s->o,
-                     "is the module loaded there? `%s call %s code:which "
-                     "'[%s]'` tells where from",
-                     c->s->o->program, c->s->peer, c->module);
+                     "is the module %s loaded there, and does it export %s/%u?",
+                     c->module, c->function, c->arity);
 }
 
 /* "MOD:FUN/ARITY on NODE what" */
@@ -70,7 +69,7 @@ static void say_raised(const call *c, etf_view result) {
     char what[40];
 
     if (etf_match(result, "{~a, ~t, _}", &class, &reason) != 0) {
-        say(c, "failed:", result);
+        say(c, "failed: ", result);
         return;
     }
     /* As Erlang writes it: error:badarg */
@@ -85,7 +84,7 @@ static void say_raised(const call *c, etf_view result) {
 static void say_badrpc(const call *c, etf_view reason) {
     etf_view inner;
 
-    say(c, "failed: badrpc:", reason);
+    say(c, "failed: badrpc: ", reason);
     if (etf_match(reason, "{'EXIT', {~t, _}}", &inner) == 0)
         say_undef(c, inner);
 }
@@ -94,22 +93,22 @@ static int end_with(const call *c) {
     etf_view reason;
     int rc;
 
+    if (c->s->o->rpc && etf_match(c->result, "{badrpc, ~t}", &reason) == 0) {
+        say_badrpc(c, reason);
+        return CLI_NO;
+    }
     switch (c->status) {
     case CN_EREMOTE:
         say_raised(c, c->result);
         return CLI_NO;
     case CN_EEXITED:
-        say(c, "exited:", c->result);
+        say(c, "exited: ", c->result);
         return CLI_NO;
     case CN_ENOTSUP:
-        say(c, "was refused:", c->result);
+        say(c, "was refused: ", c->result);
         return CLI_NO;
     default:
         break;
-    }
-    if (c->s->o->rpc && etf_match(c->result, "{badrpc, ~t}", &reason) == 0) {
-        say_badrpc(c, reason);
-        return CLI_NO;
     }
     rc = print_result(c->s->o->format, c->result);
     return rc == 0 ? CLI_DONE : cli_fail(c->s->o, rc);

@@ -17,7 +17,7 @@ static void on_answer(cnode_proc *p, int status, etf_view result, void *data) {
         return;
     }
     if (etf_match(result, "yes") != 0) {
-        cli_say_term(s->o, "the node does not let us in", result);
+        cli_say_term(s->o, "the node does not let us in: ", result);
         cli_session_end(s, CLI_REFUSED);
         return;
     }

@@ -113,7 +113,7 @@ void cli_say_term(const cli_options *o, const char *context, etf_view term) {
 
     if (etf_print(term, text, sizeof text) >= sizeof text)
         memcpy(text + sizeof text - 4, "...", 4);
-    cli_say(o, "%s %s", context, text);
+    cli_say(o, "%s%s", context, text);
 }
 
 int cli_usage(const cli_options *o, const char *fmt, ...) {

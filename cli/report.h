@@ -33,7 +33,7 @@ void cli_say(const cli_options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_say_hint(const cli_options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* "cnode: COMMAND: CONTEXT TERM", of a large term its beginning */
+/* The same with a term behind the context, of a large one its beginning. */
 void cli_say_term(const cli_options *o, const char *context, etf_view term);
 
 /* Bad usage: says so even when quiet, because it is a mistake in the program

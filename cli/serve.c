@@ -191,10 +191,12 @@ static void on_connected(cnode *n, const char *peer, int status,
 static int connect_all(serve *s) {
     cnode *n = s->server.node;
 
-    if (s->o->address != NULL &&
-        cnode_set_address(n, s->connect[0], s->o->address) != 0)
-        return cli_usage(s->o, "--address needs HOST:PORT, [v6]:PORT or "
-                               "unix:PATH");
+    if (s->o->address != NULL) {
+        int rc = cnode_set_address(n, s->connect[0], s->o->address);
+
+        if (rc != 0)
+            return cli_fail(s->o, rc);
+    }
     for (size_t i = 0; i < s->o->nconnect; i++) {
         int rc = cnode_connect(n, s->connect[i], on_connected, s);
 

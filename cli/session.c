@@ -94,15 +94,17 @@ int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
 
+    if (status == CN_EBADARG && o->address != NULL)
+        return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or "
+                            "unix:PATH");
     if (strncmp(text, peer, strlen(peer)) == 0)
         cli_say(o, "%s", text);
     else
         cli_say(o, "%s: %s", peer, text);
     if (status == CN_ECOOKIE)
         cli_say_hint(o,
-                     "cookie rejected by %s: this node used %s; both nodes "
-                     "need the same one",
-                     peer, c->source);
+                     "both nodes need the same cookie; this one came from %s",
+                     c->source);
     else if (cli_hint(status) != NULL)
         cli_say_hint(o, "%s", cli_hint(status));
     return cli_status(status);
@@ -218,12 +220,8 @@ static int prepare(cli_session *s) {
 
     if (rc == 0)
         rc = cnode_after(s->proc, left_ms(s), on_deadline, s);
-    if (rc == 0 && s->o->address != NULL) {
+    if (rc == 0 && s->o->address != NULL)
         rc = cnode_set_address(s->node, s->peer, s->o->address);
-        if (rc == CN_EBADARG)
-            return cli_usage(s->o, "--address needs HOST:PORT, [v6]:PORT or "
-                                   "unix:PATH");
-    }
     if (rc == 0)
         rc = cnode_connect(s->node, s->peer, on_connected, s);
     return rc == 0 ? 0 : cli_fail(s->o, rc);
@@ -284,6 +282,8 @@ int cli_session_run(cli_session *s, const char *peer) {
         return cli_usage(s->o, "bad node name: %s", peer);
     if (given != NULL && cli_node_name(given, own) != 0)
         return cli_usage(s->o, "bad node name: %s", given);
+    if (given != NULL && strcmp(own, s->peer) == 0)
+        return cli_usage(s->o, "%s is the name of this node itself", own);
     s->began_ns = cli_now_ns();
     rc = cli_cookie_read(s->o, &s->cookie);
     if (rc == 0)
