@@ -943,7 +943,18 @@ static void run_wires(cnode *n) {
     }
 }
 
+static bool has_work(const cnode *n) {
+    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
+        if (cnode__list_of(cnode__wire, in_node, l)->failed)
+            return true;
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
+        if (cnode__list_of(cnode__want, in_node, l)->done)
+            return true;
+    return cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended);
+}
+
 bool cnode__pump(cnode *n) {
+    bool worked = has_work(n);
     int rounds = 0;
 
     do {
@@ -953,8 +964,7 @@ bool cnode__pump(cnode *n) {
         run_wires(n);
     } while ((cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
-    run_wants(n);
-    return cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended);
+    return worked || has_work(n);
 }
 
 uint64_t cnode__deadline(const cnode *n) {

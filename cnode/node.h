@@ -247,7 +247,8 @@ void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
 void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
 void cnode__wire_eof(cnode__wire *w);
 void cnode__wire_wrote(cnode__wire *w, size_t len);
-/* Runs what waits on the lists and flushes; true: call again soon. */
+/* Runs what waits on the lists and flushes. True: something was done, or is
+ * still to do, so the loop must not wait before it looks again. */
 bool cnode__pump(cnode *n);
 /* When cnode__run_timers is due. */
 uint64_t cnode__deadline(const cnode *n);
