@@ -142,7 +142,8 @@ static bool obey(cnode_proc *self, cli_server *s, etf_view term) {
 
 /* Who is told of what comes of it. */
 static void note_asker(cli_server *s, const cnode_msg *m) {
-    (void)etf_match(m->term, "{link, ~p}", &s->asker);
+    if (m->from != NULL)
+        s->asker = *m->from;
 }
 
 static void on_mortal(cnode_proc *self, const cnode_msg *m, void *data) {

@@ -160,6 +160,7 @@ CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);
 typedef struct cnode_msg {
     etf_view term;    /* well-formed, without version byte */
     const char *peer; /* node it came from, own name for local ones */
+    const etf_pid *from; /* the sender; NULL when the peer did not say */
 } cnode_msg;
 
 /* What a monitor tells when its process is gone. */

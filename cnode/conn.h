@@ -107,7 +107,8 @@ typedef struct cnode_ctrl {
     etf_view opts;        /* SPAWN_REQUEST: a list */
     etf_view result;      /* SPAWN_REPLY: text of an atom; empty: a pid */
     uint64_t id;          /* UNLINK(_ACK): id; SPAWN_REPLY: flags */
-    etf_pid from;         /* DOWN: who ended; SPAWN_REPLY: the new pid */
+    etf_pid from;         /* DOWN: who ended; SPAWN_REPLY: the new pid; SEND:
+                             node_len 0 when the peer did not say */
     etf_pid to;           /* MONITOR, DEMONITOR: the monitored one */
     etf_pid group_leader; /* SPAWN_REQUEST */
     etf_ref ref;          /* monitor, alias, spawn request */

@@ -141,6 +141,10 @@ typedef struct cnode__mail {
     struct cnode__mail *next;
     size_t len;
     const char *peer;
+    bool has_from; /* the sender is known, and on that peer */
+    uint32_t from_id;
+    uint32_t from_serial;
+    uint32_t from_creation;
     uint8_t term[];
 } cnode__mail;
 
@@ -166,6 +170,7 @@ struct cnode_proc {
     cnode__mail *first;
     cnode__mail *last;
     cnode__mail *lent;
+    etf_pid lent_from;
     size_t mail_bytes;
     cnode__task *task;
     uint32_t calls; /* waiters that a message may answer */
@@ -277,7 +282,8 @@ cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
 cnode_proc *cnode__proc_named(cnode *n, etf_view name);
 etf_pid cnode__pid_of(const cnode *n, uint64_t number);
 bool cnode__own_pid(const cnode *n, const etf_pid *pid);
-void cnode__deliver(cnode_proc *p, etf_view term);
+/* from NULL: not known. */
+void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term);
 /* Ends p; the reason is copied. */
 void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);

@@ -161,7 +161,16 @@ static void drop_message(cnode_proc *p, const char *why) {
             p->name == NULL ? "a process" : p->name, why);
 }
 
-static void keep_mail(cnode_proc *p, etf_view term) {
+static void keep_sender(cnode__mail *m, const etf_pid *from) {
+    m->has_from = from != NULL && strcmp(from->node, m->peer) == 0;
+    if (!m->has_from)
+        return;
+    m->from_id = from->id;
+    m->from_serial = from->serial;
+    m->from_creation = from->creation;
+}
+
+static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
     cnode *n = p->node;
     size_t max = n->config.max_mailbox == 0 ? DEFAULT_MAILBOX
                                             : n->config.max_mailbox;
@@ -182,6 +191,7 @@ static void keep_mail(cnode_proc *p, etf_view term) {
     memcpy(m->term, term.data, term.len);
     memcpy(m->term + term.len, n->peer_now, peer_len);
     m->peer = (const char *)m->term + term.len;
+    keep_sender(m, from);
     if (p->last == NULL)
         p->first = m;
     else
@@ -212,13 +222,28 @@ static void free_mailbox(cnode_proc *p) {
     p->lent = NULL;
 }
 
+static const etf_pid *sender_of(const cnode__mail *m, etf_pid *pid) {
+    size_t len = strlen(m->peer);
+
+    if (!m->has_from)
+        return NULL;
+    pid->id = m->from_id;
+    pid->serial = m->from_serial;
+    pid->creation = m->from_creation;
+    pid->node_len = (uint16_t)len;
+    memcpy(pid->node, m->peer, len + 1);
+    return pid;
+}
+
 /* For cnode_receive, which the shell has, because it waits. */
 bool cnode__take(cnode_proc *p, cnode_msg *out) {
     free_mail(p, p->lent);
     p->lent = take_mail(p);
     if (p->lent == NULL)
         return false;
-    *out = (cnode_msg){{p->lent->term, p->lent->len}, p->lent->peer};
+    *out = (cnode_msg){.term = {p->lent->term, p->lent->len},
+                       .peer = p->lent->peer,
+                       .from = sender_of(p->lent, &p->lent_from)};
     return true;
 }
 
@@ -239,8 +264,8 @@ static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
     return false;
 }
 
-void cnode__deliver(cnode_proc *p, etf_view term) {
-    cnode_msg m = {term, p->node->peer_now};
+void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term) {
+    cnode_msg m = {term, p->node->peer_now, from};
 
     if (p->ended || (p->calls > 0 && cnode__call_reply(p, term)))
         return;
@@ -249,7 +274,7 @@ void cnode__deliver(cnode_proc *p, etf_view term) {
     if (p->config.on_message != NULL)
         p->config.on_message(p, &m, p->config.data);
     else if (p->config.on_call == NULL && p->config.on_cast == NULL)
-        keep_mail(p, term);
+        keep_mail(p, from, term);
     else
         p->node->stats.dropped++; /* a server that takes calls only */
 }
@@ -297,7 +322,7 @@ static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason) {
     etf_writer_init(&w, &p->node->alloc);
     (void)etf_pack(&w, "{'EXIT', ~p, ~t}", from, reason);
     if (etf_writer_finish(&w, &term) == 0)
-        cnode__deliver(p, term);
+        cnode__deliver(p, NULL, term);
     else
         drop_message(p, "out of memory");
     etf_writer_free(&w);

@@ -402,7 +402,7 @@ static void deliver_down(cnode_proc *p, const cnode_down *d) {
     (void)etf_pack(&w, "{'DOWN', ~r, process, ~t, ~t}", &d->ref, d->item,
                    d->term);
     if (etf_writer_finish(&w, &term) == 0)
-        cnode__deliver(p, term);
+        cnode__deliver(p, NULL, term);
     else
         p->node->stats.dropped++;
     etf_writer_free(&w);

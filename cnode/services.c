@@ -144,7 +144,7 @@ static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
                          n->name, name);
         return;
     }
-    cnode__deliver(p, message);
+    cnode__deliver(p, NULL, message);
     (void)cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
 }
 

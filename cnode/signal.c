@@ -30,15 +30,20 @@ static void answer(cnode_ctrl *a, cnode_signal signal, const etf_pid *from,
 
 /* --- messages ------------------------------------------------------------ */
 
+/* A SEND does not tell who sent it. */
+static const etf_pid *sender(const cnode_ctrl *c) {
+    return c->from.node_len > 0 ? &c->from : NULL;
+}
+
 static void deliver(cnode *n, const cnode__peer *peer, cnode_proc *p,
-                    etf_view term) {
+                    const cnode_ctrl *c) {
     if (p == NULL) {
         n->stats.dropped++;
         return;
     }
     if (peer != NULL)
         n->stats.messages_in++;
-    cnode__deliver(p, term);
+    cnode__deliver(p, sender(c), c->term);
 }
 
 static void got_alias_send(cnode *n, const cnode__peer *peer,
@@ -58,10 +63,10 @@ static void got_alias_send(cnode *n, const cnode__peer *peer,
         break;
     case WAIT_ALIAS_ONCE:
         cnode__waiter_drop(w);
-        deliver(n, peer, p, c->term);
+        deliver(n, peer, p, c);
         break;
     case WAIT_ALIAS:
-        deliver(n, peer, p, c->term);
+        deliver(n, peer, p, c);
         break;
     case WAIT_MONITOR:
     case WAIT_ERPC:
@@ -233,10 +238,10 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
         return err;
     switch (c->signal) {
     case CNODE_SIG_SEND:
-        deliver(n, peer, cnode__proc_of(n, &c->to), c->term);
+        deliver(n, peer, cnode__proc_of(n, &c->to), c);
         break;
     case CNODE_SIG_REG_SEND:
-        deliver(n, peer, cnode__proc_named(n, c->name), c->term);
+        deliver(n, peer, cnode__proc_named(n, c->name), c);
         break;
     case CNODE_SIG_ALIAS_SEND:
         got_alias_send(n, peer, c);
