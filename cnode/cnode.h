@@ -107,9 +107,10 @@ CN_API void cnode_stop(cnode *n);
 /* Runs fn(n, arg) on the loop's thread. Any thread. CN_ENOMEM, CN_ECLOSED. */
 CN_API int cnode_post(cnode *n, void (*fn)(cnode *n, void *arg), void *arg);
 
-/* Ends all processes (their links and monitors see `noconnection`), sends what
- * is queued as far as the peers take it at once, closes everything and frees
- * the node. It runs the loop until its own handles are closed. */
+/* Ends all processes (on_end gets `shutdown`, other nodes see
+ * `noconnection`), gives the peers
+ * 3 seconds to take what is queued, closes everything and frees the node. It
+ * runs the loop until its own handles are closed. */
 CN_API void cnode_free(cnode *n);
 
 /* "echo@127.0.0.1", or "nonode@nohost" while it has no name. */

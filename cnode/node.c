@@ -40,9 +40,13 @@ int cnode__err(cnode *n, int code, const char *fmt, ...) {
     return code;
 }
 
-uint64_t cnode__now(cnode *n) { return n->shell->now(n->shell_ctx); }
+uint64_t cnode__now(cnode *n) {
+    return n->shell->now(n->shell_ctx);
+}
 
-static void wake(cnode *n) { n->shell->wake(n->shell_ctx); }
+static void wake(cnode *n) {
+    n->shell->wake(n->shell_ctx);
+}
 
 /* --- life ---------------------------------------------------------------- */
 
@@ -77,8 +81,7 @@ static int set_identity(cnode *n, const cnode_config *c) {
                                   n->cookie_from, sizeof n->cookie_from,
                                   &n->error);
     if (strlen(c->cookie) >= sizeof n->cookie || c->cookie[0] == '\0')
-        err = cnode__err(n, CN_EBADARG,
-                         "a cookie has 1 to %zu characters",
+        err = cnode__err(n, CN_EBADARG, "a cookie has 1 to %zu characters",
                          sizeof n->cookie - 1);
     else
         memcpy(n->cookie, c->cookie, strlen(c->cookie) + 1);
@@ -337,8 +340,7 @@ static void mark_dirty(cnode__wire *w) {
 }
 
 static void rearm(cnode__wire *w) {
-    cnode__timer_arm(&w->node->timers, &w->timer,
-                     cnode_conn_deadline(w->conn));
+    cnode__timer_arm(&w->node->timers, &w->timer, cnode_conn_deadline(w->conn));
 }
 
 static void wire_timeout(cnode__timer *t) {
@@ -376,8 +378,8 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
         .name = n->name,
         .takeover = !n->config.no_takeover,
         .creation = n->creation,
-        .flags = cnode_conn_flags() |
-                 (n->config.visible ? CNODE_FLAG_PUBLISHED : 0),
+        .flags =
+            cnode_conn_flags() | (n->config.visible ? CNODE_FLAG_PUBLISHED : 0),
         .setup_ms = n->config.setup_ms,
         .ticktime_ms = n->config.ticktime_s > UINT32_MAX / 1000
                            ? UINT32_MAX
@@ -557,11 +559,10 @@ static void explain_cookie(const cnode__wire *w, cn_error *why) {
     const cnode__peer *p = w->peer;
 
     if (why->code == CN_ECOOKIE && w->dialled && p != NULL)
-        (void)cn__fail(why, CN_ECOOKIE, 0,
-                       "cookie rejected by %.100s: this node used %.100s",
-                       p->name,
-                       p->cookie != NULL ? "the cookie set for it"
-                                         : p->node->cookie_from);
+        (void)cn__fail(
+            why, CN_ECOOKIE, 0,
+            "cookie rejected by %.100s: this node used %.100s", p->name,
+            p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
 }
 
 static void bury_wire(cnode__wire *w) {
@@ -787,11 +788,6 @@ void cnode__wire_eof(cnode__wire *w) {
     fail_by_conn(w);
 }
 
-void cnode__wire_wrote(cnode__wire *w, size_t len) {
-    if (w->conn != NULL)
-        cnode_conn_wrote(w->conn, len);
-}
-
 /* --- routing ------------------------------------------------------------- */
 
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
@@ -804,8 +800,8 @@ int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
 }
 
 static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
-    size_t max = n->config.max_queue == 0 ? DEFAULT_PENDING
-                                          : n->config.max_queue;
+    size_t max =
+        n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
     etf_view f;
     uint8_t *p;
     int err = cnode__freeze(&n->scratch, c, &f);
@@ -866,6 +862,8 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     if (peer != NULL && peer->up == NULL && peer->dial == NULL &&
         !peer->waiting)
         return; /* it was lost, and with it whom this was for */
+    if (peer != NULL && n->closing)
+        return; /* the end of the connection tells it all */
     err = cnode__route(n, peer, c);
     if (err == 0 || err == CN_ENOTSUP)
         return; /* such a peer keeps no links or monitors to tell about */
@@ -882,9 +880,11 @@ void cnode__carried(cnode *n, const char *node, etf_view frame) {
     const char *why;
 
     if (cnode__ctrl_get(&c, &r, frame, false, &why) == 0 &&
-        cnode__find_peer(n, node, &peer) == 0 &&
-        cnode__route(n, peer, &c) == 0)
-        return;
+        cnode__find_peer(n, node[0] == '\0' ? NULL : node, &peer) == 0) {
+        c.from = cnode__pid_of(n, cnode__number_of(&c.from));
+        if (cnode__route(n, peer, &c) == 0)
+            return;
+    }
     n->stats.dropped++;
     cn__log(&n->config.log, CN_LOG_ERROR, "node",
             "a message from another thread was lost: %s", n->error.text);
@@ -993,21 +993,32 @@ void cnode__close_wires(cnode *n) {
 
 /* --- public -------------------------------------------------------------- */
 
-const char *cnode_name(const cnode *n) { return n->name; }
-uint32_t cnode_creation(const cnode *n) { return n->creation; }
-uint16_t cnode_port(const cnode *n) { return n->port; }
-void *cnode_data(const cnode *n) { return n->config.data; }
-const cn_error *cnode_error(const cnode *n) { return &n->error; }
+const char *cnode_name(const cnode *n) {
+    return n->name;
+}
+uint32_t cnode_creation(const cnode *n) {
+    return n->creation;
+}
+uint16_t cnode_port(const cnode *n) {
+    return n->port;
+}
+void *cnode_data(const cnode *n) {
+    return n->config.data;
+}
+const cn_error *cnode_error(const cnode *n) {
+    return &n->error;
+}
 
-uint64_t cnode_now(const cnode *n) { return n->shell->now(n->shell_ctx); }
+uint64_t cnode_now(const cnode *n) {
+    return n->shell->now(n->shell_ctx);
+}
 
 void cnode_get_stats(const cnode *n, cnode_stats *out) {
     *out = n->stats;
     out->processes = (uint32_t)n->procs.count;
 }
 
-int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb,
-                  void *data) {
+int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
     cnode__peer *p;
     cnode__want *w;
     int err = cnode__find_peer(n, peer, &p);

@@ -38,14 +38,15 @@ typedef struct cnode__shell {
     int (*dial)(void *ctx, cnode__wire *w);
     /* There is output: write it. */
     void (*flush)(void *ctx, cnode__wire *w);
-    /* Close the socket behind w->handle after writing what was flushed; w is
-     * freed when this returns. */
+    /* Close the socket behind w->handle after writing what is queued; w is
+     * freed when this returns. It may keep w->conn, and set it to NULL, until
+     * that is done. */
     void (*close)(void *ctx, cnode__wire *w);
     uint64_t (*now)(void *ctx);
     void (*random)(void *ctx, void *p, size_t n);
     /* Is this the thread of the loop? */
     bool (*on_loop)(void *ctx);
-    /* Carry a signal to the loop's thread. */
+    /* Carry a signal to cnode__carried in the loop's thread. */
     int (*carry)(void *ctx, const char *node, etf_view frame);
     /* Something was put on a list: cnode__pump is wanted. */
     void (*wake)(void *ctx);
@@ -125,7 +126,7 @@ typedef struct cnode__waiter {
     cnode__list in_peer;
     uint64_t number; /* of the reference */
     cnode__wait kind;
-    bool link;   /* a spawn asked for a link */
+    bool link;          /* a spawn asked for a link */
     bool pending_reply; /* SPAWN_REPLY has not come yet */
     cnode_proc *proc;
     cnode__peer *peer; /* NULL: local, or an alias */
@@ -150,8 +151,8 @@ typedef struct cnode__mail {
 
 /* Work that a process does for a spawn request. */
 typedef struct cnode__task {
-    bool running;  /* the function is on the stack */
-    bool finished; /* ... and has raised */
+    bool running;     /* the function is on the stack */
+    bool finished;    /* ... and has raised */
     size_t ref_len;   /* 0: not called by erpc */
     size_t stack_len; /* [{M,F,Args,[]}] */
     uint8_t bytes[];
@@ -204,7 +205,7 @@ struct cnode {
     char cookie[CNODE__COOKIE_MAX + 1];
     char cookie_from[256]; /* where it was read, for messages */
     bool named;
-    bool dynamic; /* its name is given by the peers */
+    bool dynamic;       /* its name is given by the peers */
     bool creation_used; /* something that carries it went out */
     bool closing;
     uint32_t creation;
@@ -231,7 +232,7 @@ struct cnode {
     uint64_t next_ref;
     uint64_t next_unlink;
     uint32_t next_conn;
-    cnode_proc *user; /* group leader where none is given */
+    cnode_proc *user;     /* group leader where none is given */
     const char *peer_now; /* node whose signal is being handled */
 };
 
@@ -251,7 +252,6 @@ int cnode__wire_open(cnode__wire *w);
 void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
 void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
 void cnode__wire_eof(cnode__wire *w);
-void cnode__wire_wrote(cnode__wire *w, size_t len);
 /* Runs what waits on the lists and flushes. True: something was done, or is
  * still to do, so the loop must not wait before it looks again. */
 bool cnode__pump(cnode *n);
@@ -271,7 +271,8 @@ bool cnode__is_self(const cnode *n, const char *name, size_t len);
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* The same for what must not be lost: the connection ends if it is. */
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
-/* What another thread asked for. */
+/* What another thread asked for: node "" is this one, and the sender needs
+ * only its number, for the node's name belongs to the thread of the loop. */
 void cnode__carried(cnode *n, const char *node, etf_view frame);
 /* A signal as bytes that do not depend on a connection. */
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);
@@ -281,6 +282,7 @@ int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);
 cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
 cnode_proc *cnode__proc_named(cnode *n, etf_view name);
 etf_pid cnode__pid_of(const cnode *n, uint64_t number);
+uint64_t cnode__number_of(const etf_pid *pid);
 bool cnode__own_pid(const cnode *n, const etf_pid *pid);
 /* from NULL: not known. */
 void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term);

@@ -13,27 +13,39 @@ enum { DEFAULT_MAILBOX = 256 << 20 };
 
 /* --- pids ---------------------------------------------------------------- */
 
-/* 28 bits of id, the rest in the serial: never used twice. */
-etf_pid cnode__pid_of(const cnode *n, uint64_t number) {
-    etf_pid pid;
-    size_t len = strlen(n->name);
+static void set_node(etf_pid *pid, const char *node) {
+    size_t len = strlen(node);
 
+    pid->node_len = (uint16_t)len;
+    memcpy(pid->node, node, len + 1);
+}
+
+static etf_pid make_pid(uint64_t number, uint32_t creation, const char *node) {
+    etf_pid pid;
+
+    /* 28 bits of id, the rest in the serial: never used twice. */
     pid.id = (uint32_t)(number & 0x0fffffff);
     pid.serial = (uint32_t)(number >> 28);
-    pid.creation = n->creation;
-    pid.node_len = (uint16_t)len;
-    memcpy(pid.node, n->name, len + 1);
+    pid.creation = creation;
+    set_node(&pid, node);
     return pid;
 }
 
+etf_pid cnode__pid_of(const cnode *n, uint64_t number) {
+    return make_pid(number, n->creation, n->name);
+}
+
+uint64_t cnode__number_of(const etf_pid *pid) {
+    return (uint64_t)pid->serial << 28 | pid->id;
+}
+
 bool cnode__own_pid(const cnode *n, const etf_pid *pid) {
-    return pid->creation == n->creation &&
-           strlen(n->name) == pid->node_len &&
+    return pid->creation == n->creation && strlen(n->name) == pid->node_len &&
            memcmp(n->name, pid->node, pid->node_len) == 0;
 }
 
 cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid) {
-    uint64_t number = (uint64_t)pid->serial << 28 | pid->id;
+    uint64_t number = cnode__number_of(pid);
 
     if (!cnode__own_pid(n, pid) || pid->id > 0x0fffffff)
         return NULL;
@@ -49,8 +61,12 @@ etf_pid cnode_self(const cnode_proc *p) {
     return cnode__pid_of(p->node, p->number);
 }
 
-cnode *cnode_of(const cnode_proc *p) { return p->node; }
-void *cnode_proc_data(const cnode_proc *p) { return p->config.data; }
+cnode *cnode_of(const cnode_proc *p) {
+    return p->node;
+}
+void *cnode_proc_data(const cnode_proc *p) {
+    return p->config.data;
+}
 
 /* --- names --------------------------------------------------------------- */
 
@@ -172,8 +188,8 @@ static void keep_sender(cnode__mail *m, const etf_pid *from) {
 
 static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
     cnode *n = p->node;
-    size_t max = n->config.max_mailbox == 0 ? DEFAULT_MAILBOX
-                                            : n->config.max_mailbox;
+    size_t max =
+        n->config.max_mailbox == 0 ? DEFAULT_MAILBOX : n->config.max_mailbox;
     size_t size = mail_size(term.len, n->peer_now);
     size_t peer_len = strlen(n->peer_now) + 1;
     cnode__mail *m;
@@ -223,15 +239,12 @@ static void free_mailbox(cnode_proc *p) {
 }
 
 static const etf_pid *sender_of(const cnode__mail *m, etf_pid *pid) {
-    size_t len = strlen(m->peer);
-
     if (!m->has_from)
         return NULL;
     pid->id = m->from_id;
     pid->serial = m->from_serial;
     pid->creation = m->from_creation;
-    pid->node_len = (uint16_t)len;
-    memcpy(pid->node, m->peer, len + 1);
+    set_node(pid, m->peer);
     return pid;
 }
 
@@ -404,14 +417,14 @@ int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t count) {
 
 /* --- sending ------------------------------------------------------------- */
 
-/* Packs the message into a writer of its own and sends it; from other threads
- * the shell carries it over. */
+/* Packs the message into a writer of its own and sends it (node NULL: to this
+ * node); from other threads the shell carries it over. */
 static int send_packed(cnode_proc *p, const char *node, size_t node_len,
                        cnode_ctrl *c, const etf_in *in, size_t count) {
     cnode *n = p->node;
     bool here = n->shell->on_loop(n->shell_ctx);
     char name[CNODE__NAME_MAX + 1];
-    cnode__peer *peer;
+    cnode__peer *peer = NULL;
     etf_writer w, f;
     etf_view frozen;
     int err;
@@ -421,10 +434,11 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
     (void)etf_pack_args(&w, in, count);
     err = etf_writer_finish(&w, &c->term);
     if (err == 0 && here) {
-        err = cnode__find_peer_n(n, node, node_len, &peer);
+        err = node == NULL ? 0 : cnode__find_peer_n(n, node, node_len, &peer);
         err = err != 0 ? err : cnode__route(n, peer, c);
     } else if (err == 0) {
-        memcpy(name, node, node_len);
+        if (node != NULL)
+            memcpy(name, node, node_len);
         name[node_len] = '\0';
         err = cnode__freeze(&f, c, &frozen);
         if (err == 0)
@@ -442,7 +456,9 @@ static void start(cnode_ctrl *c, cnode_signal signal, const cnode_proc *p) {
 
     *c = empty;
     c->signal = signal;
-    c->from = cnode__pid_of(p->node, p->number);
+    c->from = p->node->shell->on_loop(p->node->shell_ctx)
+                  ? cnode__pid_of(p->node, p->number)
+                  : make_pid(p->number, 0, "");
 }
 
 int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
@@ -456,18 +472,17 @@ int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
 
 int cnode_send_name_args(cnode_proc *p, const char *node, const char *name,
                          const etf_in *in, size_t n) {
-    const char *to = node != NULL ? node : p->node->name;
     cnode_ctrl c;
 
-    if (strlen(to) > CNODE__NAME_MAX)
+    if (node != NULL && strlen(node) > CNODE__NAME_MAX)
         return CN_EBADARG;
     start(&c, CNODE_SIG_REG_SEND, p);
     c.name = (etf_view){(const uint8_t *)name, strlen(name)};
-    return send_packed(p, to, strlen(to), &c, in, n);
+    return send_packed(p, node, node == NULL ? 0 : strlen(node), &c, in, n);
 }
 
-int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias,
-                          const etf_in *in, size_t n) {
+int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias, const etf_in *in,
+                          size_t n) {
     cnode_ctrl c;
 
     start(&c, CNODE_SIG_ALIAS_SEND, p);

@@ -8,8 +8,10 @@
  * while the pump has more to do.
  *
  * Dialling: EPMD lookup (or a given address) -> connect -> cnode__wire_open.
- * A link is the memory behind a socket; it outlives its wire until libuv has
- * closed the handle and written the last bytes.
+ * A link is the memory behind a socket. It outlives its wire: it takes over the
+ * connection, writes what that still has to say, lets the peer read it in
+ * peace (shutdown, then what comes is thrown away until the peer closes), and
+ * goes with libuv's last callback. LINGER_MS bounds all of that.
  *
  * Other threads put signals and functions into `inbox` under a mutex and wake
  * the loop, which takes all of them at once.
@@ -25,7 +27,7 @@
 #include "cnode/node.h"
 #include "epmd/epmd.h"
 
-enum { READ_CHUNK = 64 * 1024, BACKLOG = 512, LINGER_MS = 2000 };
+enum { READ_CHUNK = 64 * 1024, BACKLOG = 512, LINGER_MS = 3000 };
 
 typedef struct uv_shell uv_shell;
 
@@ -33,25 +35,28 @@ typedef struct uv_shell uv_shell;
 typedef struct uv_link {
     uv_shell *shell;
     cnode__wire *wire; /* NULL: it has let go */
+    cnode_conn *conn;  /* taken over from it */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } u;
-    bool opened; /* the handle was initialised */
-    bool writing;
-    bool closing;
-    int waits; /* callbacks of libuv that still come */
+    uv_timer_t linger;
     uv_write_t write;
+    uv_shutdown_t shutdown;
     uv_connect_t connect;
     uv_getaddrinfo_t resolve;
-    uv_timer_t linger;
-    bool lingers;
     epmd_request *lookup;
     uint16_t port;
-    uint8_t *last; /* what is written before the end */
-    size_t last_len;
+    bool opened;    /* the handle was initialised */
+    bool connected; /* it reads and writes */
+    bool resolving;
+    bool writing;
+    bool ended; /* the peer has closed, or it is broken */
+    bool lingers;
+    bool closing;
+    int holds; /* callbacks of libuv that still come, and one until closing */
 } uv_link;
 
 /* Something from another thread. */
@@ -76,7 +81,10 @@ struct uv_shell {
     uv_async_t async;
     uv_tcp_t listener;
     bool listening;
-    int handles; /* open ones, of links too */
+    uv_tcp_t refused; /* a connection there is no memory for */
+    bool refusing;
+    bool unaccepted; /* one more came meanwhile */
+    int handles;     /* open ones, of links too */
     uv_mutex_t mutex;
     uv_letter *first;
     uv_letter *last;
@@ -99,16 +107,6 @@ static uv_shell *shell_of(const cnode *n) {
 
 /* --- links --------------------------------------------------------------- */
 
-static void free_link(uv_link *l) {
-    const cn_alloc *a = &l->shell->node.alloc;
-
-    if (l->waits > 0)
-        return;
-    l->shell->handles--;
-    cn__free(a, l->last, l->last_len, 1);
-    cn__free(a, l, 1, sizeof *l);
-}
-
 static uv_link *new_link(uv_shell *s, cnode__wire *w) {
     uv_link *l = cn__calloc(&s->node.alloc, 1, sizeof *l);
 
@@ -116,30 +114,38 @@ static uv_link *new_link(uv_shell *s, cnode__wire *w) {
         return NULL;
     l->shell = s;
     l->wire = w;
+    l->holds = 1;
     s->handles++;
     return l;
 }
 
-static void on_link_closed(uv_handle_t *h) {
-    uv_link *l = h->data;
+/* A callback that was waited for has come. */
+static void let_go(uv_link *l) {
+    if (--l->holds > 0)
+        return;
+    l->shell->handles--;
+    cnode_conn_free(l->conn);
+    cn__free(&l->shell->node.alloc, l, 1, sizeof *l);
+}
 
-    l->waits--;
-    free_link(l);
+static void on_link_closed(uv_handle_t *h) {
+    let_go(h->data);
 }
 
 /* Closes what is open; the memory goes with the last callback. */
 static void close_link(uv_link *l) {
+    if (l->closing)
+        return;
+    l->closing = true;
     if (l->lingers) {
-        l->lingers = false;
-        l->waits++;
+        l->holds++;
         uv_close((uv_handle_t *)&l->linger, on_link_closed);
     }
-    if (l->opened && !l->closing) {
-        l->closing = true;
-        l->waits++;
+    if (l->opened) {
+        l->holds++;
         uv_close(&l->u.handle, on_link_closed);
     }
-    free_link(l);
+    let_go(l);
 }
 
 static void fail_link(uv_link *l, int code, int uv_err, const char *what) {
@@ -149,6 +155,27 @@ static void fail_link(uv_link *l, int code, int uv_err, const char *what) {
         return;
     (void)snprintf(text, sizeof text, "%s: %s", what, uv_strerror(uv_err));
     cnode__wire_fail(l->wire, code, -uv_err, text);
+}
+
+static void give_up(uv_link *l) {
+    size_t left = cnode_conn_queued(l->conn);
+
+    if (left > 0)
+        cn__log(&l->shell->node.config.log, CN_LOG_WARN, "node",
+                "%s: the connection closed with %zu bytes unsent",
+                cnode_conn_peer(l->conn), left);
+    close_link(l);
+}
+
+/* The socket is of no more use, for a reason of libuv's. */
+static void end_link(uv_link *l, int uv_err, const char *what) {
+    l->ended = true;
+    if (l->wire == NULL)
+        give_up(l);
+    else if (uv_err == UV_EOF || uv_err == UV_ECONNRESET || uv_err == UV_EPIPE)
+        cnode__wire_eof(l->wire);
+    else
+        fail_link(l, CN_EIO, uv_err, what);
 }
 
 /* --- reading and writing ------------------------------------------------- */
@@ -164,82 +191,86 @@ static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf) {
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     uv_link *l = stream->data;
 
-    if (l->wire == NULL || n == 0)
-        return;
-    if (n > 0) {
+    if (n > 0 && l->wire != NULL)
         cnode__wire_read(l->wire, (const uint8_t *)buf->base, (size_t)n);
+    if (n >= 0)
         return;
-    }
     (void)uv_read_stop(stream);
-    if (n == UV_EOF || n == UV_ECONNRESET)
-        cnode__wire_eof(l->wire);
-    else
-        fail_link(l, CN_EIO, (int)n, "reading");
+    end_link(l, (int)n, "reading");
 }
 
 static void write_more(uv_link *l);
 
+static cnode_conn *conn_of(const uv_link *l) {
+    return l->wire != NULL ? l->wire->conn : l->conn;
+}
+
 static void on_written(uv_write_t *req, int status) {
     uv_link *l = req->data;
+    bool closing = l->closing;
     size_t n;
 
-    l->waits--;
     l->writing = false;
-    if (l->wire == NULL) {
-        if (status != 0 || l->closing)
-            free_link(l);
+    let_go(l);
+    if (closing)
         return;
-    }
     if (status != 0) {
-        if (status == UV_ECONNRESET || status == UV_EPIPE)
-            cnode__wire_eof(l->wire);
-        else
-            fail_link(l, CN_EIO, status, "writing");
+        end_link(l, status, "writing");
         return;
     }
-    if (cnode_conn_output(l->wire->conn, &n) != NULL)
-        cnode__wire_wrote(l->wire, n);
+    /* All of what was lent, for nothing was written besides. */
+    (void)cnode_conn_output(conn_of(l), &n);
+    cnode_conn_wrote(conn_of(l), n > INT32_MAX ? INT32_MAX : n);
     write_more(l);
 }
 
-static void write_more(uv_link *l) {
-    const uint8_t *p;
-    uv_buf_t buf;
+static uv_buf_t lent_output(cnode_conn *c) {
+    union {
+        const uint8_t *c;
+        char *p;
+    } u;
     size_t n;
+
+    u.c = cnode_conn_output(c, &n);
+    return uv_buf_init(u.p, (unsigned)(n > INT32_MAX ? INT32_MAX : n));
+}
+
+static void write_later(uv_link *l, uv_buf_t buf) {
     int r;
 
-    if (l->writing || l->closing || l->wire->conn == NULL)
-        return;
-    while ((p = cnode_conn_output(l->wire->conn, &n)) != NULL) {
-        union {
-            const uint8_t *c;
-            char *p;
-        } u = {p};
-        if (n > INT32_MAX)
-            n = INT32_MAX;
-        buf = uv_buf_init(u.p, (unsigned)n);
-        r = uv_try_write(&l->u.stream, &buf, 1);
-        if (r < 0 && r != UV_EAGAIN) {
-            cnode__wire_eof(l->wire);
-            return;
-        }
-        if (r > 0)
-            cnode__wire_wrote(l->wire, (size_t)r);
-        if (r > 0 && (size_t)r == n)
-            continue;
-        p = cnode_conn_output(l->wire->conn, &n);
-        u.c = p;
-        buf = uv_buf_init(u.p, (unsigned)(n > INT32_MAX ? INT32_MAX : n));
-        l->write.data = l;
-        r = uv_write(&l->write, &l->u.stream, &buf, 1, on_written);
-        if (r != 0) {
-            fail_link(l, CN_EIO, r, "writing");
-            return;
-        }
-        l->writing = true;
-        l->waits++;
+    l->write.data = l;
+    r = uv_write(&l->write, &l->u.stream, &buf, 1, on_written);
+    if (r != 0) {
+        end_link(l, r, "writing");
         return;
     }
+    l->writing = true;
+    l->holds++;
+}
+
+static void shut_down(uv_link *l);
+
+static void write_more(uv_link *l) {
+    cnode_conn *c = conn_of(l);
+    uv_buf_t buf;
+    int r;
+
+    if (c == NULL || !l->connected || l->writing || l->ended || l->closing)
+        return;
+    while ((buf = lent_output(c)).len > 0) {
+        r = uv_try_write(&l->u.stream, &buf, 1);
+        if (r > 0) {
+            cnode_conn_wrote(c, (size_t)r);
+        } else if (r == 0 || r == UV_EAGAIN) {
+            write_later(l, buf);
+            return;
+        } else {
+            end_link(l, r, "writing");
+            return;
+        }
+    }
+    if (l->wire == NULL)
+        shut_down(l);
 }
 
 static void shell_flush(void *ctx, cnode__wire *w) {
@@ -252,53 +283,38 @@ static void shell_flush(void *ctx, cnode__wire *w) {
 
 /* --- the end of a wire --------------------------------------------------- */
 
-static void on_last_written(uv_write_t *req, int status) {
+static void on_linger(uv_timer_t *t) {
+    give_up(t->data);
+}
+
+static void on_shut_down(uv_shutdown_t *req, int status) {
     uv_link *l = req->data;
 
-    (void)status;
-    l->waits--;
-    close_link(l);
+    if (status != 0)
+        close_link(l);
+    let_go(l);
 }
 
-static void on_linger(uv_timer_t *t) {
-    close_link(t->data);
+/* All is written: tell the peer so, and wait until it closes too. Closing at
+ * once would reset the connection if the peer had sent something that was not
+ * read here, and take back what is still on the way to it. */
+static void shut_down(uv_link *l) {
+    l->shutdown.data = l;
+    if (uv_shutdown(&l->shutdown, &l->u.stream, on_shut_down) != 0)
+        close_link(l);
+    else
+        l->holds++;
 }
 
-/* Takes over what the connection still has to say, which dies with it. */
-static bool save_output(uv_link *l, cnode__wire *w) {
-    const cn_alloc *a = &l->shell->node.alloc;
-    const uint8_t *p;
-    size_t n, total;
-
-    if (w->conn == NULL || !l->opened || l->writing ||
-        (total = cnode_conn_queued(w->conn)) == 0)
-        return false;
-    l->last = cn__resize(a, NULL, 0, total, 1);
-    if (l->last == NULL)
-        return false;
-    while ((p = cnode_conn_output(w->conn, &n)) != NULL) {
-        memcpy(l->last + l->last_len, p, n);
-        l->last_len += n;
-        cnode_conn_wrote(w->conn, n);
-    }
-    return true;
-}
-
-static void write_last(uv_link *l) {
-    uv_buf_t buf = uv_buf_init((char *)l->last, (unsigned)l->last_len);
-
-    l->write.data = l;
-    if (uv_write(&l->write, &l->u.stream, &buf, 1, on_last_written) != 0) {
+static void linger(uv_link *l) {
+    if (uv_timer_init(l->shell->loop, &l->linger) != 0) {
         close_link(l);
         return;
     }
-    l->waits++;
-    (void)uv_read_stop(&l->u.stream);
-    if (uv_timer_init(l->shell->loop, &l->linger) == 0) {
-        l->linger.data = l;
-        l->lingers = true;
-        (void)uv_timer_start(&l->linger, on_linger, LINGER_MS, 0);
-    }
+    l->linger.data = l;
+    l->lingers = true;
+    (void)uv_timer_start(&l->linger, on_linger, LINGER_MS, 0);
+    write_more(l);
 }
 
 static void shell_close(void *ctx, cnode__wire *w) {
@@ -309,13 +325,15 @@ static void shell_close(void *ctx, cnode__wire *w) {
         return;
     w->handle = NULL;
     l->wire = NULL;
+    l->conn = w->conn;
+    w->conn = NULL;
     if (l->lookup != NULL)
         epmd_cancel(l->lookup);
     l->lookup = NULL;
-    if (l->resolve.loop != NULL)
+    if (l->resolving)
         (void)uv_cancel((uv_req_t *)&l->resolve);
-    if (save_output(l, w))
-        write_last(l);
+    if (l->connected && !l->ended)
+        linger(l);
     else
         close_link(l);
 }
@@ -335,23 +353,25 @@ static int status_of_connect(int uv_err) {
 }
 
 static void start_wire(uv_link *l) {
-    if (!l->u.handle.data)
-        return;
+    int r;
+
     if (l->u.handle.type == UV_TCP)
         (void)uv_tcp_nodelay(&l->u.tcp, 1);
     if (cnode__wire_open(l->wire) != 0)
         return;
-    (void)uv_read_start(&l->u.stream, on_alloc, on_read);
+    l->connected = true;
+    r = uv_read_start(&l->u.stream, on_alloc, on_read);
+    if (r != 0)
+        end_link(l, r, "reading");
 }
 
 static void on_connect(uv_connect_t *req, int status) {
     uv_link *l = req->data;
+    cnode__wire *w = l->wire;
 
-    l->waits--;
-    if (l->wire == NULL) {
-        free_link(l);
+    let_go(l);
+    if (w == NULL)
         return;
-    }
     if (status != 0)
         fail_link(l, status_of_connect(status), status, "connecting");
     else
@@ -370,7 +390,7 @@ static void connect_to(uv_link *l, const struct sockaddr *addr) {
     if (r != 0)
         fail_link(l, status_of_connect(r), r, "connecting");
     else
-        l->waits++;
+        l->holds++;
 }
 
 static void connect_pipe(uv_link *l, const char *path) {
@@ -383,7 +403,7 @@ static void connect_pipe(uv_link *l, const char *path) {
     l->opened = true;
     l->u.handle.data = l;
     l->connect.data = l;
-    l->waits++;
+    l->holds++;
     uv_pipe_connect(&l->connect, &l->u.pipe, path, on_connect);
 }
 
@@ -401,25 +421,26 @@ static void on_lookup(void *data, int status, const cn_error *err,
         connect_to(l, addr);
 }
 
+static void use_resolved(uv_link *l, struct addrinfo *res) {
+    if (res->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port =
+            htons(l->port);
+    else
+        ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port = htons(l->port);
+    connect_to(l, res->ai_addr);
+}
+
 static void on_resolved(uv_getaddrinfo_t *req, int status,
                         struct addrinfo *res) {
     uv_link *l = req->data;
+    cnode__wire *w = l->wire;
 
-    l->waits--;
-    req->loop = NULL;
-    if (l->wire == NULL) {
-        free_link(l);
-    } else if (status != 0 || res == NULL) {
+    l->resolving = false;
+    if (w != NULL && (status != 0 || res == NULL))
         fail_link(l, CN_EHOST, status, "resolving the host name");
-    } else {
-        if (res->ai_family == AF_INET6)
-            ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port =
-                htons(l->port);
-        else
-            ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port =
-                htons(l->port);
-        connect_to(l, res->ai_addr);
-    }
+    else if (w != NULL)
+        use_resolved(l, res);
+    let_go(l);
     uv_freeaddrinfo(res);
 }
 
@@ -431,11 +452,10 @@ static int resolve(uv_link *l, const char *host, uint16_t port) {
     l->resolve.data = l;
     r = uv_getaddrinfo(l->shell->loop, &l->resolve, on_resolved, host, NULL,
                        &hints);
-    if (r != 0) {
-        l->resolve.loop = NULL;
+    if (r != 0)
         return r == UV_ENOMEM ? CN_ENOMEM : CN_EHOST;
-    }
-    l->waits++;
+    l->resolving = true;
+    l->holds++;
     return 0;
 }
 
@@ -520,7 +540,9 @@ static bool shell_on_loop(void *ctx) {
 }
 
 /* The pump comes by itself in each turn; nothing to do. */
-static void shell_wake(void *ctx) { (void)ctx; }
+static void shell_wake(void *ctx) {
+    (void)ctx;
+}
 
 static int post(uv_shell *s, uv_letter *letter) {
     bool closed;
@@ -555,8 +577,7 @@ static int send_letter(uv_shell *s, uv_letter *l) {
 static int shell_carry(void *ctx, const char *node, etf_view frame) {
     uv_shell *s = ctx;
     size_t name = strlen(node) + 1;
-    uv_letter *l =
-        cn__calloc(&s->node.alloc, 1, sizeof *l + frame.len + name);
+    uv_letter *l = cn__calloc(&s->node.alloc, 1, sizeof *l + frame.len + name);
 
     if (l == NULL)
         return CN_ENOMEM;
@@ -621,7 +642,9 @@ static void open_letters(uv_shell *s, bool deliver) {
     }
 }
 
-static void on_async(uv_async_t *a) { open_letters(a->data, true); }
+static void on_async(uv_async_t *a) {
+    open_letters(a->data, true);
+}
 
 static const cnode__shell uv_functions = {
     .dial = shell_dial,
@@ -636,7 +659,9 @@ static const cnode__shell uv_functions = {
 
 /* --- turns of the loop --------------------------------------------------- */
 
-static void on_idle(uv_idle_t *h) { (void)h; }
+static void on_idle(uv_idle_t *h) {
+    (void)h;
+}
 
 static void on_timer(uv_timer_t *t) {
     uv_shell *s = t->data;
@@ -716,28 +741,68 @@ int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out) {
 
 /* --- listening ----------------------------------------------------------- */
 
-static void on_connection(uv_stream_t *server, int status) {
-    uv_shell *s = server->data;
-    cnode__wire *w;
-    uv_link *l;
+static void on_connection(uv_stream_t *server, int status);
 
-    if (status != 0)
+static void on_refused(uv_handle_t *h) {
+    uv_shell *s = h->data;
+    bool again = s->unaccepted;
+
+    s->handles--;
+    s->refusing = s->unaccepted = false;
+    if (again && !uv_is_closing((uv_handle_t *)&s->listener))
+        on_connection((uv_stream_t *)&s->listener, 0);
+}
+
+/* Accepts and closes, for libuv listens no more while one is not accepted. */
+static void refuse(uv_shell *s) {
+    cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
+            "no memory for a connection, closed it");
+    s->unaccepted = s->refusing;
+    if (s->refusing || uv_tcp_init(s->loop, &s->refused) != 0)
         return;
-    w = cnode__wire_new(&s->node, NULL);
-    if (w == NULL)
-        return;
-    l = new_link(s, w);
-    if (l == NULL || uv_tcp_init(s->loop, &l->u.tcp) != 0) {
+    s->refusing = true;
+    s->refused.data = s;
+    s->handles++;
+    (void)uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&s->refused);
+    uv_close((uv_handle_t *)&s->refused, on_refused);
+}
+
+static uv_link *accepted_link(uv_shell *s) {
+    cnode__wire *w = cnode__wire_new(&s->node, NULL);
+    uv_link *l = w == NULL ? NULL : new_link(s, w);
+
+    if (w != NULL && l == NULL)
         cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
-        if (l != NULL)
-            free_link(l);
-        return;
-    }
+    if (l == NULL)
+        return NULL;
     w->handle = l;
+    if (uv_tcp_init(s->loop, &l->u.tcp) != 0) {
+        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
+        return NULL;
+    }
     l->opened = true;
     l->u.handle.data = l;
-    if (uv_accept(server, &l->u.stream) != 0)
-        cnode__wire_fail(w, CN_EIO, 0, "it could not be accepted");
+    return l;
+}
+
+static void on_connection(uv_stream_t *server, int status) {
+    uv_shell *s = server->data;
+    uv_link *l;
+    int r;
+
+    if (status != 0) {
+        cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
+                "a connection could not be accepted: %s", uv_strerror(status));
+        return;
+    }
+    l = accepted_link(s);
+    if (l == NULL) {
+        refuse(s);
+        return;
+    }
+    r = uv_accept(server, &l->u.stream);
+    if (r != 0)
+        fail_link(l, CN_EIO, r, "accepting");
     else
         start_wire(l);
 }
@@ -846,7 +911,9 @@ int cnode_listen(cnode *n) {
     return register_name(s);
 }
 
-bool cnode_registered(const cnode *n) { return shell_of(n)->registered; }
+bool cnode_registered(const cnode *n) {
+    return shell_of(n)->registered;
+}
 
 /* --- birth and death ----------------------------------------------------- */
 
