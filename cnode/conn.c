@@ -27,6 +27,8 @@ enum {
     PASS_THROUGH = 112,
     /* Buffers that have grown larger are given back when they are empty. */
     KEEP_BUFFER = 64 * 1024,
+    /* "Never send frames of 1 GiB": lengths are signed somewhere out there. */
+    MAX_BODY = (1 << 30) - 2,
     DEFAULT_FRAME = 128 << 20,
     DEFAULT_QUEUE = 256 << 20,
     DEFAULT_SETUP = 7000,
@@ -118,8 +120,8 @@ int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
     cn__buf_init(&c->out, alloc);
     cn__buf_init(&c->lent, alloc);
     etf_writer_init(&c->writer, cn__alloc(alloc));
-    c->interval = (c->config.ticktime_ms + c->config.intensity - 1) /
-                  c->config.intensity;
+    c->interval = c->config.ticktime_ms / c->config.intensity +
+                  (c->config.ticktime_ms % c->config.intensity != 0);
     c->deadline = now + c->config.setup_ms;
     err = cnode__hs_init(&c->hs, config, &c->out, &c->error);
     if (err != 0) {
@@ -160,7 +162,7 @@ int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
         return cn__fail(&c->error, CN_ENOMEM, 0,
                         "out of memory for %zu received bytes",
                         cn__buf_size(&c->in) + n);
-    c->heard = true;
+    c->heard |= n > 0;
     c->fed_at = now;
     return 0;
 }
@@ -232,8 +234,7 @@ static void trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
 static int bad_frame(cnode_conn *c, int err, const char *why) {
     if (err == CN_ENOTSUP)
         return cn__fail(&c->error, CN_EPROTO, 0,
-                        "unknown control message, number %" PRIu64,
-                        c->ctrl.id);
+                        "unknown control message, number %" PRIu64, c->ctrl.id);
     return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
                     cn_strerror(c->reader.err), c->reader.err_at + 1);
 }
@@ -373,26 +374,38 @@ static int append_frame(cnode_conn *c, etf_view body) {
     return 0;
 }
 
+static int write_frame(cnode_conn *c, cnode_ctrl *ctrl) {
+    etf_view body;
+    int err =
+        cnode__ctrl_put(&c->writer, ctrl, cnode_conn_common_flags(c), true);
+
+    if (err == 0)
+        err = etf_writer_finish(&c->writer, &body);
+    if (err != 0)
+        return err;
+    return body.len > MAX_BODY ? CN_ELIMIT : append_frame(c, body);
+}
+
+/* One large message must not occupy memory for as long as the peer lives. */
+static void clear_writer(cnode_conn *c) {
+    if (c->writer.cap > KEEP_BUFFER)
+        etf_writer_free(&c->writer);
+    else
+        etf_writer_reset(&c->writer);
+}
+
 int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
     cnode_ctrl out = *ctrl;
-    etf_view body;
     int err;
 
     if (c->error.code != 0)
         return c->error.code;
     if (!c->up)
         return CN_ENOCONN;
-    etf_writer_reset(&c->writer);
-    err = cnode__ctrl_put(&c->writer, &out, cnode_conn_common_flags(c), true);
-    if (err == 0)
-        err = etf_writer_finish(&c->writer, &body);
-    if (err != 0)
-        return err;
-    if (body.len >= UINT32_C(1) << 30)
-        return CN_ELIMIT;
     if (cnode_conn_queued(c) > queue_limit(c, ctrl))
         return CN_EBUSY;
-    err = append_frame(c, body);
+    err = write_frame(c, &out);
+    clear_writer(c);
     if (err == 0)
         trace(c, false, &out);
     return err;
@@ -400,7 +413,9 @@ int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
 
 /* --- time ---------------------------------------------------------------- */
 
-uint64_t cnode_conn_deadline(const cnode_conn *c) { return c->deadline; }
+uint64_t cnode_conn_deadline(const cnode_conn *c) {
+    return c->deadline;
+}
 
 static int send_tick(cnode_conn *c) {
     static const uint8_t tick[4] = {0};
@@ -420,11 +435,11 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
     if (!c->up)
         return cnode__hs_ended(&c->hs, true);
     c->silent = c->heard ? 0 : c->silent + 1;
-    if (c->silent > c->config.intensity)
+    if (c->silent >= c->config.intensity)
         return cn__fail(&c->error, CN_ETIMEDOUT, 0,
-                        "nothing was heard for %" PRIu32 " ms "
+                        "nothing was heard for %" PRIu64 " ms "
                         "(net_tick_timeout)",
-                        c->silent * c->interval);
+                        (uint64_t)c->silent * c->interval);
     tick = (!c->spoke || !c->heard) && cnode_conn_queued(c) == 0;
     c->heard = c->spoke = false;
     c->deadline = now + c->interval;
@@ -433,12 +448,18 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
 
 /* --- what it is ---------------------------------------------------------- */
 
-bool cnode_conn_up(const cnode_conn *c) { return c->up && c->error.code == 0; }
+bool cnode_conn_up(const cnode_conn *c) {
+    return c->up && c->error.code == 0;
+}
 
 uint64_t cnode_conn_common_flags(const cnode_conn *c) {
     return c->hs.flags & c->hs.peer_flags;
 }
 
-const char *cnode_conn_peer(const cnode_conn *c) { return c->hs.peer; }
+const char *cnode_conn_peer(const cnode_conn *c) {
+    return c->hs.peer;
+}
 
-const cn_error *cnode_conn_error(const cnode_conn *c) { return &c->error; }
+const cn_error *cnode_conn_error(const cnode_conn *c) {
+    return &c->error;
+}

@@ -96,12 +96,12 @@ typedef enum cnode_signal {
  * names are borrowed. */
 typedef struct cnode_ctrl {
     cnode_signal signal;
-    uint8_t op;           /* number on the wire; ignored when sending */
-    bool by_name;         /* DOWN, MONITOR, DEMONITOR: `name` instead of a pid */
-    etf_view name;        /* registered name, text of an atom */
-    etf_view token;       /* trace token, empty when there is none */
-    etf_view term;        /* message, reason, or argument list */
-    etf_view module;      /* SPAWN_REQUEST: text of atoms */
+    uint8_t op;      /* number on the wire; ignored when sending */
+    bool by_name;    /* DOWN, MONITOR, DEMONITOR: `name` instead of a pid */
+    etf_view name;   /* registered name, text of an atom */
+    etf_view token;  /* trace token, empty when there is none */
+    etf_view term;   /* message, reason, or argument list */
+    etf_view module; /* SPAWN_REQUEST: text of atoms */
     etf_view function;
     int64_t arity;
     etf_view opts;        /* SPAWN_REQUEST: a list */
@@ -122,7 +122,7 @@ typedef struct cnode_conn cnode_conn;
 
 typedef struct cnode_conn_config {
     bool initiator;       /* we dialled */
-    const char *name;     /* ours; only the host part for dynamic_name */
+    const char *name;     /* ours, ASCII; only the host for dynamic_name */
     const char *peer;     /* initiator: the name that was dialled */
     const char *cookie;   /* initiator; else given with cnode_conn_answer */
     bool dynamic_name;    /* initiator: let the peer give us a name */
@@ -150,10 +150,11 @@ typedef enum cnode_event_type {
 
 typedef struct cnode_event {
     cnode_event_type type;
-    const char *peer;       /* its name; NAME: empty when it wants one given */
-    uint64_t peer_flags;    /* as it announced them */
+    const char *peer;    /* its name; NAME: empty when it wants one given */
+    uint64_t peer_flags; /* as it announced them */
     uint32_t peer_creation;
-    const char *name;       /* UP: ours, given by the peer if it was dynamic */
+    const char *name;       /* UP: ours, given by the peer if it was dynamic;
+                               NAME: the host of a peer that wants a name */
     uint32_t creation;      /* UP: ours */
     const cnode_ctrl *ctrl; /* SIGNAL; lent until the next call */
 } cnode_event;
@@ -166,7 +167,7 @@ typedef enum cnode_answer {
     CNODE_ANSWER_NOK,             /* our own attempt goes on */
     CNODE_ANSWER_ALIVE,           /* that name is connected; the peer decides */
     CNODE_ANSWER_NOT_ALLOWED,
-    CNODE_ANSWER_NAMED            /* here is your name */
+    CNODE_ANSWER_NAMED /* here is your name */
 } cnode_answer;
 
 /* CN_EBADARG, CN_ENOMEM. */
@@ -189,7 +190,10 @@ CN_API uint64_t cnode_conn_deadline(const cnode_conn *c);
 /* Sends a tick, or finds that the peer is silent: CN_ETIMEDOUT. */
 CN_API int cnode_conn_timeout(cnode_conn *c, uint64_t now);
 
-/* Answers CNODE_EV_NAME. name and creation only with CNODE_ANSWER_NAMED. */
+/* Answers CNODE_EV_NAME. The cookie is not looked at when the peer is refused;
+ * name and creation only with CNODE_ANSWER_NAMED, which is the only other
+ * answer to a peer that wants a name. The code of the refusal, CN_EBADARG,
+ * CN_ENOMEM: the connection is dead, its last words are in the output. */
 CN_API int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
                              const char *name, uint32_t creation);
 /* Queues a signal in the form that the peer understands. CN_EBUSY;

@@ -53,9 +53,20 @@ static void get_pid_or_atom(cnode_ctrl *c, etf_reader *r) {
         etf_get_pid(r, &c->from);
 }
 
+/* The reader has room for one latin-1 atom; the next one would overwrite it.
+ */
+static etf_view keep_text(etf_reader *r, etf_view text) {
+    uint8_t *room = r->scratch + sizeof r->scratch / 2;
+
+    if (text.data != r->scratch)
+        return text;
+    memcpy(room, text.data, text.len);
+    return (etf_view){room, text.len};
+}
+
 static void get_mfa(cnode_ctrl *c, etf_reader *r) {
     etf_get_tuple_n(r, 3);
-    c->module = etf_get_atom(r);
+    c->module = keep_text(r, etf_get_atom(r));
     c->function = etf_get_atom(r);
     c->arity = etf_get_int(r);
 }
@@ -314,7 +325,6 @@ typedef struct line {
 static void add(line *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-
 static void add(line *l, const char *fmt, ...) {
     size_t room = l->len < l->cap ? l->cap - l->len : 0;
     va_list ap;
@@ -380,6 +390,13 @@ static void add_element(line *l, const cnode_ctrl *c, char letter) {
     }
 }
 
+/* Names come from the peer and the line goes to a terminal. */
+static void hide_control_characters(char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 127)
+            *text = '?';
+}
+
 size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap) {
     const ctrl_row *row = row_of(c->op);
     line l = {out, cap, 0};
@@ -393,5 +410,7 @@ size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap) {
     add(&l, "%s", row->name);
     for (const char *p = row->layout; *p != '\0'; p++)
         add_element(&l, c, *p);
+    if (cap > 0)
+        hide_control_characters(out);
     return l.len;
 }

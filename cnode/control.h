@@ -66,8 +66,9 @@ const char *cnode__op_name(uint64_t op);
  * payload, each with or without a version byte as `versions` says. The
  * payload is checked to its end. r is used to read and must live as long as
  * the views of c. CN_EPROTO with *why (static text) on
- * anything that is not such a message; CN_ENOTSUP with c->op set when the
- * number is unknown. */
+ * anything that is not such a message; CN_ENOTSUP with the number in c->id
+ * when it is unknown. Elements behind a tuple that has no payload, and bytes
+ * behind the payload, are ignored, as every release does. */
 int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
                     const char **why);
 
@@ -76,7 +77,7 @@ int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                     bool versions);
 
-/* One line: name and elements, "SEND_SENDER <..> -> <..>". */
+/* One line without control characters: name and elements, as snprintf. */
 size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap);
 
 #endif

@@ -24,9 +24,10 @@
 
 /* --- names --------------------------------------------------------------- */
 
+/* ASCII: OTP sends other characters as latin-1 here and as UTF-8 in pids. */
 static bool printable(const uint8_t *p, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (p[i] <= ' ' || p[i] == 127)
+        if (p[i] <= ' ' || p[i] >= 127)
             return false;
     return n > 0;
 }
@@ -38,6 +39,13 @@ bool cnode__name_ok(const char *name) {
     return at != NULL && at != name && at[1] != '\0' &&
            strchr(at + 1, '@') == NULL && n <= CNODE__NAME_MAX &&
            printable((const uint8_t *)name, n);
+}
+
+static bool host_ok(const char *host) {
+    size_t n = strlen(host);
+
+    return n <= CNODE__NAME_MAX && strchr(host, '@') == NULL &&
+           printable((const uint8_t *)host, n);
 }
 
 static bool copy_text(char *to, size_t max, const char *from) {
@@ -214,29 +222,28 @@ static int got_alive(cnode__hs *h) {
                                h->name);
 }
 
-static int got_status(cnode__hs *h, cn_cursor *c) {
-    char text[32];
-    size_t n = c->left < sizeof text - 1 ? c->left : sizeof text - 1;
+static bool left_is(const cn_cursor *c, const char *text) {
+    return c->left == strlen(text) && memcmp(c->p, text, c->left) == 0;
+}
 
-    memcpy(text, c->p, n);
-    text[n] = '\0';
-    if (strncmp(text, "named:", 6) == 0) {
+static int got_status(cnode__hs *h, cn_cursor *c) {
+    if (c->left >= 6 && memcmp(c->p, "named:", 6) == 0) {
         (void)cn__take(c, 6);
         return got_named(h, c);
     }
-    if (strcmp(text, "ok") == 0 || strcmp(text, "ok_simultaneous") == 0) {
+    if (left_is(c, "ok") || left_is(c, "ok_simultaneous")) {
         if (h->dynamic_name)
             return cn__fail(h->error, CN_ENOTSUP, 0,
                             "handshake: the peer does not give out names");
         h->state = HS_EXPECT_CHALLENGE;
         return 0;
     }
-    if (strcmp(text, "alive") == 0)
+    if (left_is(c, "alive"))
         return got_alive(h);
-    if (strcmp(text, "nok") == 0)
+    if (left_is(c, "nok"))
         return cn__fail(h->error, CN_ECANCELED, 0,
                         "handshake: the peer is connecting here itself");
-    if (strcmp(text, "not_allowed") == 0)
+    if (left_is(c, "not_allowed"))
         return cn__fail(h->error, CN_ENOTALLOWED, 0,
                         "handshake: the peer does not allow the node %s",
                         h->name);
@@ -268,7 +275,7 @@ static int got_ack(cnode__hs *h, cn_cursor *c) {
     const uint8_t *digest = cn__take(c, CNODE__DIGEST);
     int err;
 
-    if (digest == NULL)
+    if (digest == NULL || c->left > 0)
         return malformed(h, "challenge_ack");
     err = check_digest(h, digest);
     if (err == 0)
@@ -298,8 +305,7 @@ static int got_name(cnode__hs *h, cn_cursor *c) {
     if (c->bad)
         return malformed(h, "send_name");
     keep_name(h->peer, name, n);
-    if (wants_name ? h->peer[0] == '\0' || strchr(h->peer, '@') != NULL
-                   : !cnode__name_ok(h->peer))
+    if (wants_name ? !host_ok(h->peer) : !cnode__name_ok(h->peer))
         return malformed(h, "name of the peer");
     h->dynamic_name = wants_name;
     h->peer_flags = expand_flags(flags);
@@ -327,10 +333,15 @@ static int accept_with(cnode__hs *h, const char *status) {
     return err != 0 ? err : send_challenge(h);
 }
 
+static int ask_if_alive(cnode__hs *h) {
+    h->state = HS_EXPECT_STATUS_REPLY;
+    return send_status(h, "alive");
+}
+
 static int accept_named(cnode__hs *h, const char *name, uint32_t creation) {
     int err;
 
-    if (name == NULL || !cnode__name_ok(name))
+    if (!h->dynamic_name || name == NULL || !cnode__name_ok(name))
         return cn__fail(h->error, CN_EBADARG, 0, "no name for the peer");
     (void)copy_text(h->peer, CNODE__NAME_MAX, name);
     h->peer_creation = creation;
@@ -344,32 +355,28 @@ int cnode__hs_answer(cnode__hs *h, cnode_answer a, const char *cookie,
                      const char *name, uint32_t creation) {
     if (h->state != HS_EXPECT_ANSWER)
         return CN_EBUG;
-    if (cookie == NULL || !copy_text(h->cookie, CNODE__COOKIE_MAX, cookie))
-        return cn__fail(h->error, CN_EBADARG, 0, "no cookie for %s", h->peer);
-    switch (a) {
-    case CNODE_ANSWER_OK:
-        return accept_with(h, "ok");
-    case CNODE_ANSWER_OK_SIMULTANEOUS:
-        return accept_with(h, "ok_simultaneous");
-    case CNODE_ANSWER_NAMED:
-        return accept_named(h, name, creation);
-    case CNODE_ANSWER_ALIVE:
-        h->state = HS_EXPECT_STATUS_REPLY;
-        return send_status(h, "alive");
-    case CNODE_ANSWER_NOK:
+    if (a == CNODE_ANSWER_NOK)
         return refuse(h, "nok", CN_ECANCELED,
                       "handshake: this node is connecting there itself");
-    case CNODE_ANSWER_NOT_ALLOWED:
-    default:
+    if (a == CNODE_ANSWER_NOT_ALLOWED)
         return refuse(h, "not_allowed", CN_ENOTALLOWED,
                       "handshake: the peer is not allowed here");
-    }
+    if (cookie == NULL || !copy_text(h->cookie, CNODE__COOKIE_MAX, cookie))
+        return cn__fail(h->error, CN_EBADARG, 0, "no cookie for %s", h->peer);
+    if (a == CNODE_ANSWER_NAMED)
+        return accept_named(h, name, creation);
+    if (h->dynamic_name)
+        return cn__fail(h->error, CN_EBADARG, 0, "the peer wants a name");
+    if (a == CNODE_ANSWER_ALIVE)
+        return ask_if_alive(h);
+    return accept_with(h, a == CNODE_ANSWER_OK_SIMULTANEOUS ? "ok_simultaneous"
+                                                            : "ok");
 }
 
 static int got_status_reply(cnode__hs *h, cn_cursor *c) {
-    if (c->left == 4 && memcmp(c->p, "true", 4) == 0)
+    if (left_is(c, "true"))
         return send_challenge(h);
-    if (c->left == 5 && memcmp(c->p, "false", 5) == 0)
+    if (left_is(c, "false"))
         return cn__fail(h->error, CN_ECANCELED, 0,
                         "handshake: the peer keeps its other connection");
     return malformed(h, "status reply");
@@ -380,7 +387,7 @@ static int got_reply(cnode__hs *h, cn_cursor *c) {
     const uint8_t *digest = cn__take(c, CNODE__DIGEST);
     int err;
 
-    if (digest == NULL)
+    if (digest == NULL || c->left > 0)
         return malformed(h, "challenge_reply");
     err = check_digest(h, digest);
     return err != 0 ? err : send_ack(h, challenge);
@@ -407,6 +414,36 @@ static char expected_tag(cnode__hs_state s) {
     }
 }
 
+static const char *awaited(cnode__hs_state s) {
+    switch (s) {
+    case HS_EXPECT_STATUS:
+        return "its status";
+    case HS_EXPECT_CHALLENGE:
+        return "its challenge";
+    case HS_EXPECT_ACK:
+        return "its challenge_ack";
+    case HS_EXPECT_NAME:
+        return "its name";
+    case HS_EXPECT_STATUS_REPLY:
+        return "its answer to status alive";
+    case HS_EXPECT_REPLY:
+        return "its challenge_reply";
+    case HS_EXPECT_ANSWER:
+    case HS_DONE:
+    default:
+        return "an answer";
+    }
+}
+
+static int unexpected(cnode__hs *h) {
+    if (h->state == HS_EXPECT_STATUS || h->state == HS_EXPECT_NAME)
+        return cn__fail(h->error, CN_EPROTO, 0,
+                        "handshake: this is not the distribution protocol");
+    return cn__fail(h->error, CN_EPROTO, 0,
+                    "handshake: something else came, waited for %s",
+                    awaited(h->state));
+}
+
 int64_t cnode__hs_measure(cnode__hs *h, const uint8_t *p, size_t n) {
     size_t len;
 
@@ -419,8 +456,7 @@ int64_t cnode__hs_measure(cnode__hs *h, const uint8_t *p, size_t n) {
     if (len == 0 || len > CNODE__HS_MESSAGE_MAX ||
         (p[2] != (uint8_t)expected_tag(h->state) &&
          !(h->state == HS_EXPECT_NAME && p[2] == 'n')))
-        return cn__fail(h->error, CN_EPROTO, 0,
-                        "handshake: this is not the distribution protocol");
+        return unexpected(h);
     return n < len + 2 ? 0 : (int64_t)len + 2;
 }
 
@@ -448,27 +484,6 @@ int cnode__hs_message(cnode__hs *h, const uint8_t *p, size_t n) {
     }
 }
 
-static const char *awaited(cnode__hs_state s) {
-    switch (s) {
-    case HS_EXPECT_STATUS:
-        return "its status";
-    case HS_EXPECT_CHALLENGE:
-        return "its challenge";
-    case HS_EXPECT_ACK:
-        return "its challenge_ack";
-    case HS_EXPECT_NAME:
-        return "its name";
-    case HS_EXPECT_STATUS_REPLY:
-        return "its answer to status alive";
-    case HS_EXPECT_REPLY:
-        return "its challenge_reply";
-    case HS_EXPECT_ANSWER:
-    case HS_DONE:
-    default:
-        return "an answer";
-    }
-}
-
 int cnode__hs_ended(cnode__hs *h, bool timeout) {
     if (timeout)
         return cn__fail(h->error, CN_ETIMEDOUT, 0,
@@ -491,6 +506,8 @@ static int init_initiator(cnode__hs *h, const cnode_conn_config *c) {
         return CN_EBADARG;
     (void)copy_text(h->peer, CNODE__NAME_MAX, c->peer);
     if (c->dynamic_name) {
+        if (!host_ok(h->name))
+            return CN_EBADARG;
         h->flags = (h->flags & ~CNODE_FLAG_PUBLISHED) | CNODE_FLAG_NAME_ME;
         h->creation = 0;
     }
@@ -516,4 +533,6 @@ int cnode__hs_init(cnode__hs *h, const cnode_conn_config *c, cn_buf *out,
     return c->initiator ? init_initiator(h, c) : 0;
 }
 
-void cnode__hs_free(cnode__hs *h) { cnode__wipe(h->cookie, sizeof h->cookie); }
+void cnode__hs_free(cnode__hs *h) {
+    cnode__wipe(h->cookie, sizeof h->cookie);
+}

@@ -26,7 +26,7 @@ typedef enum cnode__hs_state {
     HS_EXPECT_STATUS, /* initiator */
     HS_EXPECT_CHALLENGE,
     HS_EXPECT_ACK,
-    HS_EXPECT_NAME, /* acceptor */
+    HS_EXPECT_NAME,   /* acceptor */
     HS_EXPECT_ANSWER, /* of the node that owns this connection */
     HS_EXPECT_STATUS_REPLY,
     HS_EXPECT_REPLY,
@@ -68,7 +68,7 @@ int cnode__hs_answer(cnode__hs *h, cnode_answer a, const char *cookie,
 /* The error for a stream that ended here, or (timeout) for silence. */
 int cnode__hs_ended(cnode__hs *h, bool timeout);
 
-/* Is it name@host, both sides not empty, printable, one '@'? */
+/* Is it name@host, both sides not empty, printable ASCII, one '@'? */
 bool cnode__name_ok(const char *name);
 
 #endif

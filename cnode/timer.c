@@ -2,8 +2,8 @@
  *
  * timer.c: a binary heap, earliest first; each timer knows its place.
  */
-#include "base/base.h"
 #include "cnode/timer.h"
+#include "base/base.h"
 
 void cnode__timers_init(cnode__timers *ts, const cn_alloc *alloc) {
     *ts = (cnode__timers){.alloc = alloc};
@@ -76,7 +76,7 @@ void cnode__timer_arm(cnode__timers *ts, cnode__timer *t, uint64_t at) {
     if (t->place != 0 && t->at == at)
         return;
     cnode__timer_disarm(ts, t);
-    t->at = at;
+    t->at = at > ts->earliest ? at : ts->earliest;
     rise(ts, ++ts->n, t);
 }
 
@@ -93,12 +93,11 @@ uint64_t cnode__timers_next(const cnode__timers *ts) {
 }
 
 void cnode__timers_run(cnode__timers *ts, uint64_t now) {
-    /* What fn arms for a time that has passed waits for the next run, so that
-     * this one ends. */
-    for (size_t left = ts->n; left > 0 && cnode__timers_next(ts) <= now;
-         left--) {
+    ts->earliest = now + 1;
+    while (ts->n > 0 && ts->heap[0]->at <= now) {
         cnode__timer *t = ts->heap[0];
         cnode__timer_disarm(ts, t);
         t->fn(t);
     }
+    ts->earliest = 0;
 }

@@ -18,7 +18,9 @@ typedef struct cnode__timers {
     cnode__timer **heap;
     size_t n;
     size_t cap;
-    size_t made; /* timers that exist */
+    size_t made;       /* timers that exist */
+    uint64_t earliest; /* during a run: what is armed comes after it, so that
+                          the run ends and no timer starves another */
     const cn_alloc *alloc;
 } cnode__timers;
 
