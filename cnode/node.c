@@ -107,6 +107,7 @@ static void init_tables(cnode *n) {
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
+    etf_writer_init(&n->message, &n->alloc);
     etf_writer_init(&n->scratch, &n->alloc);
 }
 
@@ -196,6 +197,7 @@ void cnode__destroy(cnode *n) {
     cn__buf_free(&n->local);
     cnode__timers_free(&n->timers);
     etf_writer_free(&n->packer);
+    etf_writer_free(&n->message);
     etf_writer_free(&n->scratch);
     free_string(n, n->config.address);
     cnode__wipe(n->cookie, sizeof n->cookie);

@@ -225,8 +225,9 @@ struct cnode {
     cnode__list wires;
     cnode__list ended; /* processes to bury */
     cnode__list wants;
-    cn_buf local;      /* signals from our processes to our processes */
-    etf_writer packer; /* terms of calls in progress */
+    cn_buf local;       /* signals from our processes to our processes */
+    etf_writer packer;  /* terms of calls in progress */
+    etf_writer message; /* what is being sent */
     etf_writer scratch;
     uint64_t next_pid;
     uint64_t next_ref;

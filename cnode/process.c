@@ -9,7 +9,7 @@
 
 #include "cnode/node.h"
 
-enum { DEFAULT_MAILBOX = 256 << 20 };
+enum { DEFAULT_MAILBOX = 256 << 20, KEEP_WRITER = 64 * 1024 };
 
 /* --- pids ---------------------------------------------------------------- */
 
@@ -417,55 +417,82 @@ int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t count) {
 
 /* --- sending ------------------------------------------------------------- */
 
-/* Packs the message into a writer of its own and sends it (node NULL: to this
- * node); from other threads the shell carries it over. */
-static int send_packed(cnode_proc *p, const char *node, size_t node_len,
-                       cnode_ctrl *c, const etf_in *in, size_t count) {
-    cnode *n = p->node;
-    bool here = n->shell->on_loop(n->shell_ctx);
-    char name[CNODE__NAME_MAX + 1];
+static int send_here(cnode *n, const char *node, size_t node_len, cnode_ctrl *c,
+                     const etf_in *in, size_t count) {
     cnode__peer *peer = NULL;
-    etf_writer w, f;
+    int err;
+
+    etf_writer_reset(&n->message);
+    (void)etf_pack_args(&n->message, in, count);
+    err = etf_writer_finish(&n->message, &c->term);
+    if (err != 0)
+        (void)cnode__err(n, err, "send: %s", cn_strerror(err));
+    else if (node != NULL)
+        err = cnode__find_peer_n(n, node, node_len, &peer);
+    if (err == 0)
+        err = cnode__route(n, peer, c);
+    if (n->message.cap > KEEP_WRITER)
+        etf_writer_free(&n->message);
+    return err;
+}
+
+static int carry(cnode *n, const char *node, size_t node_len, cnode_ctrl *c) {
+    char name[CNODE__NAME_MAX + 1];
+    etf_writer w;
     etf_view frozen;
     int err;
 
+    if (node != NULL)
+        memcpy(name, node, node_len);
+    name[node_len] = '\0';
     etf_writer_init(&w, &n->alloc);
-    etf_writer_init(&f, &n->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &c->term);
-    if (err == 0 && here) {
-        err = node == NULL ? 0 : cnode__find_peer_n(n, node, node_len, &peer);
-        err = err != 0 ? err : cnode__route(n, peer, c);
-    } else if (err == 0) {
-        if (node != NULL)
-            memcpy(name, node, node_len);
-        name[node_len] = '\0';
-        err = cnode__freeze(&f, c, &frozen);
-        if (err == 0)
-            err = n->shell->carry(n->shell_ctx, name, frozen);
-    } else if (here) {
-        (void)cnode__err(n, err, "send: %s", cn_strerror(err));
-    }
-    etf_writer_free(&f);
+    err = cnode__freeze(&w, c, &frozen);
+    if (err == 0)
+        err = n->shell->carry(n->shell_ctx, name, frozen);
     etf_writer_free(&w);
     return err;
 }
 
-static void start(cnode_ctrl *c, cnode_signal signal, const cnode_proc *p) {
+static int send_there(cnode *n, const char *node, size_t node_len,
+                      cnode_ctrl *c, const etf_in *in, size_t count) {
+    etf_writer w;
+    int err;
+
+    etf_writer_init(&w, &n->alloc);
+    (void)etf_pack_args(&w, in, count);
+    err = etf_writer_finish(&w, &c->term);
+    if (err == 0)
+        err = carry(n, node, node_len, c);
+    etf_writer_free(&w);
+    return err;
+}
+
+/* Packs the message and sends it (node NULL: to this node); what another
+ * thread sends is carried to that of the loop. */
+static int send_packed(cnode_proc *p, const char *node, size_t node_len,
+                       cnode_ctrl *c, const etf_in *in, size_t count) {
+    cnode *n = p->node;
+
+    if (n->shell->on_loop(n->shell_ctx)) {
+        c->from = cnode__pid_of(n, p->number);
+        return send_here(n, node, node_len, c, in, count);
+    }
+    c->from = make_pid(p->number, 0, "");
+    return send_there(n, node, node_len, c, in, count);
+}
+
+static void start(cnode_ctrl *c, cnode_signal signal) {
     static const cnode_ctrl empty = {0};
 
     *c = empty;
     c->signal = signal;
-    c->from = p->node->shell->on_loop(p->node->shell_ctx)
-                  ? cnode__pid_of(p->node, p->number)
-                  : make_pid(p->number, 0, "");
 }
 
 int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                     size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_SEND, p);
+    start(&c, CNODE_SIG_SEND);
     c.to = *to;
     return send_packed(p, to->node, to->node_len, &c, in, n);
 }
@@ -476,7 +503,7 @@ int cnode_send_name_args(cnode_proc *p, const char *node, const char *name,
 
     if (node != NULL && strlen(node) > CNODE__NAME_MAX)
         return CN_EBADARG;
-    start(&c, CNODE_SIG_REG_SEND, p);
+    start(&c, CNODE_SIG_REG_SEND);
     c.name = (etf_view){(const uint8_t *)name, strlen(name)};
     return send_packed(p, node, node == NULL ? 0 : strlen(node), &c, in, n);
 }
@@ -485,7 +512,7 @@ int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias, const etf_in *in,
                           size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_ALIAS_SEND, p);
+    start(&c, CNODE_SIG_ALIAS_SEND);
     c.ref = *alias;
     return send_packed(p, alias->node, alias->node_len, &c, in, n);
 }
@@ -494,7 +521,7 @@ int cnode_send_exit_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                          size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_EXIT2, p);
+    start(&c, CNODE_SIG_EXIT2);
     c.to = *to;
     return send_packed(p, to->node, to->node_len, &c, in, n);
 }
