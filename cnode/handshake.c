@@ -314,8 +314,8 @@ static int got_name(cnode__hs *h, cn_cursor *c) {
     h->peer_creation = creation;
     err = check_flags(h);
     if (err != 0) {
-        (void)send_status(h, "not_allowed");
-        return err;
+        int unsent = send_status(h, "not_allowed");
+        return unsent != 0 ? unsent : err;
     }
     h->state = HS_EXPECT_ANSWER;
     return 0;
