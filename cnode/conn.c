@@ -54,7 +54,8 @@ struct cnode_conn {
     uint32_t interval; /* between ticks, ms */
     uint32_t silent;   /* intervals without a byte from the peer */
     bool heard;        /* a byte came in this interval */
-    bool spoke;        /* a byte went out in this interval */
+    bool spoke;        /* something but a tick went out in this interval */
+    size_t tick_left;  /* bytes of a tick that are still to go out */
 };
 
 uint64_t cnode_conn_flags(void) {
@@ -343,8 +344,11 @@ const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
 }
 
 void cnode_conn_wrote(cnode_conn *c, size_t n) {
+    size_t of_tick = n < c->tick_left ? n : c->tick_left;
+
     cn__buf_consume(&c->lent, n, KEEP_BUFFER);
-    c->spoke = true;
+    c->tick_left -= of_tick;
+    c->spoke |= n > of_tick;
 }
 
 size_t cnode_conn_queued(const cnode_conn *c) {
@@ -422,6 +426,7 @@ static int send_tick(cnode_conn *c) {
 
     if (cn__buf_append(&c->out, tick, sizeof tick) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
+    c->tick_left = sizeof tick; /* there is nothing in front of it */
     return 0;
 }
 
