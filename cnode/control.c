@@ -47,10 +47,13 @@ static void get_pid_or_name(cnode_ctrl *c, etf_reader *r, etf_pid *pid) {
 }
 
 static void get_pid_or_atom(cnode_ctrl *c, etf_reader *r) {
-    if (etf_peek(r) == ETF_ATOM)
-        c->result = etf_get_atom(r);
-    else
+    if (etf_peek(r) != ETF_ATOM) {
         etf_get_pid(r, &c->from);
+        return;
+    }
+    c->result = etf_get_atom(r);
+    if (c->result.len == 0)
+        etf_reader_fail(r, CN_EBADTERM); /* '' would stand for a pid */
 }
 
 /* The reader has room for one latin-1 atom; the next one would overwrite it.

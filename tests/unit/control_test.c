@@ -345,6 +345,7 @@ static const struct {
     {"83 6804 6113" PID "6101" REF, CN_EPROTO, "malformed control message"},
     {"83 6804 6113" PID PID2 PID, CN_EPROTO, "malformed control message"},
     {"83 6805 611f" REF PID "6100 6101", CN_EPROTO, "malformed control"},
+    {"83 6805 611f" REF PID "6100 7700", CN_EPROTO, "malformed control"},
     {"83 6805 611f" REF PID "62ffffffff" PID2, CN_EPROTO, "malformed control"},
     {"83 6806 611d" REF PID PID "6802 770161 770162 6a 83 6a", CN_EPROTO,
      "malformed control message"},
