@@ -111,7 +111,8 @@ static int end_with(const call *c) {
         break;
     }
     rc = print_result(c->s->o->format, c->result);
-    return rc == 0 ? CLI_DONE : cli_fail(c->s->o, rc);
+    /* What stdout did not take is told at the end. */
+    return rc == 0 || rc == CN_EIO ? CLI_DONE : cli_fail(c->s->o, rc);
 }
 
 /* --- the call ------------------------------------------------------------ */
@@ -221,9 +222,10 @@ static int read_args(const cli_options *o, etf_writer *w, call *c) {
 
     if (cli_mod_fun(o->args[1], c->module, c->function) != 0)
         return cli_usage(o, "not MOD:FUN: %s", o->args[1]);
-    rc = cli_parse_argument(o, w, o->nargs > 2 ? o->args[2] : "[]", &c->args);
+    rc = cli_parse_argument(o, w, "ARGS", o->nargs > 2 ? o->args[2] : "[]",
+                            &c->args);
     if (rc == 0 && !proper_list(c->args, &c->arity))
-        rc = cli_usage(o, "the arguments must be a list, such as '[1,10]'");
+        rc = cli_usage(o, "ARGS must be a list, such as '[1,10]'");
     return rc;
 }
 
@@ -241,7 +243,7 @@ static int run(const cli_options *o, void (*start)(cli_session *s)) {
     cli_output_free(c.output);
     etf_copy_free(NULL, c.result);
     etf_writer_free(&w);
-    return cli_flush(o, rc);
+    return rc;
 }
 
 int cli_call(const cli_options *o) {

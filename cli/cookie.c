@@ -24,7 +24,8 @@ static bool plausible(cli_cookie *c) {
     for (const char *p = c->text; *p != '\0'; p++)
         if (*p < ' ' || *p > '~')
             return false;
-    return c->text[0] != '\0';
+    /* An atom, in Erlang. */
+    return c->text[0] != '\0' && strlen(c->text) <= 255;
 }
 
 static int read_fd(cli_cookie *c, int fd) {
@@ -57,8 +58,9 @@ static void warn_if_open(const cli_options *o, int fd, const char *path) {
                 path, path);
 }
 
-static int unreadable(const cli_options *o, const char *source, int error) {
-    cli_say(o, "cannot read the cookie in %s: %s", source, strerror(error));
+static int unreadable(const cli_options *o, const cli_cookie *c, int error) {
+    cli_say(o, "cannot read the cookie from %s: %s", c->source,
+            strerror(error));
     return CLI_LOCAL;
 }
 
@@ -66,7 +68,9 @@ static int judge(const cli_options *o, cli_cookie *c) {
     if (plausible(c))
         return 0;
     cli_cookie_wipe(c);
-    cli_say(o, "%s holds no cookie: one line of printable ASCII is needed",
+    cli_say(o,
+            "%s holds no cookie: that is a line of 1 to 255 printable ASCII "
+            "characters",
             c->source);
     return CLI_LOCAL;
 }
@@ -75,28 +79,28 @@ static int from_file(const cli_options *o, cli_cookie *c) {
     int fd = open(o->cookie_file, O_RDONLY | O_CLOEXEC);
     int rc;
 
-    c->source = o->cookie_file;
+    (void)snprintf(c->source, sizeof c->source, "file %s", o->cookie_file);
     if (fd < 0)
-        return unreadable(o, c->source, errno);
+        return unreadable(o, c, errno);
     warn_if_open(o, fd, o->cookie_file);
     rc = read_fd(c, fd);
     if (rc != 0)
-        rc = unreadable(o, c->source, errno);
+        rc = unreadable(o, c, errno);
     (void)close(fd);
     return rc != 0 ? rc : judge(o, c);
 }
 
 static int from_fd(const cli_options *o, cli_cookie *c) {
-    c->source = "--cookie-fd";
+    (void)snprintf(c->source, sizeof c->source, "descriptor %d", o->cookie_fd);
     if (read_fd(c, o->cookie_fd) != 0)
-        return unreadable(o, c->source, errno);
+        return unreadable(o, c, errno);
     return judge(o, c);
 }
 
 static int from_option(const cli_options *o, cli_cookie *c) {
     size_t n = strlen(o->cookie);
 
-    c->source = "--cookie";
+    (void)snprintf(c->source, sizeof c->source, "--cookie");
     c->own = true;
     cli_say(o, "warning: other users of this machine can read what stands "
                "after --cookie; use --cookie-file");
@@ -104,23 +108,28 @@ static int from_option(const cli_options *o, cli_cookie *c) {
     return judge(o, c);
 }
 
-static bool exists(const char *dir, const char *rest) {
+static bool warn_if_open_in(const cli_options *o, const char *dir,
+                            const char *rest) {
     char path[4096];
+    int fd;
 
-    return dir != NULL &&
-           snprintf(path, sizeof path, "%s%s", dir, rest) < (int)sizeof path &&
-           access(path, F_OK) == 0;
+    if (dir == NULL ||
+        snprintf(path, sizeof path, "%s%s", dir, rest) >= (int)sizeof path)
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    warn_if_open(o, fd, path);
+    (void)close(fd);
+    return true;
 }
 
-/* The library reads it; only its name is needed here. */
-static const char *default_source(void) {
-    const char *env = getenv("CNODE_COOKIE");
-
-    if (env != NULL && *env != '\0')
-        return "$CNODE_COOKIE";
-    if (exists(getenv("HOME"), "/.erlang.cookie"))
-        return "~/.erlang.cookie";
-    return "$XDG_CONFIG_HOME/erlang/.erlang.cookie";
+/* The library reads it, and tells where it was. */
+static void look_at_default(const cli_options *o) {
+    if (getenv("CNODE_COOKIE") == NULL &&
+        !warn_if_open_in(o, getenv("HOME"), "/.erlang.cookie"))
+        (void)warn_if_open_in(o, getenv("XDG_CONFIG_HOME"),
+                              "/erlang/.erlang.cookie");
 }
 
 int cli_cookie_read(const cli_options *o, cli_cookie *c) {
@@ -131,6 +140,6 @@ int cli_cookie_read(const cli_options *o, cli_cookie *c) {
         return from_fd(o, c);
     if (o->cookie != NULL)
         return from_option(o, c);
-    c->source = default_source();
+    look_at_default(o);
     return 0;
 }

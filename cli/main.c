@@ -2,8 +2,10 @@
  *
  * main.c: the `cnode` command: the table of commands, and help for each.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/report.h"
@@ -109,6 +111,16 @@ static int run(const cli_options *o, const command *c) {
     return c->run(o);
 }
 
+/* A standard descriptor that was closed would be given to a socket. What
+ * takes its place fails when it is used. */
+static int open_standard(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return -1;
+    return 0;
+}
+
 int main(int argc, char **argv) {
     cli_options o = {0};
     const command *c;
@@ -116,6 +128,8 @@ int main(int argc, char **argv) {
 
     /* A peer or a reader of stdout that goes away is an error to report. */
     (void)signal(SIGPIPE, SIG_IGN);
+    if (open_standard() != 0)
+        return CLI_LOCAL;
     if (cli_options_parse(&o, argc, argv, why, sizeof why) != 0) {
         (void)cli_usage(&o, "%s", why);
         cli_say_hint(&o, "`%s --help` lists the options", o.program);

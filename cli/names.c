@@ -63,14 +63,26 @@ static int print_sorted(const names *n, const char *text, size_t len) {
     return all > 0 ? CLI_DONE : CLI_NO;
 }
 
+static const char *hint_of(int status) {
+    switch (status) {
+    case CN_EEPMD:
+        return "does a node run there, and may we reach its port mapper "
+               "(firewall, --epmd-port)?";
+    case CN_EPROTO:
+        return "is this the port of EPMD? --epmd-port gives another";
+    default:
+        return cli_hint(status);
+    }
+}
+
 static void on_names(void *data, int status, const cn_error *err,
                      const char *text, size_t len) {
     names *n = data;
 
     if (status != 0) {
         cli_say(n->o, "%s", err->text);
-        if (cli_hint(status) != NULL)
-            cli_say_hint(n->o, "%s", cli_hint(status));
+        if (hint_of(status) != NULL)
+            cli_say_hint(n->o, "%s", hint_of(status));
         n->status = cli_status(status);
         return;
     }

@@ -39,5 +39,5 @@ int cli_ping(const cli_options *o) {
     uint64_t sent = 0;
     cli_session s = {.o = o, .start = start, .data = &sent, .verdict = "pang"};
 
-    return cli_flush(o, cli_session_run(&s, o->args[0]));
+    return cli_session_run(&s, o->args[0]);
 }

@@ -47,7 +47,7 @@ int cli_status(int code) {
 const char *cli_hint(int code) {
     switch (code) {
     case CN_EHOST:
-        return "is the part after '@' spelt right and known here (DNS, "
+        return "is the host's name spelt right and known here (DNS, "
                "/etc/hosts)?";
     case CN_EEPMD:
         return "does a node run there, and may we reach its port mapper "
@@ -61,7 +61,14 @@ const char *cli_hint(int code) {
         return "does the node use TLS distribution, or another cookie? its "
                "log tells more";
     case CN_EPROTO:
-        return "is this really the port of an Erlang node without TLS?";
+        return "are name and port right, and is it an Erlang node without "
+               "TLS?";
+    case CN_ECOOKIE:
+        return "the nodes of a cluster share one cookie; --cookie-file or "
+               "$CNODE_COOKIE gives it";
+    case CN_ENOCONN:
+        return "the node has ended, or has dropped the connection; its log "
+               "may tell why";
     case CN_ENOTALLOWED:
         return "the node has a list of nodes it allows "
                "(net_kernel:allow/1); choose a name in it with --name";
@@ -77,13 +84,23 @@ const char *cli_hint(int code) {
     }
 }
 
-static void line(const cli_options *o, const char *fmt, va_list ap) {
+static void line(const char *before, const char *fmt, va_list ap) {
+    char text[8192];
+
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    cli_tame(text);
+    (void)fprintf(stderr, "%s%s\n", before, text);
+}
+
+static void line_of(const cli_options *o, const char *fmt, va_list ap) {
+    char before[120];
+
     if (o->command_name != NULL)
-        (void)fprintf(stderr, "%s: %s: ", o->program, o->command_name);
+        (void)snprintf(before, sizeof before, "%.50s: %.50s: ", o->program,
+                       o->command_name);
     else
-        (void)fprintf(stderr, "%s: ", o->program);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
+        (void)snprintf(before, sizeof before, "%.50s: ", o->program);
+    line(before, fmt, ap);
 }
 
 void cli_say(const cli_options *o, const char *fmt, ...) {
@@ -92,7 +109,7 @@ void cli_say(const cli_options *o, const char *fmt, ...) {
     if (o->verbose < 0)
         return;
     va_start(ap, fmt);
-    line(o, fmt, ap);
+    line_of(o, fmt, ap);
     va_end(ap);
 }
 
@@ -102,9 +119,7 @@ void cli_say_hint(const cli_options *o, const char *fmt, ...) {
     if (o->verbose < 0)
         return;
     va_start(ap, fmt);
-    (void)fputs("hint: ", stderr);
-    (void)vfprintf(stderr, fmt, ap);
-    (void)fputc('\n', stderr);
+    line("hint: ", fmt, ap);
     va_end(ap);
 }
 
@@ -120,7 +135,7 @@ int cli_usage(const cli_options *o, const char *fmt, ...) {
     va_list ap;
 
     va_start(ap, fmt);
-    line(o, fmt, ap);
+    line_of(o, fmt, ap);
     va_end(ap);
     return CLI_USAGE;
 }
@@ -134,15 +149,15 @@ int cli_syntax(const cli_options *o, const char *what, const char *text,
                      column);
 }
 
-int cli_parse_argument(const cli_options *o, etf_writer *w, const char *text,
-                       etf_view *out) {
+int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
+                       const char *text, etf_view *out) {
     size_t at = 0;
     int rc = etf_parse(w, text, &at);
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);
     if (rc == CN_ESYNTAX)
-        return cli_syntax(o, text, text, at);
+        return cli_syntax(o, what, text, at);
     return rc == 0 ? 0 : cli_fail(o, rc);
 }
 
@@ -154,8 +169,10 @@ int cli_fail(const cli_options *o, int code) {
 }
 
 int cli_flush(const cli_options *o, int status) {
+    errno = 0;
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return status;
-    cli_say(o, "cannot write the result: %s", strerror(errno));
+    cli_say(o, "cannot write the result: %s",
+            errno != 0 ? strerror(errno) : "standard output failed");
     return CLI_LOCAL;
 }

@@ -44,16 +44,16 @@ int cli_usage(const cli_options *o, const char *fmt, ...)
  * status. */
 int cli_fail(const cli_options *o, int code);
 
-/* A term from an argument: parses it, or says where it is wrong and returns an
- * exit status. */
-int cli_parse_argument(const cli_options *o, etf_writer *w, const char *text,
-                       etf_view *out);
+/* A term from the argument that the usage calls `what`: parses it, or says
+ * where it is wrong and returns an exit status. */
+int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
+                       const char *text, etf_view *out);
 /* Tells where a text is no term; returns CLI_USAGE. */
 int cli_syntax(const cli_options *o, const char *what, const char *text,
                size_t at);
 
-/* Ends a command that has written its result: CLI_LOCAL when stdout did not
- * take it, else status. */
+/* Ends a command that has written its result: CLI_LOCAL, and says so, when
+ * stdout did not take it; else status. */
 int cli_flush(const cli_options *o, int status);
 
 #endif

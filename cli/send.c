@@ -36,7 +36,7 @@ int cli_send(const cli_options *o) {
     if (cli_atom(o->args[1], strlen(o->args[1]), m.name) != 0)
         return cli_usage(o, "bad name of a process: %s", o->args[1]);
     etf_writer_init(&w, NULL);
-    rc = cli_parse_argument(o, &w, o->args[2], &m.term);
+    rc = cli_parse_argument(o, &w, "TERM", o->args[2], &m.term);
     if (rc == 0)
         rc = send_term(o, &m);
     etf_writer_free(&w);

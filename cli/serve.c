@@ -16,6 +16,7 @@
 typedef struct serve {
     const cli_options *o;
     cli_cookie cookie;
+    cli_log log;
     char name[CLI_NAME_MAX];
     char connect[CLI_MAX_CONNECT][CLI_NAME_MAX];
     size_t waiting; /* connections under way */
@@ -137,7 +138,8 @@ static int make_node(serve *s) {
     cn_error error = {0};
     int rc;
 
-    cli_node_config(s->o, &s->cookie, &config);
+    s->log = (cli_log){s->o, true};
+    cli_node_config(&s->log, &s->cookie, &config);
     config.name = s->name;
     config.no_epmd = s->o->no_epmd;
     config.port = s->o->port;
@@ -163,6 +165,16 @@ static int say_not_listening(const serve *s, int code) {
     return code == CN_EEXIST ? CLI_REFUSED : CLI_LOCAL;
 }
 
+/* It goes on all the same, and the library goes on trying. */
+static void say_not_registered(const serve *s) {
+    const cn_error *e = cnode_error(s->server.node);
+
+    cli_say(s->o, "warning: not registered yet: %s",
+            e->text[0] != '\0' ? e->text : cn_strerror(CN_EEPMD));
+    cli_say_hint(s->o, "is EPMD running on this machine? --no-epmd does "
+                       "without it");
+}
+
 static int start_listening(serve *s) {
     int rc;
 
@@ -173,7 +185,12 @@ static int start_listening(serve *s) {
     if (rc != 0)
         return cli_fail(s->o, rc);
     rc = cnode_listen(s->server.node);
-    return rc == 0 ? 0 : say_not_listening(s, rc);
+    if (rc != 0)
+        return say_not_listening(s, rc);
+    s->log.muted = false;
+    if (!s->o->no_epmd && !cnode_registered(s->server.node))
+        say_not_registered(s);
+    return 0;
 }
 
 /* --- connections --------------------------------------------------------- */

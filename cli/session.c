@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,51 +27,48 @@ uint64_t cli_now_ns(void) {
 static void on_log(void *ctx, cn_level level, const char *where,
                    const char *text) {
     static const char *const names[] = {"error", "warning", "info", "debug"};
-    const cli_options *o = ctx;
+    const cli_log *log = ctx;
+    char line[1024];
 
-    (void)fprintf(stderr, "%s: %s: %s: %s\n", o->program, names[level], where,
-                  text);
+    if (log->o->verbose < 0 || (log->muted && log->o->verbose == 0))
+        return;
+    (void)snprintf(line, sizeof line, "%s", text);
+    cli_tame(line);
+    (void)fprintf(stderr, "%s: %s: %s: %s\n", log->o->program, names[level],
+                  where, line);
 }
 
 /* A payload may be of any size: its beginning is enough to see what it is. */
 static void on_frame(cnode *n, const char *peer, bool in, const char *text,
                      etf_view payload, void *data) {
-    const cli_options *o = data;
+    const cli_log *log = data;
     char term[2048] = "";
 
     (void)n;
     if (payload.len > 0 && etf_print(payload, term, sizeof term) >= sizeof term)
         memcpy(term + sizeof term - 4, "...", 4);
-    (void)fprintf(stderr, "%s: %s %s %s %s\n", o->program, in ? "from" : "to",
-                  peer, text, term);
+    (void)fprintf(stderr, "%s: %s %s %s%s%s\n", log->o->program,
+                  in ? "from" : "to", peer, text, *term != '\0' ? " " : "",
+                  term);
 }
 
-static cn_log log_of(const cli_options *o) {
-    cn_log l = {o->verbose < 0 ? NULL : on_log, NULL, CN_LOG_WARN};
-    /* The library only hands it back. */
-    union {
-        const void *c;
-        void *m;
-    } u = {o};
-
-    l.ctx = u.m;
-    if (o->verbose > 0)
-        l.level = o->verbose > 1 ? CN_LOG_DEBUG : CN_LOG_INFO;
-    return l;
+static cn_level level_of(const cli_options *o) {
+    return o->verbose > 1   ? CN_LOG_DEBUG
+           : o->verbose > 0 ? CN_LOG_INFO
+                            : CN_LOG_WARN;
 }
 
 /* --- the node ------------------------------------------------------------ */
 
-void cli_node_config(const cli_options *o, const cli_cookie *c,
-                     cnode_config *out) {
-    cn_log log = log_of(o);
+void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out) {
+    const cli_options *o = log->o;
 
     memset(out, 0, sizeof *out);
     out->cookie = c->own ? c->text : NULL;
     out->visible = o->visible;
     out->epmd_port = o->epmd_port;
-    out->data = log.ctx;
-    out->log = log;
+    out->data = log;
+    out->log = (cn_log){on_log, log, level_of(o)};
     if (o->verbose > 1)
         out->on_frame = on_frame;
 }
@@ -93,20 +91,19 @@ static const char *text_of(int status, const cn_error *err) {
 int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
+    const char *hint = cli_hint(status);
 
     if (status == CN_EBADARG && o->address != NULL)
         return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or "
                             "unix:PATH");
-    if (strncmp(text, peer, strlen(peer)) == 0)
+    if (status == CN_ECOOKIE && c->own)
+        cli_say(o, "cookie rejected by %s: this node used %s", peer, c->source);
+    else if (status == CN_ECOOKIE || strncmp(text, peer, strlen(peer)) == 0)
         cli_say(o, "%s", text);
     else
         cli_say(o, "%s: %s", peer, text);
-    if (status == CN_ECOOKIE)
-        cli_say_hint(o,
-                     "both nodes need the same cookie; this one came from %s",
-                     c->source);
-    else if (cli_hint(status) != NULL)
-        cli_say_hint(o, "%s", cli_hint(status));
+    if (hint != NULL)
+        cli_say_hint(o, "%s", hint);
     return cli_status(status);
 }
 
@@ -125,7 +122,7 @@ static int say_failed(const cli_session *s, int status, const cn_error *err) {
     cli_options o = *s->o;
     char name[40];
 
-    if (s->verdict != NULL) {
+    if (s->verdict != NULL && status != CN_EBADARG) {
         (void)snprintf(name, sizeof name, "%s: %s", o.command_name, s->verdict);
         o.command_name = name;
     }
@@ -133,7 +130,12 @@ static int say_failed(const cli_session *s, int status, const cn_error *err) {
 }
 
 void cli_session_fail(cli_session *s, int code) {
-    cli_session_end(s, say_failed(s, code, cnode_error(s->node)));
+    cn_error e = *cnode_error(s->node);
+
+    /* Closed where it was up: that is no handshake that broke. */
+    if (s->up && code == CN_ECLOSED && e.code == code)
+        e.code = code = CN_ENOCONN;
+    cli_session_end(s, say_failed(s, code, &e));
 }
 
 int cli_session_ping(cli_session *s, cnode_call_cb cb) {
@@ -160,13 +162,6 @@ void cli_session_end_when_taken(cli_session *s) {
         cli_session_fail(s, rc);
 }
 
-/* A name that is just being looked up by the operating system cannot be
- * interrupted, and cnode_free would wait for it. */
-static void give_up(int sig) {
-    (void)sig;
-    _exit(CLI_TIMEOUT);
-}
-
 static void on_deadline(cnode_proc *p, void *arg) {
     cli_session *s = arg;
     cn_error e = {.code = CN_ETIMEDOUT};
@@ -176,15 +171,12 @@ static void on_deadline(cnode_proc *p, void *arg) {
         return;
     (void)snprintf(e.text, sizeof e.text, "no answer within %g s",
                    s->o->timeout_ms / 1000.0);
-    (void)signal(SIGALRM, give_up);
-    (void)alarm(1);
     cli_session_end(s, say_failed(s, CN_ETIMEDOUT, &e));
 }
 
 static bool gives_no_names(int status) {
-    return status == CN_ECLOSED || status == CN_EPROTO ||
-           status == CN_ENOTALLOWED || status == CN_EFLAGS ||
-           status == CN_ENOTSUP;
+    return status == CN_ECLOSED || status == CN_ENOTALLOWED ||
+           status == CN_EFLAGS || status == CN_ENOTSUP;
 }
 
 enum { AGAIN = -1 }; /* the exit status that is none */
@@ -198,6 +190,7 @@ static void on_connected(cnode *n, const char *peer, int status,
     if (s->ended)
         return;
     if (status == 0) {
+        s->up = true;
         s->start(s);
         return;
     }
@@ -232,15 +225,34 @@ static int make_node(cli_session *s, const char *name) {
     cn_error error = {0};
     int rc;
 
-    cli_node_config(s->o, &s->cookie, &config);
-    /* What goes wrong is told once, at the end. */
-    if (s->o->verbose == 0)
-        config.log.fn = NULL;
+    s->log = (cli_log){s->o, true};
+    cli_node_config(&s->log, &s->cookie, &config);
     config.name = name;
     config.no_takeover = true;
     config.error = &error;
     rc = cnode_new(&s->node, &config);
     return rc == 0 ? 0 : cli_say_no_node(s->o, &s->cookie, rc, &error);
+}
+
+static volatile sig_atomic_t last_status;
+
+static void leave(int sig) {
+    (void)sig;
+    _exit((int)last_status);
+}
+
+/* Taking leave of a peer that does not read, or of a name that the operating
+ * system is looking up, takes longer than the command may. */
+static void free_in_time(cli_session *s, int status) {
+    uint32_t ms = left_ms(s);
+    struct itimerval left = {.it_value = {ms / 1000, ms % 1000 * 1000 + 1}};
+
+    last_status = status;
+    (void)signal(SIGALRM, leave);
+    if (status != AGAIN)
+        (void)setitimer(ITIMER_REAL, &left, NULL);
+    cnode_free(s->node);
+    (void)setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
 }
 
 static int run_as(cli_session *s, const char *name) {
@@ -254,8 +266,9 @@ static int run_as(cli_session *s, const char *name) {
         rc = cnode_run(s->node);
         rc = s->ended ? s->status : cli_fail(s->o, rc);
     }
-    cnode_free(s->node);
-    (void)alarm(0);
+    if (rc != AGAIN)
+        rc = cli_flush(s->o, rc);
+    free_in_time(s, rc);
     return rc;
 }
 

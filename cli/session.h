@@ -16,8 +16,8 @@
 
 /* Where the cookie came from, and itself unless the library reads it. */
 typedef struct cli_cookie {
-    const char *source; /* for a person to read */
-    bool own;           /* text is it */
+    char source[200]; /* for a person to read; empty: the library knows */
+    bool own;         /* text is it */
     char text[CLI_COOKIE_MAX];
 } cli_cookie;
 
@@ -26,10 +26,15 @@ typedef struct cli_cookie {
 int cli_cookie_read(const cli_options *o, cli_cookie *c);
 void cli_cookie_wipe(cli_cookie *c);
 
+/* Where the log of a node goes: to stderr. */
+typedef struct cli_log {
+    const cli_options *o;
+    bool muted; /* unless --verbose: what goes wrong is told once, at the end */
+} cli_log;
+
 /* The fields of a node's configuration that all commands share. The cookie
- * must live until cnode_new. */
-void cli_node_config(const cli_options *o, const cli_cookie *c,
-                     cnode_config *out);
+ * must live until cnode_new, the log as long as the node. */
+void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out);
 /* The node could not be made. Returns the exit status. */
 int cli_say_no_node(const cli_options *o, const cli_cookie *c, int status,
                     const cn_error *err);
@@ -45,8 +50,10 @@ struct cli_session {
     cnode_proc *proc;        /* for calls, messages and time */
     char peer[CLI_NAME_MAX]; /* the node the command is about */
     cli_cookie cookie;       /* one descriptor can be read only once */
+    cli_log log;
     uint64_t began_ns;
     bool may_rename; /* a broken handshake may be about our having no name */
+    bool up;         /* the connection */
     bool ended;
     int status;          /* exit status, once ended */
     const char *verdict; /* a word before what went wrong, or NULL */
@@ -56,7 +63,8 @@ struct cli_session {
 };
 
 /* Runs a command on a peer: reads the cookie, makes the node, connects and
- * starts. s has o, start and data set. Returns the exit status. */
+ * starts. s has o, start and data set. Returns the exit status, with stdout
+ * flushed. */
 int cli_session_run(cli_session *s, const char *peer);
 /* Ends it; cli_session_run returns status. Later calls change nothing. */
 void cli_session_end(cli_session *s, int status);

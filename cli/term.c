@@ -179,7 +179,8 @@ static int convert(input *in) {
     rc = etf_writer_finish(&in->w, &term);
     if (rc == 0)
         rc = print_term(in->o->to, term);
-    return rc == 0 ? CLI_DONE : cli_fail(in->o, rc);
+    /* What stdout did not take is told at the end. */
+    return rc == 0 || rc == CN_EIO ? CLI_DONE : cli_fail(in->o, rc);
 }
 
 static int read_input(input *in) {

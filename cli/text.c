@@ -105,6 +105,21 @@ void cli_put_utf8(uint32_t c, FILE *out) {
     (void)fputc((int)(0x80 | (c & 0x3f)), out);
 }
 
+void cli_tame(char *text) {
+    unsigned char before = 0;
+
+    for (char *p = text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+
+        /* U+0080 to U+009F are c2 and the character. */
+        if (c < ' ' || c == 0x7f || (before == 0xc2 && c < 0xa0))
+            *p = '?';
+        if (before == 0xc2 && c < 0xa0)
+            p[-1] = '?';
+        before = c;
+    }
+}
+
 /* --- files --------------------------------------------------------------- */
 
 int cli_read_all(FILE *in, char **out, size_t *len) {

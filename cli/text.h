@@ -21,6 +21,10 @@ bool cli_is_utf8(const void *data, size_t n);
 /* One character, 0 to 0x10ffff; what cannot be written is U+FFFD. */
 void cli_put_utf8(uint32_t c, FILE *out);
 
+/* Makes control characters into question marks: text of others must not steer
+ * a terminal, nor be taken for more lines. */
+void cli_tame(char *text);
+
 /* All that can be read, with a NUL behind; freed with free(). 0, CN_EIO (see
  * errno) or CN_ENOMEM. */
 int cli_read_all(FILE *in, char **out, size_t *len);

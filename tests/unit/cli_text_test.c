@@ -37,6 +37,26 @@ static void test_utf8(void **state) {
     assert_false(cli_is_utf8("\x80", 1));
 }
 
+static void assert_tamed(const char *text, const char *expected) {
+    char copy[100];
+
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    cli_tame(copy);
+    assert_string_equal(copy, expected);
+}
+
+static void test_tame(void **state) {
+    (void)state;
+    assert_tamed("", "");
+    assert_tamed("a\nb\x1b[1m\x7f", "a?b?[1m?");
+    assert_tamed("\xc2\x9b"
+                 "1m\xc2",
+                 "??1m\xc2");
+    /* Characters that only share a byte with those. */
+    assert_tamed("\xc2\xa0\xe2\x82\xac\xf0\x9d\x84\x9e",
+                 "\xc2\xa0\xe2\x82\xac\xf0\x9d\x84\x9e");
+}
+
 static void test_node_name(void **state) {
     char name[CLI_NAME_MAX], host[CLI_NAME_MAX], expected[600];
     char longest[300];
@@ -268,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_mod_fun),   cmocka_unit_test(test_position),
         cmocka_unit_test(test_options),   cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_chars),     cmocka_unit_test(test_status),
+        cmocka_unit_test(test_tame),
     };
 
     return cmocka_run_group_tests_name("cli_text", tests, NULL, NULL);
