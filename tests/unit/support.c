@@ -76,7 +76,7 @@ void assert_hex(const uint8_t *data, size_t n, const char *hex) {
     static uint8_t want[1 << 17];
     size_t m = unhex(hex, want, sizeof want);
 
-    if (n != m || memcmp(data, want, n) != 0) {
+    if (n != m || (n > 0 && memcmp(data, want, n) != 0)) {
         print_message("want: %s\n got: ", hex);
         for (size_t i = 0; i < n; i++)
             print_message("%02x", data[i]);
