@@ -214,12 +214,23 @@ static int next_handshake(cnode_conn *c, cnode_event *ev) {
     return 0;
 }
 
+static void log_flags(const cnode_conn *c) {
+    char flags[512];
+
+    if (!cn__logs(&c->config.log, CN_LOG_DEBUG))
+        return;
+    (void)cnode_flags_print(cnode_conn_common_flags(c), flags, sizeof flags);
+    cn__log_line(&c->config.log, CN_LOG_DEBUG, "conn", "%s: both know %s",
+                 c->hs.peer, flags);
+}
+
 /* The handshake just ended: from now on there are ticks. */
 static int come_up(cnode_conn *c, cnode_event *ev) {
     c->up = true;
     c->deadline = c->fed_at + c->interval;
     c->heard = c->spoke = true;
     fill_event(c, ev, CNODE_EV_UP);
+    log_flags(c);
     return 1;
 }
 
@@ -408,6 +419,8 @@ int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
         return CN_ENOCONN;
     if (cnode_conn_queued(c) > queue_limit(c, ctrl))
         return CN_EBUSY;
+    if (ctrl->term.len > MAX_BODY) /* before anything of it is copied */
+        return CN_ELIMIT;
     err = write_frame(c, &out);
     clear_writer(c);
     if (err == 0)
@@ -427,6 +440,7 @@ static int send_tick(cnode_conn *c) {
     if (cn__buf_append(&c->out, tick, sizeof tick) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
     c->tick_left = sizeof tick; /* there is nothing in front of it */
+    cn__log(&c->config.log, CN_LOG_DEBUG, "conn", "%s: tick", c->hs.peer);
     return 0;
 }
 

@@ -136,7 +136,7 @@ typedef struct cnode_conn_config {
     size_t max_frame;     /* larger ones end the connection; 0: 128 MiB */
     size_t max_queue;     /* output above it is CN_EBUSY; 0: 256 MiB */
     cn_alloc alloc;
-    cn_log log;
+    cn_log log; /* CN_LOG_DEBUG: what both sides know, and ticks */
     /* Each control message as text, see cnode_config.on_frame. */
     void (*on_frame)(void *ctx, bool in, const char *text, etf_view payload);
     void *frame_ctx;

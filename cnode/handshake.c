@@ -14,8 +14,6 @@
  * what they wait for; each has a function of its own. A wrong cookie is never
  * said on the wire: the one who finds it closes.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"

@@ -478,6 +478,35 @@ static void test_hook(void **state) {
     part(&p);
 }
 
+static void on_log(void *ctx, cn_level level, const char *where,
+                   const char *text) {
+    assert_int_equal(level, CN_LOG_DEBUG);
+    note(ctx, "%s: %s", where, text);
+}
+
+static void test_log(void **state) {
+    scene s = {.answer = CNODE_ANSWER_OK,
+               .cookie = "abc",
+               .a.flags = CNODE_FLAG_MANDATORY_25_DIGEST};
+    pair p;
+
+    (void)state;
+    s.a.log = (cn_log){on_log, &p, CN_LOG_DEBUG};
+    assert_int_equal(join_up(&p, &s, SIZE_MAX, NULL), 0);
+    assert_int_equal(cnode_conn_timeout(p.a, 15000), 0);
+    assert_int_equal(cnode_conn_timeout(p.a, 30000), 0);
+    assert_log(&p, "b name 'a@h' 'b@h'\n"
+                   "conn: a@h: both know MANDATORY_25_DIGEST\n"
+                   "b up a@h 11, here b@h 22\n"
+                   "conn: b@h: both know MANDATORY_25_DIGEST\n"
+                   "a up b@h 22, here a@h 11\nconn: b@h: tick\n");
+    part(&p);
+    s.a.log.level = CN_LOG_INFO;
+    assert_int_equal(join_up(&p, &s, SIZE_MAX, NULL), 0);
+    assert_log(&p, scenes[0].log);
+    part(&p);
+}
+
 /* --- one connection and recorded bytes ----------------------------------- */
 
 #define N25 "6e3235403132372e302e302e31"
@@ -1012,6 +1041,9 @@ static void test_send_refused(void **state) {
     assert_int_equal(cnode_conn_send(c, &other), CN_ENOTSUP);
     send.name = text_view("\xff");
     assert_int_equal(cnode_conn_send(c, &send), CN_EBADARG);
+    send.term.len = (size_t)1 << 30; /* not looked at */
+    assert_int_equal(cnode_conn_send(c, &send), CN_ELIMIT);
+    send.term.len = sizeof ok_term;
     assert_output(c, "");
     send.name = text_view("x"); /* and nothing of it stays */
     send.from = pid_of("a@h", 1);
@@ -1047,6 +1079,33 @@ static void test_large(void **state) {
     part(&p);
     assert_int_equal(f.live, 0);
     free(term);
+}
+
+/* The buffers that a large message had are gone; now there is no memory for
+ * a tick. */
+static void test_tick_without_memory(void **state) {
+    cnode_conn_config config = recorded;
+    cnode_ctrl send = signal_of(CNODE_SIG_SEND);
+    static uint8_t term[100000] = {109, 0, 1, 134, 155};
+    fault_alloc f;
+    cnode_conn *c;
+
+    (void)state;
+    assert_int_equal(etf_check((etf_view){term, sizeof term}, NULL), 0);
+    send.term = (etf_view){term, sizeof term};
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    c = open_at(&config, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cnode_conn_send(c, &send), 0);
+        drain(c);
+    }
+    assert_int_equal(cnode_conn_timeout(c, 15000), 0);
+    f.fail_at = f.calls + 1;
+    assert_int_equal(cnode_conn_timeout(c, 30000), CN_ENOMEM);
+    assert_dead(c, CN_ENOMEM);
+    cnode_conn_free(c);
+    assert_int_equal(f.live, 0);
 }
 
 /* --- the rest ------------------------------------------------------------ */
@@ -1130,6 +1189,7 @@ int main(void) {
         cmocka_unit_test(test_signals),
         cmocka_unit_test(test_signals_no_memory),
         cmocka_unit_test(test_hook),
+        cmocka_unit_test(test_log),
         cmocka_unit_test(test_recorded_handshake),
         cmocka_unit_test(test_recorded_frames),
         cmocka_unit_test(test_bad_frames),
@@ -1145,6 +1205,7 @@ int main(void) {
         cmocka_unit_test(test_lent),
         cmocka_unit_test(test_send_refused),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_tick_without_memory),
         cmocka_unit_test(test_new_refuses),
         cmocka_unit_test(test_answer_unasked),
         cmocka_unit_test(test_hasty_peer),
