@@ -445,15 +445,16 @@ static int unexpected(cnode__hs *h) {
 int64_t cnode__hs_measure(cnode__hs *h, const uint8_t *p, size_t n) {
     size_t len;
 
-    if (n < 3)
+    if (n < 2)
         return 0;
     h->heard = true;
     len = cn__be16(p);
-    /* The tag is looked at at once, so that some other service is found out
-     * by its first bytes and not by a timeout. */
-    if (len == 0 || len > CNODE__HS_MESSAGE_MAX ||
-        (p[2] != (uint8_t)expected_tag(h->state) &&
-         !(h->state == HS_EXPECT_NAME && p[2] == 'n')))
+    /* Length and tag are looked at at once, so that some other service is
+     * found out by its first bytes and not by a timeout. */
+    if (len == 0 || len > CNODE__HS_MESSAGE_MAX)
+        return unexpected(h);
+    if (n > 2 && p[2] != (uint8_t)expected_tag(h->state) &&
+        !(h->state == HS_EXPECT_NAME && p[2] == 'n'))
         return unexpected(h);
     return n < len + 2 ? 0 : (int64_t)len + 2;
 }

@@ -692,7 +692,10 @@ static void test_measure(void **state) {
     } rows[] = {
         {"", 0},
         {"00", 0},
-        {"ffff", 0}, /* the tag says more than the length */
+        {"0000", CN_EPROTO}, /* the length alone */
+        {"0801", CN_EPROTO},
+        {"ffff", CN_EPROTO},
+        {"0800", 0},
         {"0000 73", CN_EPROTO},
         {"0801 73", CN_EPROTO},
         {"ffff 73", CN_EPROTO},
