@@ -111,8 +111,7 @@ static int end_with(const call *c) {
         break;
     }
     rc = print_result(c->s->o->format, c->result);
-    /* What stdout did not take is told at the end. */
-    return rc == 0 || rc == CN_EIO ? CLI_DONE : cli_fail(c->s->o, rc);
+    return rc == 0 || rc == CN_EIO ? cli_wrote(c->s->o) : cli_fail(c->s->o, rc);
 }
 
 /* --- the call ------------------------------------------------------------ */

@@ -106,8 +106,7 @@ static int run(const cli_options *o, const command *c) {
     if (o->nargs > c->max)
         return usage_of(o, c, "too many arguments");
     if (o->tls != NULL)
-        return cli_usage(o,
-                         "TLS distribution is not supported by this version");
+        return cli_usage(o, "this build has no TLS: --tls cannot be used");
     return c->run(o);
 }
 

@@ -168,11 +168,23 @@ int cli_fail(const cli_options *o, int code) {
     return cli_status(code);
 }
 
-int cli_flush(const cli_options *o, int status) {
-    errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
-        return status;
+static int say_unwritten(const cli_options *o) {
     cli_say(o, "cannot write the result: %s",
             errno != 0 ? strerror(errno) : "standard output failed");
     return CLI_LOCAL;
+}
+
+int cli_wrote(const cli_options *o) {
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return CLI_DONE;
+    return say_unwritten(o);
+}
+
+int cli_flush(const cli_options *o, int status) {
+    if (status == CLI_LOCAL)
+        return status;
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    return say_unwritten(o);
 }

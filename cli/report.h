@@ -52,8 +52,11 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
 int cli_syntax(const cli_options *o, const char *what, const char *text,
                size_t at);
 
-/* Ends a command that has written its result: CLI_LOCAL, and says so, when
- * stdout did not take it; else status. */
+/* Right after the result was written: CLI_DONE, or CLI_LOCAL with the reason
+ * told when stdout did not take it. */
+int cli_wrote(const cli_options *o);
+/* The same at the end of a command, for all that it wrote, unless it failed
+ * with CLI_LOCAL anyway; else status. */
 int cli_flush(const cli_options *o, int status);
 
 #endif

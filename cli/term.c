@@ -179,8 +179,7 @@ static int convert(input *in) {
     rc = etf_writer_finish(&in->w, &term);
     if (rc == 0)
         rc = print_term(in->o->to, term);
-    /* What stdout did not take is told at the end. */
-    return rc == 0 || rc == CN_EIO ? CLI_DONE : cli_fail(in->o, rc);
+    return rc == 0 || rc == CN_EIO ? cli_wrote(in->o) : cli_fail(in->o, rc);
 }
 
 static int read_input(input *in) {
@@ -213,5 +212,5 @@ int cli_term(const cli_options *o) {
         rc = convert(&in);
     etf_writer_free(&in.w);
     free(in.text);
-    return cli_flush(o, rc);
+    return rc;
 }
