@@ -34,19 +34,33 @@ static etf_view text_view(const char *text) {
 
 /* --- ends ---------------------------------------------------------------- */
 
-void cnode__call_done(cnode__waiter *w, int status, etf_view result) {
+static void end_call(cnode__waiter *w, int status, etf_view result) {
     cnode_proc *p = w->proc;
-    cnode *n = p->node;
     cnode_call_cb cb = w->cb;
     void *data = w->data;
 
-    if (status != 0 && n->error.code != status)
-        (void)cnode__err(n, status, "%s: %s",
-                         w->peer == NULL ? n->name : w->peer->name,
-                         cn_strerror(status));
     cnode__waiter_drop(w);
     if (cb != NULL && !p->ended)
         cb(p, status, result, data);
+}
+
+void cnode__call_done(cnode__waiter *w, int status, etf_view result) {
+    cnode *n = w->proc->node;
+
+    if (status != 0)
+        (void)cnode__err(n, status, "%s: %s",
+                         w->peer == NULL ? n->name : w->peer->name,
+                         cn_strerror(status));
+    end_call(w, status, result);
+}
+
+void cnode__call_lost(cnode__waiter *w, const cn_error *why) {
+    cnode *n = w->proc->node;
+
+    n->error = *why;
+    if (why->code == 0) /* it was closed on purpose */
+        (void)cnode__err(n, CN_ENOCONN, "%s: %s", w->peer->name, why->text);
+    end_call(w, n->error.code, nothing);
 }
 
 void cnode__call_cancel(cnode__waiter *w) {
@@ -62,7 +76,6 @@ void cnode__call_timer(cnode__timer *t) {
     if (w->item_len > 0 && w->kind != WAIT_SPAWN)
         cnode__send_demonitor(w);
     n->peer_now = n->name;
-    n->error.code = 0;
     cnode__call_done(w, CN_ETIMEDOUT, nothing);
 }
 
@@ -100,8 +113,7 @@ static int pack_args(cnode *n, const etf_in *in, size_t count, etf_view *out) {
     etf_writer_reset(&n->packer);
     (void)etf_pack_args(&n->packer, in, count);
     err = etf_writer_finish(&n->packer, out);
-    return err == 0 ? 0
-                    : cnode__err(n, err, "arguments: %s", cn_strerror(err));
+    return err == 0 ? 0 : cnode__err(n, err, "arguments: %s", cn_strerror(err));
 }
 
 /* What a monitor of the server is about: its pid, or {Name, Node}. */
@@ -179,10 +191,17 @@ static int find_server(cnode *n, const cnode_call_opts *o, const char **node,
     *node = n->name;
     if ((o->pid == NULL) == (o->server == NULL))
         return cnode__err(n, CN_EBADARG, "give a server by pid or by name");
-    *node = o->pid != NULL ? o->pid->node
-            : o->node != NULL ? o->node
-                              : n->name;
+    *node = o->pid != NULL ? o->pid->node : o->node != NULL ? o->node : n->name;
     return cnode__find_peer(n, *node, peer);
+}
+
+/* The monitor may be there although the request could not be sent. */
+static void take_back(cnode__waiter *w) {
+    cnode *n = w->proc->node;
+    cn_error why = n->error;
+
+    cnode__call_cancel(w);
+    n->error = why;
 }
 
 static int call(cnode_proc *p, const cnode_call_opts *o, cnode__wait kind,
@@ -206,12 +225,11 @@ static int call(cnode_proc *p, const cnode_call_opts *o, cnode__wait kind,
     w->data = data;
     ref = cnode__ref_of(n, w->number);
     err = send_call(p, peer, o, &ref, request);
-    if (err != 0) {
-        cnode__waiter_drop(w);
-        return err;
-    }
-    start_timer(w, o->timeout_ms);
-    return 0;
+    if (err != 0)
+        take_back(w);
+    else
+        start_timer(w, o->timeout_ms);
+    return err;
 }
 
 int cnode_call_args(cnode_proc *p, const cnode_call_opts *o, cnode_call_cb cb,
@@ -256,6 +274,8 @@ void cnode__call_alias(cnode__waiter *w, etf_view term) {
 
     if (etf_match(term, "{~t, ~t}", &tag, &reply) == 0)
         finish_call(w, reply);
+    else
+        w->proc->node->stats.dropped++;
 }
 
 bool cnode__call_reply(cnode_proc *p, etf_view term) {
@@ -310,9 +330,8 @@ static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
 
     clear(&c, CNODE_SIG_SPAWN_REQUEST, p);
     c.ref = *ref;
-    c.group_leader = s->group_leader != NULL
-                         ? *s->group_leader
-                         : cnode__pid_of(n, n->user->number);
+    c.group_leader =
+        s->group_leader != NULL ? *s->group_leader : cnode__pid_of(n, n->user);
     c.module = text_view(s->module);
     c.function = text_view(s->function);
     c.arity = s->arity;
@@ -335,8 +354,8 @@ static int erpc_args(etf_writer *w, const cnode_rpc_opts *o, const etf_ref *ref,
 
 static int call_erpc(cnode_proc *p, cnode__peer *peer, const cnode_rpc_opts *o,
                      cnode_call_cb cb, void *data, etf_view args) {
-    spawn_request s = {"erpc", "execute_call", o->group_leader, "[monitor]", 4,
-                       nothing};
+    spawn_request s = {"erpc", "execute_call", o->group_leader, "[monitor]",
+                       4,      nothing};
     cnode__waiter *w;
     etf_writer out;
     etf_ref ref;
@@ -361,8 +380,8 @@ static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
                     void *data, etf_view args) {
     cnode *n = p->node;
     cnode_call_opts rex = {o->node, "rex", NULL, o->timeout_ms};
-    etf_pid gl = o->group_leader != NULL ? *o->group_leader
-                                         : cnode__pid_of(n, n->user->number);
+    etf_pid gl =
+        o->group_leader != NULL ? *o->group_leader : cnode__pid_of(n, n->user);
     etf_writer w;
     etf_view request;
     int err;
@@ -395,8 +414,8 @@ int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
 int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
                         const etf_in *in, size_t count) {
     cnode *n = p->node;
-    spawn_request s = {"erpc", "execute_cast", o->group_leader, "[]", 3,
-                       nothing};
+    spawn_request s = {"erpc", "execute_cast", o->group_leader, "[]",
+                       3,      nothing};
     cnode__peer *peer;
     etf_writer w;
     etf_view args;
@@ -460,7 +479,7 @@ int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
     spawn_request s = {o->module,
                        o->function,
                        o->group_leader,
-                       o->link ? o->monitor ? "[link, monitor]" : "[link]"
+                       o->link      ? o->monitor ? "[link, monitor]" : "[link]"
                        : o->monitor ? "[monitor]"
                                     : "[]",
                        0,
@@ -493,17 +512,36 @@ int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
     return err;
 }
 
+/* The other side has made the link, this one cannot: for both it is as if the
+ * connection were lost. */
+static void break_link(cnode_proc *p, cnode__peer *peer, const etf_pid *other) {
+    uint8_t buf[32];
+    cnode_ctrl c;
+
+    clear(&c, CNODE_SIG_EXIT, p);
+    c.to = *other;
+    c.term = cnode__atom("noconnection", buf, sizeof buf);
+    cnode__tell(p->node, peer, &c);
+    cnode__exit_signal(p, other, c.term, true);
+}
+
 static void spawned(cnode__waiter *w, const cnode_ctrl *c) {
     cnode_proc *p = w->proc;
+    cnode__peer *peer = w->peer;
     cnode_call_cb cb = w->cb;
     void *data = w->data;
+    bool watched = (c->id & CNODE_SPAWN_MONITOR) != 0;
+    bool broken = false;
     uint8_t buf[CNODE__PID_TERM];
     etf_writer out;
     etf_view pid = nothing;
 
-    if ((c->id & CNODE_SPAWN_LINK) && cnode__link_find(p, &c->from) == NULL)
-        (void)cnode__link_add(p, &c->from, w->peer);
-    if (w->kind == WAIT_SPAWN_MONITOR && (c->id & CNODE_SPAWN_MONITOR))
+    if (w->link && (c->id & CNODE_SPAWN_LINK) &&
+        cnode__link_find(p, &c->from) == NULL)
+        broken = cnode__link_add(p, &c->from, peer) != 0;
+    if (w->kind == WAIT_SPAWN && watched) /* demonitored meanwhile */
+        cnode__send_demonitor(w);
+    if (w->kind == WAIT_SPAWN_MONITOR && watched)
         w->cb = NULL; /* from now on it is a monitor */
     else
         cnode__waiter_drop(w);
@@ -512,6 +550,8 @@ static void spawned(cnode__waiter *w, const cnode_ctrl *c) {
     (void)etf_writer_finish(&out, &pid);
     if (cb != NULL)
         cb(p, 0, pid, data);
+    if (broken && !p->ended)
+        break_link(p, peer, &c->from);
 }
 
 void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c) {

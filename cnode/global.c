@@ -132,11 +132,13 @@ static void on_call(cnode_proc *self, const cnode_from *from, etf_view request,
     if (etf_match(request, "{set_lock, {~t, ~t}}", &resource, &requester) ==
         0) {
         bool got = set_lock(self, data, &from->pid, resource, requester);
-        (void)cnode_reply(self, from, "~a", got ? "true" : "false");
+        cnode__answered(self->node, from->pid.node,
+                        cnode_reply(self, from, "~a", got ? "true" : "false"));
     } else if (etf_match(request, "{del_lock, {~t, ~t}}", &resource,
                          &requester) == 0) {
         del_lock(self, data, &from->pid, resource, requester);
-        (void)cnode_reply(self, from, "true");
+        cnode__answered(self->node, from->pid.node,
+                        cnode_reply(self, from, "true"));
     } else {
         cn__log(&self->node->config.log, CN_LOG_DEBUG, "global",
                 "a request of %s is not answered: this node is not a member",
@@ -145,18 +147,17 @@ static void on_call(cnode_proc *self, const cnode_from *from, etf_view request,
 }
 
 static void on_cast(cnode_proc *self, etf_view request, void *data) {
-    char name[CNODE__NAME_MAX + 1];
+    cnode *n = self->node;
     etf_view node;
 
     (void)data;
     if (etf_match(request, "{init_connect, _, ~a, _}", &node) != 0 ||
-        node.len > CNODE__NAME_MAX)
+        !etf_view_is(node, n->peer_now))
         return;
-    memcpy(name, node.data, node.len);
-    name[node.len] = '\0';
-    (void)cnode_send_name(self, name, "global_name_server",
-                          "{'$gen_cast', {in_sync, ~a, false}}",
-                          self->node->name);
+    cnode__answered(n, n->peer_now,
+                    cnode_send_name(self, n->peer_now, "global_name_server",
+                                    "{'$gen_cast', {in_sync, ~a, false}}",
+                                    n->name));
 }
 
 static bool forget_monitor(cnode *n, lock *l, const etf_ref *ref) {

@@ -26,6 +26,7 @@
 enum { DEFAULT_PENDING = 256 << 20, LOCAL_ROUNDS = 64 };
 
 static const uint64_t every_flag = ~UINT64_C(0);
+static const char lost_signal[] = "a signal for it could not be kept";
 
 /* --- errors, time -------------------------------------------------------- */
 
@@ -153,15 +154,6 @@ static void free_peer(cnode__peer *p) {
     cn__free(&n->alloc, p, 1, sizeof *p);
 }
 
-static void free_wants(cnode *n) {
-    cnode__want *w;
-
-    while ((w = cnode__list_first(cnode__want, in_node, &n->wants)) != NULL) {
-        cnode__list_leave(&w->in_node);
-        cn__free(&n->alloc, w, 1, sizeof *w);
-    }
-}
-
 static void free_procs(cnode *n) {
     static const uint8_t shutdown[] = {119, 8,   's', 'h', 'u',
                                        't', 'd', 'o', 'w', 'n'};
@@ -173,36 +165,6 @@ static void free_procs(cnode *n) {
     cnode__bury(n);
 }
 
-void cnode__destroy(cnode *n) {
-    cnode__peer *p;
-    size_t at = 0;
-
-    n->closing = true;
-    if (n->procs.alloc == NULL)
-        return; /* was never initialised */
-    free_procs(n);
-    (void)cnode__pump(n);
-    cnode__close_wires(n);
-    free_wants(n);
-    for (; (p = cn__map_next(&n->peers, &at)) != NULL; at = 0)
-        free_peer(p);
-    cnode__exports_free(n);
-    cn__map_free(&n->procs);
-    cn__map_free(&n->names);
-    cn__map_free(&n->peers);
-    cn__map_free(&n->links);
-    cn__map_free(&n->watches);
-    cn__map_free(&n->waiters);
-    cn__map_free(&n->exports);
-    cn__buf_free(&n->local);
-    cnode__timers_free(&n->timers);
-    etf_writer_free(&n->packer);
-    etf_writer_free(&n->message);
-    etf_writer_free(&n->scratch);
-    free_string(n, n->config.address);
-    cnode__wipe(n->cookie, sizeof n->cookie);
-}
-
 void cnode__adopt_creation(cnode *n, uint32_t creation) {
     if (!n->creation_used && creation >= 4)
         n->creation = creation;
@@ -212,7 +174,8 @@ void cnode__adopt_creation(cnode *n, uint32_t creation) {
 /* --- peers --------------------------------------------------------------- */
 
 bool cnode__is_self(const cnode *n, const char *name, size_t len) {
-    return strlen(n->name) == len && memcmp(n->name, name, len) == 0;
+    return len == 0 ||
+           (strlen(n->name) == len && memcmp(n->name, name, len) == 0);
 }
 
 static void peer_timeout(cnode__timer *t);
@@ -246,8 +209,8 @@ int cnode__find_peer_n(cnode *n, const char *name, size_t len,
     *out = cn__map_get(&n->peers, name, len);
     if (*out != NULL)
         return 0;
-    if (len > CNODE__NAME_MAX)
-        return cnode__err(n, CN_EBADARG, "the node name is too long");
+    if (len > CNODE__NAME_MAX || memchr(name, '\0', len) != NULL)
+        return cnode__err(n, CN_EBADARG, "that is no node name");
     memcpy(text, name, len);
     text[len] = '\0';
     if (!cnode__name_ok(text))
@@ -263,25 +226,47 @@ int cnode__find_peer(cnode *n, const char *name, cnode__peer **out) {
     return name == NULL ? 0 : cnode__find_peer_n(n, name, strlen(name), out);
 }
 
+static bool has_wire(const cnode__peer *p) {
+    const cnode *n = p->node;
+
+    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
+        if (cnode__list_of(cnode__wire, in_node, l)->peer == p)
+            return true;
+    return false;
+}
+
 static bool peer_in_use(const cnode__peer *p) {
-    return p->up != NULL || p->dial != NULL || p->waiting ||
+    return p->held > 0 || p->up != NULL || p->dial != NULL || p->waiting ||
            p->cookie != NULL || p->address != NULL ||
            cn__buf_size(&p->pending) > 0 || !cnode__list_empty(&p->links) ||
            !cnode__list_empty(&p->watches) || !cnode__list_empty(&p->waiters);
 }
 
-static bool peer_wanted(const cnode__peer *p) {
+/* undone: by somebody who still waits. */
+static bool peer_wanted(const cnode__peer *p, bool undone) {
     const cnode *n = p->node;
 
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
-        if (cnode__list_of(cnode__want, in_node, l)->peer == p)
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next) {
+        const cnode__want *w = cnode__list_of(cnode__want, in_node, l);
+        if (w->peer == p && !(undone && w->done))
             return true;
+    }
     return false;
 }
 
 static void release_peer(cnode__peer *p) {
-    if (!peer_in_use(p) && !peer_wanted(p))
+    if (!peer_in_use(p) && !peer_wanted(p, false) && !has_wire(p))
         free_peer(p);
+}
+
+/* Around callbacks, which may take back what p is kept for. */
+static void hold_peer(cnode__peer *p) {
+    p->held++;
+}
+
+static void let_go_of_peer(cnode__peer *p) {
+    p->held--;
+    release_peer(p);
 }
 
 /* --- wires --------------------------------------------------------------- */
@@ -479,11 +464,17 @@ static void finish_wants(cnode__peer *p, const cn_error *e) {
 static void lose(cnode__peer *p, const cn_error *why) {
     cnode *n = p->node;
 
-    p->waiting = false;
+    p->waiting = p->incomplete = false;
     cnode__timer_disarm(&n->timers, &p->timer);
     cn__buf_free(&p->pending);
     cnode__relations_lost(n, p, why);
+}
+
+/* It could not be reached. Those who want it now hear so; those who come to
+ * want it in a callback of this loss want another attempt. */
+static void give_up(cnode__peer *p, const cn_error *why) {
     finish_wants(p, why);
+    lose(p, why);
 }
 
 static void peer_down(cnode__peer *p, const cn_error *why) {
@@ -493,9 +484,8 @@ static void peer_down(cnode__peer *p, const cn_error *why) {
     n->stats.connections--;
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is down: %s", p->name,
             why->text);
-    if (n->dynamic && n->stats.connections == 0 &&
-        (p->flags & CNODE_FLAG_NAME_ME)) {
-        n->named = false; /* the name was the peer's to give */
+    if (n->dynamic && n->stats.connections == 0) {
+        n->named = false; /* it was valid in that cluster only */
         (void)snprintf(n->name, sizeof n->name, "nonode@nohost");
     }
     lose(p, why);
@@ -531,8 +521,9 @@ static void peer_timeout(cnode__timer *t) {
         return;
     (void)cn__fail(&e, CN_ETIMEDOUT, 0,
                    "it was connecting here itself, but did not finish");
-    lose(p, &e);
-    release_peer(p);
+    hold_peer(p);
+    give_up(p, &e);
+    let_go_of_peer(p);
 }
 
 static void dial_failed(cnode__peer *p, const cn_error *why) {
@@ -543,12 +534,12 @@ static void dial_failed(cnode__peer *p, const cn_error *why) {
         return;
     }
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s: %s", p->name, why->text);
-    lose(p, why);
+    give_up(p, why);
 }
 
 /* A wire that ended without a fault is only worth a line where it is lost. */
 static void log_end(const cnode__wire *w, const cn_error *why, bool was_up) {
-    bool quiet = w->dialled ? !was_up : false;
+    bool quiet = w->dialled ? !was_up : why->code == CN_ECANCELED;
 
     if (was_up && (why->code == 0 || why->code == CN_ECLOSED))
         quiet = true;
@@ -567,12 +558,24 @@ static void explain_cookie(const cnode__wire *w, cn_error *why) {
             p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
 }
 
+static void dial_again(cnode__peer *p) {
+    cn_error why;
+    int err;
+
+    p->waiting = false;
+    err = dial(p);
+    if (err != 0) {
+        (void)cn__fail(&why, err, 0, "%s", cn_strerror(err));
+        give_up(p, &why);
+    }
+}
+
 static void bury_wire(cnode__wire *w) {
     cnode__peer *p = w->peer;
     cn_error why = w->error;
     bool was_up = p != NULL && p->up == w;
     bool was_dial = p != NULL && p->dial == w;
-    bool redial = w->replaced_dial;
+    bool redial = w->redial && p != NULL && p->waiting;
 
     explain_cookie(w, &why);
     log_end(w, &why, was_up);
@@ -581,16 +584,15 @@ static void bury_wire(cnode__wire *w) {
     free_wire(w);
     if (p == NULL)
         return;
-    if (was_up) {
+    hold_peer(p);
+    if (was_up)
         peer_down(p, &why);
-    } else if (was_dial) {
+    else if (was_dial)
         dial_failed(p, &why);
-    } else if (redial && p->up == NULL && p->dial == NULL) {
-        p->waiting = false;
-        if (dial(p) != 0)
-            lose(p, &why);
-    }
-    release_peer(p);
+    if (redial || (was_up && p->up == NULL && p->dial == NULL && !p->waiting &&
+                   peer_wanted(p, true)))
+        dial_again(p);
+    let_go_of_peer(p);
 }
 
 /* --- up ------------------------------------------------------------------ */
@@ -617,6 +619,9 @@ static void flush_pending(cnode__peer *p) {
         cn__buf_consume(&b, len + 4, SIZE_MAX);
     }
     cn__buf_free(&b);
+    if (p->incomplete && p->up != NULL)
+        cnode__wire_fail(p->up, CN_ENOMEM, 0, lost_signal);
+    p->incomplete = false;
 }
 
 static void adopt_name(cnode *n, const cnode_event *ev) {
@@ -638,10 +643,26 @@ static void take_over(cnode__peer *p) {
     peer_down(p, &why);
 }
 
+/* Two peers were asked for a name at once: the first one's is ours, the
+ * second has to be told. */
+static bool is_second_name(cnode__wire *w, const cnode_event *ev) {
+    cnode__peer *p = w->peer;
+
+    if (!w->dialled || !w->node->named || strcmp(ev->name, w->node->name) == 0)
+        return false;
+    p->dial = NULL;
+    p->waiting = w->redial = true;
+    cnode__wire_fail(w, CN_ECANCELED, 0, "this node has got a name meanwhile");
+    return true;
+}
+
 static void peer_up(cnode__wire *w, const cnode_event *ev) {
     static const cn_error fine = {0};
     cnode *n = w->node;
     cnode__peer *p;
+
+    if (is_second_name(w, ev))
+        return;
 
     if (w->peer == NULL &&
         cnode__find_peer_n(n, ev->peer, strlen(ev->peer), &w->peer) != 0) {
@@ -704,7 +725,7 @@ static cnode_answer judge(cnode__wire *w, const char *name) {
     replace_wire(p->dial, "the peer is connecting itself");
     p->dial = NULL;
     w->peer = p;
-    w->replaced_dial = true;
+    w->redial = true;
     wait_for_its_attempt(p);
     return CNODE_ANSWER_OK_SIMULTANEOUS;
 }
@@ -801,9 +822,21 @@ int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
     return err != 0 ? err : etf_writer_finish(w, out);
 }
 
-static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
+/* As in a connection, what keeps links and monitors true may take twice as
+ * much; and all of it must find room there, where each signal is some bytes
+ * longer. */
+static size_t pending_limit(const cnode *n, cnode_signal signal) {
     size_t max =
         n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
+
+    max -= max / 8;
+    return signal <= CNODE_SIG_ALIAS_SEND || signal == CNODE_SIG_SPAWN_REQUEST
+               ? max
+           : max > SIZE_MAX / 2 ? SIZE_MAX
+                                : max * 2;
+}
+
+static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
     etf_view f;
     uint8_t *p;
     int err = cnode__freeze(&n->scratch, c, &f);
@@ -812,7 +845,7 @@ static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
         return err;
     if (f.len > UINT32_MAX)
         return CN_ELIMIT;
-    if (cn__buf_size(b) > max)
+    if (cn__buf_size(b) > pending_limit(n, c->signal))
         return CN_EBUSY;
     p = cn__buf_reserve(b, f.len + 4);
     if (p == NULL)
@@ -828,8 +861,16 @@ static int route_pending(cnode__peer *p, const cnode_ctrl *c) {
 
     if (p->node->closing || !p->node->named)
         return CN_ENOCONN; /* its own pids have no name to go out with */
-    err = keep_frozen(p->node, &p->pending, c);
-    return err != 0 ? err : want_connection(p);
+    err = want_connection(p);
+    return err != 0 ? err : keep_frozen(p->node, &p->pending, c);
+}
+
+/* Our own identifiers go without the name of the node, which may change. */
+static int route_here(cnode *n, const cnode_ctrl *c) {
+    cnode_ctrl local = *c;
+
+    cnode__make_local(n, &local);
+    return keep_frozen(n, &n->local, &local);
 }
 
 static int route_up(cnode__peer *p, const cnode_ctrl *c) {
@@ -847,7 +888,7 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     n->creation_used = true;
     if (peer == NULL)
-        err = keep_frozen(n, &n->local, c);
+        err = route_here(n, c);
     else if (peer->up != NULL && !peer->up->failed)
         err = route_up(peer, c);
     else
@@ -872,7 +913,20 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cn__log(&n->config.log, CN_LOG_ERROR, "node", "a signal was lost: %s",
             n->error.text);
     if (peer != NULL && peer->up != NULL)
-        cnode__wire_fail(peer->up, err, 0, "a signal for it cannot be kept");
+        cnode__wire_fail(peer->up, err, 0, lost_signal);
+    else if (peer != NULL)
+        peer->incomplete = true;
+}
+
+void cnode__answered(cnode *n, const char *node, int err) {
+    const cnode__peer *p = cn__map_get(&n->peers, node, strlen(node));
+
+    if (err == 0)
+        return;
+    cn__log(&n->config.log, CN_LOG_ERROR, "node", "an answer was lost: %s",
+            n->error.text);
+    if (p != NULL && p->up != NULL)
+        cnode__wire_fail(p->up, err, 0, lost_signal);
 }
 
 void cnode__carried(cnode *n, const char *node, etf_view frame) {
@@ -905,27 +959,53 @@ static void run_local(cnode *n) {
         etf_reader r;
         const char *why;
         if (cnode__ctrl_get(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}, false,
-                            &why) == 0)
+                            &why) == 0) {
+            if (c.from.node_len == 0)
+                c.from = cnode__pid_of(n, cnode__number_of(&c.from));
             (void)cnode__signal(n, NULL, &c, &why);
+        }
         cn__buf_consume(&b, len + 4, SIZE_MAX);
     }
     cn__buf_free(&b);
 }
 
-static void run_wants(cnode *n) {
-    cnode__list *l = n->wants.next;
+static void answer_want(cnode__want *w) {
+    cnode__peer *p = w->peer;
+    cnode *n = p->node;
 
-    while (l != &n->wants) {
-        cnode__want *w = cnode__list_of(cnode__want, in_node, l);
-        l = l->next;
+    cnode__list_leave(&w->in_node);
+    hold_peer(p);
+    if (w->cb != NULL)
+        w->cb(n, p->name, w->error.code, &w->error, w->data);
+    let_go_of_peer(p);
+    cn__free(&n->alloc, w, 1, sizeof *w);
+}
+
+static cnode__want *done_want(const cnode *n) {
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
+        if (cnode__list_of(cnode__want, in_node, l)->done)
+            return cnode__list_of(cnode__want, in_node, l);
+    return NULL;
+}
+
+/* One that is made in a callback waits for the next round. */
+static void run_wants(cnode *n) {
+    size_t left = 0;
+    cnode__want *w;
+
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
+        left += cnode__list_of(cnode__want, in_node, l)->done;
+    for (; left > 0 && (w = done_want(n)) != NULL; left--)
+        answer_want(w);
+}
+
+static void close_wants(cnode *n) {
+    cnode__want *w;
+
+    while ((w = cnode__list_first(cnode__want, in_node, &n->wants)) != NULL) {
         if (!w->done)
-            continue;
-        cnode__list_leave(&w->in_node);
-        if (w->cb != NULL && !n->closing)
-            w->cb(n, w->peer->name, w->error.code, &w->error, w->data);
-        release_peer(w->peer);
-        cn__free(&n->alloc, w, 1, sizeof *w);
-        l = n->wants.next; /* the callback may have changed the list */
+            (void)cn__fail(&w->error, CN_ECLOSED, 0, "the node is closing");
+        answer_want(w);
     }
 }
 
@@ -949,10 +1029,8 @@ static bool has_work(const cnode *n) {
     for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
         if (cnode__list_of(cnode__wire, in_node, l)->failed)
             return true;
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
-        if (cnode__list_of(cnode__want, in_node, l)->done)
-            return true;
-    return cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended);
+    return done_want(n) != NULL || cn__buf_size(&n->local) > 0 ||
+           !cnode__list_empty(&n->ended);
 }
 
 bool cnode__pump(cnode *n) {
@@ -993,6 +1071,36 @@ void cnode__close_wires(cnode *n) {
     }
 }
 
+void cnode__destroy(cnode *n) {
+    cnode__peer *p;
+    size_t at = 0;
+
+    n->closing = true;
+    if (n->procs.alloc == NULL)
+        return; /* was never initialised */
+    free_procs(n);
+    (void)cnode__pump(n);
+    cnode__close_wires(n);
+    close_wants(n);
+    for (; (p = cn__map_next(&n->peers, &at)) != NULL; at = 0)
+        free_peer(p);
+    cnode__exports_free(n);
+    cn__map_free(&n->procs);
+    cn__map_free(&n->names);
+    cn__map_free(&n->peers);
+    cn__map_free(&n->links);
+    cn__map_free(&n->watches);
+    cn__map_free(&n->waiters);
+    cn__map_free(&n->exports);
+    cn__buf_free(&n->local);
+    cnode__timers_free(&n->timers);
+    etf_writer_free(&n->packer);
+    etf_writer_free(&n->message);
+    etf_writer_free(&n->scratch);
+    free_string(n, n->config.address);
+    cnode__wipe(n->cookie, sizeof n->cookie);
+}
+
 /* --- public -------------------------------------------------------------- */
 
 const char *cnode_name(const cnode *n) {
@@ -1029,9 +1137,13 @@ int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
         return err;
     if (p == NULL)
         return cnode__err(n, CN_EBADARG, "%s is this node", n->name);
+    if (n->closing)
+        return cnode__err(n, CN_ECLOSED, "the node is closing");
     w = cn__calloc(&n->alloc, 1, sizeof *w);
-    if (w == NULL)
+    if (w == NULL) {
+        release_peer(p);
         return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
     w->peer = p;
     w->cb = cb;
     w->data = data;
@@ -1084,8 +1196,10 @@ static int set_peer_string(cnode *n, const char *peer, const char *value,
         err = cnode__err(n, CN_EBADARG, "not for this node itself");
     if (err != 0)
         return err;
-    if (value != NULL && (copy = cn__strdup(&n->alloc, value)) == NULL)
+    if (value != NULL && (copy = cn__strdup(&n->alloc, value)) == NULL) {
+        release_peer(p);
         return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
     place = cookie ? &p->cookie : &p->address;
     if (cookie && *place != NULL)
         cnode__wipe(*place, strlen(*place));

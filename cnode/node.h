@@ -62,7 +62,7 @@ struct cnode__wire {
     bool dialled;
     bool failed; /* waits for the pump to bury it */
     bool dirty;
-    bool replaced_dial; /* our own attempt was given up for it */
+    bool redial; /* our own attempt was given up for it */
     cn_error error;
     cnode__timer timer;
 };
@@ -73,6 +73,8 @@ struct cnode__peer {
     cnode__wire *up;   /* the connection */
     cnode__wire *dial; /* our attempt */
     bool waiting;      /* it said `nok`: its own attempt is on the way */
+    bool incomplete;   /* pending lacks a signal that there was no memory for */
+    int held;          /* callbacks run that may not free it */
     uint32_t conn_id;
     uint32_t creation;
     uint64_t flags;
@@ -97,16 +99,16 @@ typedef struct cnode__link {
     uint8_t key[];
 } cnode__link;
 
-/* Somebody watches our process. The key is the reference as a term, the pid
- * of the watcher stands behind it. */
+/* Somebody watches our process. The key is the reference and the pid of the
+ * watcher as terms: nobody can take the place of another by its reference. */
 typedef struct cnode__watch {
     cnode__list in_proc;
     cnode__list in_peer;
     cnode_proc *proc;
-    uint16_t key_len;
+    uint16_t ref_len;
     uint16_t pid_len;
     uint16_t name_len; /* 0: by pid */
-    uint8_t key[];     /* reference, pid, name */
+    uint8_t key[];     /* reference, pid, and behind the key the name */
 } cnode__watch;
 
 typedef enum cnode__wait {
@@ -178,7 +180,9 @@ struct cnode_proc {
     bool ended;
     bool receiving;  /* cnode_receive is on the stack */
     bool overflowed; /* the log has a line about the full mailbox */
-    etf_view reason; /* when ended, a copy */
+    bool reason_is_copy;
+    etf_view reason; /* when ended */
+    uint8_t short_reason[32];
 };
 
 typedef struct cnode__export {
@@ -233,7 +237,7 @@ struct cnode {
     uint64_t next_ref;
     uint64_t next_unlink;
     uint32_t next_conn;
-    cnode_proc *user;     /* group leader where none is given */
+    uint64_t user;        /* group leader where none is given */
     const char *peer_now; /* node whose signal is being handled */
 };
 
@@ -262,7 +266,7 @@ void cnode__run_timers(cnode *n, uint64_t now);
 /* Closes every wire at once. */
 void cnode__close_wires(cnode *n);
 
-/* NULL: this node. CN_EBADARG, CN_ENOMEM. */
+/* NULL: this node, also for an empty name. CN_EBADARG, CN_ENOMEM. */
 int cnode__find_peer(cnode *n, const char *name, cnode__peer **out);
 int cnode__find_peer_n(cnode *n, const char *name, size_t len,
                        cnode__peer **out);
@@ -272,6 +276,9 @@ bool cnode__is_self(const cnode *n, const char *name, size_t len);
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* The same for what must not be lost: the connection ends if it is. */
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+/* What became of an answer that somebody on that node may wait for without a
+ * timeout: when it is lost, the connection ends. */
+void cnode__answered(cnode *n, const char *node, int err);
 /* What another thread asked for: node "" is this one, and the sender needs
  * only its number, for the node's name belongs to the thread of the loop. */
 void cnode__carried(cnode *n, const char *node, etf_view frame);
@@ -284,9 +291,14 @@ cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
 cnode_proc *cnode__proc_named(cnode *n, etf_view name);
 etf_pid cnode__pid_of(const cnode *n, uint64_t number);
 uint64_t cnode__number_of(const etf_pid *pid);
+/* Also without a node name, as pids are kept inside. */
 bool cnode__own_pid(const cnode *n, const etf_pid *pid);
 /* from NULL: not known. */
 void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term);
+/* Counts a message that p will not get, and logs the first of them. */
+void cnode__drop_message(cnode_proc *p, const char *why);
+/* For a call on a process that has ended: CN_ENOPROC. */
+int cnode__gone(cnode_proc *p);
 /* Ends p; the reason is copied. */
 void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);
@@ -302,10 +314,14 @@ int cnode__link_add(cnode_proc *p, const etf_pid *other, cnode__peer *peer);
 void cnode__link_drop(cnode__link *l);
 int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
                      const etf_pid *watcher, etf_view name);
-cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref);
+cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref,
+                                const etf_pid *watcher);
 void cnode__watch_drop(cnode__watch *w);
 etf_ref cnode__ref_of(const cnode *n, uint64_t number);
 cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref);
+/* Takes the name of this node out of its own pids and references, so that what
+ * is between its processes outlives a change of the name. */
+void cnode__make_local(const cnode *n, cnode_ctrl *c);
 int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
                       etf_view item, cnode__waiter **out);
 void cnode__waiter_drop(cnode__waiter *w);
@@ -333,8 +349,9 @@ bool cnode__call_reply(cnode_proc *p, etf_view term);
 void cnode__call_down(cnode__waiter *w, etf_view reason);
 void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c);
 void cnode__call_alias(cnode__waiter *w, etf_view term);
-/* Ends a call with a status and drops it. */
+/* Ends a call with a status and drops it; _lost: with its connection. */
 void cnode__call_done(cnode__waiter *w, int status, etf_view result);
+void cnode__call_lost(cnode__waiter *w, const cn_error *why);
 void cnode__call_timer(cnode__timer *t);
 /* Takes back what a call asked for; it gets no answer. */
 void cnode__call_cancel(cnode__waiter *w);

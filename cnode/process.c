@@ -40,8 +40,8 @@ uint64_t cnode__number_of(const etf_pid *pid) {
 }
 
 bool cnode__own_pid(const cnode *n, const etf_pid *pid) {
-    return pid->creation == n->creation && strlen(n->name) == pid->node_len &&
-           memcmp(n->name, pid->node, pid->node_len) == 0;
+    return pid->node_len == 0 || (pid->creation == n->creation &&
+                                  cnode__is_self(n, pid->node, pid->node_len));
 }
 
 cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid) {
@@ -68,6 +68,10 @@ void *cnode_proc_data(const cnode_proc *p) {
     return p->config.data;
 }
 
+int cnode__gone(cnode_proc *p) {
+    return cnode__err(p->node, CN_ENOPROC, "the process has ended");
+}
+
 /* --- names --------------------------------------------------------------- */
 
 cnode_proc *cnode_whereis(const cnode *n, const char *name) {
@@ -78,6 +82,8 @@ int cnode_register(cnode_proc *p, const char *name) {
     cnode *n = p->node;
     char *copy;
 
+    if (p->ended)
+        return cnode__gone(p);
     if (p->name != NULL || name[0] == '\0' || strlen(name) > 255 ||
         strcmp(name, "undefined") == 0)
         return cnode__err(n, CN_EBADARG, "'%.100s' cannot be registered", name);
@@ -103,9 +109,12 @@ static void forget_name(cnode_proc *p) {
 /* --- birth --------------------------------------------------------------- */
 
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
-    cnode_proc *p = cn__calloc(&n->alloc, 1, sizeof *p);
+    cnode_proc *p;
 
     *out = NULL;
+    if (n->closing)
+        return cnode__err(n, CN_ECLOSED, "the node is closing");
+    p = cn__calloc(&n->alloc, 1, sizeof *p);
     if (p == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
     p->node = n;
@@ -144,16 +153,6 @@ int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
     return err;
 }
 
-int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
-    int err = c->name == NULL ? 0 : cnode_register(p, c->name);
-
-    if (err != 0)
-        return err;
-    p->config = *c;
-    p->config.name = NULL;
-    return 0;
-}
-
 /* --- mail ---------------------------------------------------------------- */
 
 static size_t mail_size(size_t len, const char *peer) {
@@ -165,7 +164,7 @@ static void free_mail(cnode_proc *p, cnode__mail *m) {
         cn__free(&p->node->alloc, m, mail_size(m->len, m->peer), 1);
 }
 
-static void drop_message(cnode_proc *p, const char *why) {
+void cnode__drop_message(cnode_proc *p, const char *why) {
     cnode *n = p->node;
 
     n->stats.dropped++;
@@ -195,12 +194,12 @@ static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
     cnode__mail *m;
 
     if (size > max || p->mail_bytes > max - size) {
-        drop_message(p, "the mailbox is full");
+        cnode__drop_message(p, "the mailbox is full");
         return;
     }
     m = cn__resize(&n->alloc, NULL, 0, size, 1);
     if (m == NULL) {
-        drop_message(p, "out of memory");
+        cnode__drop_message(p, "out of memory");
         return;
     }
     *m = (cnode__mail){.len = term.len};
@@ -262,6 +261,11 @@ bool cnode__take(cnode_proc *p, cnode_msg *out) {
 
 /* --- delivery ------------------------------------------------------------ */
 
+static bool has_mailbox(const cnode_proc *p) {
+    return p->config.on_message == NULL && p->config.on_call == NULL &&
+           p->config.on_cast == NULL;
+}
+
 static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
     cnode_from from;
     etf_view request;
@@ -277,19 +281,55 @@ static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
     return false;
 }
 
+static void hand_over(cnode_proc *p, const cnode_msg *m) {
+    if (deliver_request(p, m))
+        return;
+    if (p->config.on_message != NULL)
+        p->config.on_message(p, m, p->config.data);
+    else
+        p->node->stats.dropped++; /* a server that takes calls only */
+}
+
 void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term) {
     cnode_msg m = {term, p->node->peer_now, from};
 
     if (p->ended || (p->calls > 0 && cnode__call_reply(p, term)))
         return;
-    if (deliver_request(p, &m))
-        return;
-    if (p->config.on_message != NULL)
-        p->config.on_message(p, &m, p->config.data);
-    else if (p->config.on_call == NULL && p->config.on_cast == NULL)
+    if (has_mailbox(p) || p->first != NULL) /* nothing overtakes */
         keep_mail(p, from, term);
     else
-        p->node->stats.dropped++; /* a server that takes calls only */
+        hand_over(p, &m);
+}
+
+/* A mailbox has become something with callbacks: they get what is in it. */
+static void empty_mailbox(cnode_proc *p, void *arg) {
+    cnode *n = p->node;
+    cnode__mail *mail;
+    etf_pid from;
+
+    (void)arg;
+    while (!p->ended && !has_mailbox(p) && (mail = take_mail(p)) != NULL) {
+        cnode_msg m = {
+            {mail->term, mail->len}, mail->peer, sender_of(mail, &from)};
+        n->peer_now = mail->peer;
+        hand_over(p, &m);
+        n->peer_now = n->name;
+        free_mail(p, mail);
+    }
+}
+
+int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
+    int err = p->ended ? cnode__gone(p) : 0;
+
+    if (err == 0 && p->first != NULL)
+        err = cnode_after(p, 0, empty_mailbox, NULL);
+    if (err == 0 && c->name != NULL)
+        err = cnode_register(p, c->name);
+    if (err != 0)
+        return err;
+    p->config = *c;
+    p->config.name = NULL;
+    return 0;
 }
 
 bool cnode_msg_is_call(const cnode_msg *m, cnode_from *from,
@@ -337,7 +377,7 @@ static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason) {
     if (etf_writer_finish(&w, &term) == 0)
         cnode__deliver(p, NULL, term);
     else
-        drop_message(p, "out of memory");
+        cnode__drop_message(p, "out of memory");
     etf_writer_free(&w);
 }
 
@@ -345,6 +385,7 @@ static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason) {
 void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
                         bool linked) {
     uint8_t buf[16];
+    bool own = !linked && cnode__proc_of(p->node, from) == p;
 
     if (p->ended)
         return;
@@ -352,11 +393,27 @@ void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
         cnode__end(p, cnode__atom("killed", buf, sizeof buf));
     else if (p->config.on_exit != NULL || p->config.trap_exit)
         deliver_exit(p, from, reason);
-    else if (!is_atom(reason, "normal"))
+    else if (own || !is_atom(reason, "normal"))
         cnode__end(p, reason);
 }
 
 /* --- end ----------------------------------------------------------------- */
+
+static const uint8_t system_limit[] = {119, 12,  's', 'y', 's', 't', 'e',
+                                       'm', '_', 'l', 'i', 'm', 'i', 't'};
+
+/* Long reasons are given up when there is no memory, in favour of another;
+ * links and monitors get the true one all the same. */
+static void keep_reason(cnode_proc *p, etf_view reason) {
+    if (reason.len <= sizeof p->short_reason) {
+        p->reason = (etf_view){p->short_reason, reason.len};
+        memcpy(p->short_reason, reason.data, reason.len);
+    } else if (etf_copy(&p->node->alloc, reason, &p->reason) == 0) {
+        p->reason_is_copy = true;
+    } else {
+        p->reason = (etf_view){system_limit, sizeof system_limit};
+    }
+}
 
 void cnode__end(cnode_proc *p, etf_view reason) {
     cnode *n = p->node;
@@ -364,9 +421,7 @@ void cnode__end(cnode_proc *p, etf_view reason) {
     if (p->ended)
         return;
     p->ended = true;
-    /* Without memory on_end gets no reason; the others still do. */
-    if (etf_copy(&n->alloc, reason, &p->reason) != 0)
-        p->reason = (etf_view){NULL, 0};
+    keep_reason(p, reason);
     (void)cn__map_remove(&n->procs, &p->number, sizeof p->number);
     forget_name(p);
     cnode__relations_end(p, reason);
@@ -381,7 +436,8 @@ static void bury(cnode_proc *p) {
         p->config.on_end(p, p->reason, p->config.data);
     free_mailbox(p);
     cnode__task_free(p);
-    etf_copy_free(&n->alloc, p->reason);
+    if (p->reason_is_copy)
+        etf_copy_free(&n->alloc, p->reason);
     cn__free(&n->alloc, p, 1, sizeof *p);
 }
 

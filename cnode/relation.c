@@ -16,6 +16,18 @@
 
 enum { PID_TERM_MAX = CNODE__PID_TERM, LINK_KEY_MAX = PID_TERM_MAX + 8 };
 
+static void forget_node(uint32_t *creation, uint16_t *len, char *node) {
+    *creation = 0;
+    *len = 0;
+    node[0] = '\0';
+}
+
+static etf_pid local_pid(const cnode *n, etf_pid pid) {
+    if (cnode__own_pid(n, &pid))
+        forget_node(&pid.creation, &pid.node_len, pid.node);
+    return pid;
+}
+
 static size_t put_pid_term(const etf_pid *pid, uint8_t *buf, size_t cap) {
     etf_writer w;
     etf_view v = {NULL, 0};
@@ -25,11 +37,16 @@ static size_t put_pid_term(const etf_pid *pid, uint8_t *buf, size_t cap) {
     return etf_writer_finish(&w, &v) == 0 ? v.len : 0;
 }
 
-static size_t put_ref_term(const etf_ref *ref, uint8_t *buf, size_t cap) {
+static size_t put_pid_key(const cnode *n, const etf_pid *pid, uint8_t *buf) {
+    etf_pid local = local_pid(n, *pid);
+    return put_pid_term(&local, buf, PID_TERM_MAX);
+}
+
+static size_t put_ref_key(const etf_ref *ref, uint8_t *buf) {
     etf_writer w;
     etf_view v = {NULL, 0};
 
-    etf_writer_init_fixed(&w, buf, cap);
+    etf_writer_init_fixed(&w, buf, PID_TERM_MAX);
     etf_put_ref(&w, ref);
     return etf_writer_finish(&w, &v) == 0 ? v.len : 0;
 }
@@ -37,7 +54,7 @@ static size_t put_ref_term(const etf_ref *ref, uint8_t *buf, size_t cap) {
 static size_t link_key(const cnode_proc *p, const etf_pid *other,
                        uint8_t key[LINK_KEY_MAX]) {
     memcpy(key, &p->number, 8);
-    return 8 + put_pid_term(other, key + 8, PID_TERM_MAX);
+    return 8 + put_pid_key(p->node, other, key + 8);
 }
 
 static void get_pid_term(const uint8_t *p, size_t n, etf_pid *out) {
@@ -119,6 +136,8 @@ int cnode_link(cnode_proc *p, const etf_pid *to) {
     cnode__peer *peer;
     int err;
 
+    if (p->ended)
+        return cnode__gone(p);
     if (l != NULL && l->unlink_id == 0)
         return 0;
     err = cnode__find_peer_n(n, to->node, to->node_len, &peer);
@@ -137,49 +156,54 @@ int cnode_link(cnode_proc *p, const etf_pid *to) {
 int cnode_unlink(cnode_proc *p, const etf_pid *to) {
     cnode__link *l = cnode__link_find(p, to);
     uint64_t id = p->node->next_unlink++;
+    int err;
 
     if (l == NULL || l->unlink_id != 0)
         return 0;
-    l->unlink_id = id;
-    return tell_link(p, to, CNODE_SIG_UNLINK, id);
+    err = tell_link(p, to, CNODE_SIG_UNLINK, id);
+    if (err == 0)
+        l->unlink_id = id;
+    return err;
 }
 
 /* --- watches ------------------------------------------------------------- */
 
-static size_t watch_size(size_t key, size_t pid, size_t name) {
-    return sizeof(cnode__watch) + key + pid + name;
+static size_t watch_size(size_t ref, size_t pid, size_t name) {
+    return sizeof(cnode__watch) + ref + pid + name;
 }
 
-cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref) {
-    uint8_t key[PID_TERM_MAX];
-    size_t len = put_ref_term(ref, key, sizeof key);
+cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref,
+                                const etf_pid *watcher) {
+    uint8_t key[2 * PID_TERM_MAX];
+    size_t len = put_ref_key(ref, key);
+
+    len += put_pid_key(n, watcher, key + len);
     return cn__map_get(&n->watches, key, len);
 }
 
 int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
                      const etf_pid *watcher, etf_view name) {
     cnode *n = p->node;
-    uint8_t key[PID_TERM_MAX], pid[PID_TERM_MAX];
-    size_t key_len = put_ref_term(ref, key, sizeof key);
-    size_t pid_len = put_pid_term(watcher, pid, sizeof pid);
-    size_t size = watch_size(key_len, pid_len, name.len);
+    uint8_t key[2 * PID_TERM_MAX];
+    size_t ref_len = put_ref_key(ref, key);
+    size_t pid_len = put_pid_key(n, watcher, key + ref_len);
+    size_t size = watch_size(ref_len, pid_len, name.len);
     cnode__watch *w;
 
-    if (cn__map_get(&n->watches, key, key_len) != NULL)
+    if (cn__map_get(&n->watches, key, ref_len + pid_len) != NULL)
         return 0; /* the same monitor twice */
     w = cn__calloc(&n->alloc, 1, size);
     if (w == NULL)
         return CN_ENOMEM;
     w->proc = p;
-    w->key_len = (uint16_t)key_len;
+    w->ref_len = (uint16_t)ref_len;
     w->pid_len = (uint16_t)pid_len;
     w->name_len = (uint16_t)name.len;
-    memcpy(w->key, key, key_len);
-    memcpy(w->key + key_len, pid, pid_len);
+    memcpy(w->key, key, ref_len + pid_len);
     if (name.len > 0)
-        memcpy(w->key + key_len + pid_len, name.data, name.len);
+        memcpy(w->key + ref_len + pid_len, name.data, name.len);
     cnode__list_init(&w->in_peer);
-    if (cn__map_put(&n->watches, w->key, key_len, w) != 0) {
+    if (cn__map_put(&n->watches, w->key, ref_len + pid_len, w) != 0) {
         cn__free(&n->alloc, w, size, 1);
         return CN_ENOMEM;
     }
@@ -192,10 +216,10 @@ int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
 void cnode__watch_drop(cnode__watch *w) {
     cnode *n = w->proc->node;
 
-    (void)cn__map_remove(&n->watches, w->key, w->key_len);
+    (void)cn__map_remove(&n->watches, w->key, (size_t)w->ref_len + w->pid_len);
     cnode__list_leave(&w->in_proc);
     cnode__list_leave(&w->in_peer);
-    cn__free(&n->alloc, w, watch_size(w->key_len, w->pid_len, w->name_len), 1);
+    cn__free(&n->alloc, w, watch_size(w->ref_len, w->pid_len, w->name_len), 1);
 }
 
 /* Its process has ended. */
@@ -206,12 +230,12 @@ static void fire_watch(cnode__watch *w, etf_view reason) {
     cnode_ctrl c;
 
     clear(&c, CNODE_SIG_DOWN);
-    etf_reader_init(&r, (etf_view){w->key, w->key_len});
+    etf_reader_init(&r, (etf_view){w->key, w->ref_len});
     etf_get_ref(&r, &c.ref);
-    get_pid_term(w->key + w->key_len, w->pid_len, &c.to);
+    get_pid_term(w->key + w->ref_len, w->pid_len, &c.to);
     c.from = cnode__pid_of(n, w->proc->number);
     c.by_name = w->name_len > 0;
-    c.name = (etf_view){w->key + w->key_len + w->pid_len, w->name_len};
+    c.name = (etf_view){w->key + w->ref_len + w->pid_len, w->name_len};
     c.term = reason;
     if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
         cnode__tell(n, peer, &c);
@@ -243,13 +267,22 @@ etf_ref cnode_make_ref(cnode *n) {
 
 static bool number_of_ref(const cnode *n, const etf_ref *ref,
                           uint64_t *number) {
-    if (ref->n != 3 || ref->creation != n->creation ||
-        ref->ids[0] > 0x3ffff ||
+    if (ref->n != 3 || ref->ids[0] > 0x3ffff ||
+        (ref->node_len > 0 && ref->creation != n->creation) ||
         !cnode__is_self(n, ref->node, ref->node_len))
         return false;
     *number = (uint64_t)ref->ids[0] | (uint64_t)ref->ids[1] << 18 |
               (uint64_t)ref->ids[2] << 50;
     return true;
+}
+
+void cnode__make_local(const cnode *n, cnode_ctrl *c) {
+    uint64_t number;
+
+    c->from = local_pid(n, c->from);
+    c->to = local_pid(n, c->to);
+    if (number_of_ref(n, &c->ref, &number))
+        forget_node(&c->ref.creation, &c->ref.node_len, c->ref.node);
 }
 
 cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref) {
@@ -263,9 +296,12 @@ cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref) {
 int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
                       etf_view item, cnode__waiter **out) {
     cnode *n = p->node;
-    cnode__waiter *w = cn__calloc(&n->alloc, 1, sizeof *w + item.len);
+    cnode__waiter *w;
 
     *out = NULL;
+    if (p->ended)
+        return cnode__gone(p);
+    w = cn__calloc(&n->alloc, 1, sizeof *w + item.len);
     if (w == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
     w->number = n->next_ref++;
@@ -291,7 +327,8 @@ int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
     return 0;
 }
 
-void cnode__waiter_drop(cnode__waiter *w) {
+/* Nothing finds it any more. */
+static void detach(cnode__waiter *w) {
     cnode *n = w->proc->node;
 
     if (w->kind == WAIT_CALL || w->kind == WAIT_REX)
@@ -300,7 +337,15 @@ void cnode__waiter_drop(cnode__waiter *w) {
     cnode__timer_drop(&n->timers, &w->timer);
     cnode__list_leave(&w->in_proc);
     cnode__list_leave(&w->in_peer);
-    cn__free(&n->alloc, w, 1, sizeof *w + w->item_cap);
+}
+
+static void free_waiter(cnode__waiter *w) {
+    cn__free(&w->proc->node->alloc, w, 1, sizeof *w + w->item_cap);
+}
+
+void cnode__waiter_drop(cnode__waiter *w) {
+    detach(w);
+    free_waiter(w);
 }
 
 void cnode__waiter_target(cnode__waiter *w, const etf_pid *pid) {
@@ -384,8 +429,11 @@ int cnode_demonitor(cnode_proc *p, const etf_ref *ref) {
     if (w == NULL || w->proc != p ||
         (w->kind != WAIT_MONITOR && w->kind != WAIT_SPAWN_MONITOR))
         return cnode__err(p->node, CN_ENOENT, "no such monitor");
-    if (w->item_len > 0)
-        cnode__send_demonitor(w);
+    if (w->pending_reply) { /* whoever asked for the process hears of it */
+        w->kind = WAIT_SPAWN;
+        return 0;
+    }
+    cnode__send_demonitor(w);
     cnode__waiter_drop(w);
     return 0;
 }
@@ -404,25 +452,19 @@ static void deliver_down(cnode_proc *p, const cnode_down *d) {
     if (etf_writer_finish(&w, &term) == 0)
         cnode__deliver(p, NULL, term);
     else
-        p->node->stats.dropped++;
+        cnode__drop_message(p, "out of memory");
     etf_writer_free(&w);
 }
 
 void cnode__fire_down(cnode__waiter *w, etf_view reason) {
     cnode_proc *p = w->proc;
-    cnode *n = p->node;
-    cnode_down d = {cnode__ref_of(n, w->number), {NULL, 0}, reason};
-    etf_view item = {w->item, w->item_len};
+    cnode_down d = {
+        cnode__ref_of(p->node, w->number), {w->item, w->item_len}, reason};
 
-    if (etf_copy(&n->alloc, item, &d.item) != 0) {
-        cnode__waiter_drop(w);
-        n->stats.dropped++;
-        return;
-    }
-    cnode__waiter_drop(w);
+    detach(w);
     if (!p->ended)
         deliver_down(p, &d);
-    etf_copy_free(&n->alloc, d.item);
+    free_waiter(w);
 }
 
 /* --- aliases ------------------------------------------------------------- */
@@ -520,12 +562,13 @@ static void lose_link(cnode__link *l, etf_view reason) {
         cnode__exit_signal(p, &other, reason, true);
 }
 
-static void lose_waiter(cnode__waiter *w, etf_view reason, int status) {
+static void lose_waiter(cnode__waiter *w, etf_view reason,
+                        const cn_error *why) {
     if (w->kind == WAIT_MONITOR ||
         (w->kind == WAIT_SPAWN_MONITOR && !w->pending_reply))
         cnode__fire_down(w, reason);
     else
-        cnode__call_done(w, status, (etf_view){NULL, 0});
+        cnode__call_lost(w, why);
 }
 
 /* "Exactly once, before anything from a new connection": nothing of a lost
@@ -558,10 +601,8 @@ void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why) {
     n->peer_now = peer->name;
     while ((l = cnode__list_first(cnode__link, in_peer, &links)) != NULL)
         lose_link(l, reason);
-    while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL) {
-        n->error = *why;
-        lose_waiter(m, reason, why->code == 0 ? CN_ENOCONN : why->code);
-    }
+    while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL)
+        lose_waiter(m, reason, why);
     n->peer_now = n->name;
 }
 
@@ -581,8 +622,11 @@ static void ring(cnode__timer *t) {
 int cnode_after(cnode_proc *p, uint32_t ms,
                 void (*fn)(cnode_proc *p, void *arg), void *arg) {
     cnode *n = p->node;
-    wakeup *a = cn__calloc(&n->alloc, 1, sizeof *a);
+    wakeup *a;
 
+    if (p->ended)
+        return cnode__gone(p);
+    a = cn__calloc(&n->alloc, 1, sizeof *a);
     if (a == NULL || cnode__timer_make(&n->timers, &a->timer, ring) != 0) {
         cn__free(&n->alloc, a, 1, sizeof *a);
         return cnode__err(n, CN_ENOMEM, "out of memory");

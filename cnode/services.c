@@ -22,26 +22,57 @@ static void on_net_kernel_call(cnode_proc *self, const cnode_from *from,
                                etf_view request, void *data) {
     (void)data;
     if (etf_match(request, "{is_auth, _}") == 0)
-        (void)cnode_reply(self, from, "yes");
+        cnode__answered(self->node, from->pid.node,
+                        cnode_reply(self, from, "yes"));
 }
 
 /* --- rex ----------------------------------------------------------------- */
 
 /* A call that rex has passed on to the function. */
 typedef struct rex_call {
+    cnode__list in_rex;
     cnode_from from; /* the tag is a copy; empty: answer {rex, Result} */
 } rex_call;
 
+typedef struct rex {
+    cnode__list calls;
+} rex;
+
 static void free_rex_call(cnode *n, rex_call *r) {
+    cnode__list_leave(&r->in_rex);
     etf_copy_free(&n->alloc, r->from.tag);
     cn__free(&n->alloc, r, 1, sizeof *r);
 }
 
-static void answer_rex(cnode_proc *self, const rex_call *r, etf_view value) {
-    if (r->from.tag.len > 0)
-        (void)cnode_reply(self, &r->from, "~t", value);
-    else
-        (void)cnode_send(self, &r->from.pid, "{rex, ~t}", value);
+static void on_rex_end(cnode_proc *self, etf_view reason, void *data) {
+    cnode *n = self->node;
+    rex *x = data;
+    rex_call *r;
+
+    (void)reason;
+    while ((r = cnode__list_first(rex_call, in_rex, &x->calls)) != NULL)
+        free_rex_call(n, r);
+    cn__free(&n->alloc, x, 1, sizeof *x);
+}
+
+static void answer_rex(cnode_proc *self, const cnode_from *from,
+                       etf_view value) {
+    cnode__answered(self->node, from->pid.node,
+                    from->tag.len > 0
+                        ? cnode_reply(self, from, "~t", value)
+                        : cnode_send(self, &from->pid, "{rex, ~t}", value));
+}
+
+static void refuse_rex(cnode_proc *self, const cnode_from *from,
+                       const char *reason) {
+    uint8_t buf[64];
+    etf_writer w;
+    etf_view value = {NULL, 0};
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    (void)etf_pack(&w, "{badrpc, {'EXIT', ~a}}", reason);
+    (void)etf_writer_finish(&w, &value);
+    answer_rex(self, from, value);
 }
 
 /* rpc:call returns what was thrown, and badrpc for other exceptions. */
@@ -71,9 +102,13 @@ static void on_rex_result(cnode_proc *self, int status, etf_view result,
     etf_writer_init(&w, &n->alloc);
     if (status != 0) {
         put_rex_exception(&w, status, result);
-        (void)etf_writer_finish(&w, &value);
+        if (etf_writer_finish(&w, &value) != 0)
+            value.len = 0;
     }
-    answer_rex(self, r, value);
+    if (value.len > 0)
+        answer_rex(self, &r->from, value);
+    else
+        refuse_rex(self, &r->from, "system_limit");
     etf_writer_free(&w);
     free_rex_call(n, r);
 }
@@ -93,13 +128,14 @@ static int apply_here(cnode_proc *self, etf_view module, etf_view function,
                      : cnode_rpc(self, &o, on_rex_result, r, "~t", args);
 }
 
-static void run_rex_call(cnode_proc *self, const cnode_from *from,
+static void run_rex_call(cnode_proc *self, rex *x, const cnode_from *from,
                          etf_view module, etf_view function, etf_view args) {
     cnode *n = self->node;
     rex_call *r = cn__calloc(&n->alloc, 1, sizeof *r);
     int err = r == NULL ? CN_ENOMEM : 0;
 
     if (err == 0) {
+        cnode__list_add(&x->calls, &r->in_rex);
         r->from.pid = from->pid;
         if (from->tag.len > 0)
             err = etf_copy(&n->alloc, from->tag, &r->from.tag);
@@ -108,8 +144,7 @@ static void run_rex_call(cnode_proc *self, const cnode_from *from,
         err = apply_here(self, module, function, args, r);
     if (err == 0)
         return;
-    if (from->tag.len > 0)
-        (void)cnode_reply(self, from, "{badrpc, {'EXIT', system_limit}}");
+    refuse_rex(self, from, "system_limit");
     if (r != NULL)
         free_rex_call(n, r);
 }
@@ -118,41 +153,45 @@ static void on_rex_call(cnode_proc *self, const cnode_from *from,
                         etf_view request, void *data) {
     etf_view m, f, a;
 
-    (void)data;
     if (etf_match(request, "{block_call, ~a, ~a, ~t, _}", &m, &f, &a) == 0 ||
         etf_match(request, "{call, ~a, ~a, ~t, _}", &m, &f, &a) == 0)
-        run_rex_call(self, from, m, f, a);
+        run_rex_call(self, data, from, m, f, a);
     else
-        (void)cnode_reply(self, from, "{badrpc, {'EXIT', badarg}}");
+        refuse_rex(self, from, "badarg");
 }
 
 static void on_rex_cast(cnode_proc *self, etf_view request, void *data) {
     etf_view m, f, a;
 
     (void)data;
-    if (etf_match(request, "{cast, ~a, ~a, ~t, _}", &m, &f, &a) == 0)
-        (void)apply_here(self, m, f, a, NULL);
+    if (etf_match(request, "{cast, ~a, ~a, ~t, _}", &m, &f, &a) == 0 &&
+        apply_here(self, m, f, a, NULL) != 0)
+        cnode__drop_message(self, cnode_error(self->node)->text);
 }
 
 static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
                           etf_view message) {
     cnode *n = self->node;
-    cnode_proc *p = cnode__proc_named(n, name);
+    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND,
+                    .from = cnode__pid_of(n, self->number),
+                    .name = name,
+                    .term = message};
+    int err;
 
-    if (p == NULL) {
-        (void)cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
+    /* By the list of signals, for it may be for rex, and have another one
+     * inside, and so on. */
+    if (cnode__proc_named(n, name) != NULL && cnode__route(n, NULL, &c) == 0)
+        err = cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
+    else
+        err = cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
                          n->name, name);
-        return;
-    }
-    cnode__deliver(p, NULL, message);
-    (void)cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
+    cnode__answered(n, from->node, err);
 }
 
 static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
     cnode_from from = {.tag = {NULL, 0}};
     etf_view a, b, c;
 
-    (void)data;
     if (etf_match(m->term, "{~p, features_request}", &from.pid) == 0)
         (void)cnode_send(self, &from.pid, "{features_reply, ~a, [erpc]}",
                          self->node->name);
@@ -161,7 +200,7 @@ static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
         on_rex_sbcast(self, &from.pid, a, b);
     else if (etf_match(m->term, "{~p, {call, ~a, ~a, ~t, _}}", &from.pid, &a,
                        &b, &c) == 0)
-        run_rex_call(self, &from, a, b, c);
+        run_rex_call(self, data, &from, a, b, c);
 }
 
 /* --- user and logger_proxy ----------------------------------------------- */
@@ -193,11 +232,14 @@ static void on_user_message(cnode_proc *self, const cnode_msg *m, void *data) {
     else if (etf_match(request, "{put_chars, _, _, _, ~t}", &text) == 0)
         log_term(self, CN_LOG_INFO, "user", text);
     else {
-        (void)cnode_send(self, &from, "{io_reply, ~t, {error, enotsup}}",
-                         reply_as);
+        cnode__answered(self->node, from.node,
+                        cnode_send(self, &from,
+                                   "{io_reply, ~t, {error, enotsup}}",
+                                   reply_as));
         return;
     }
-    (void)cnode_send(self, &from, "{io_reply, ~t, ok}", reply_as);
+    cnode__answered(self->node, from.node,
+                    cnode_send(self, &from, "{io_reply, ~t, ok}", reply_as));
 }
 
 static void on_logger_message(cnode_proc *self, const cnode_msg *m,
@@ -208,23 +250,41 @@ static void on_logger_message(cnode_proc *self, const cnode_msg *m,
 
 /* --- all ----------------------------------------------------------------- */
 
+static int start_rex(cnode *n) {
+    rex *x = cn__calloc(&n->alloc, 1, sizeof *x);
+    const cnode_proc_config c = {.name = "rex",
+                                 .on_message = on_rex_message,
+                                 .on_call = on_rex_call,
+                                 .on_cast = on_rex_cast,
+                                 .on_end = on_rex_end,
+                                 .data = x};
+    int err;
+
+    if (x == NULL)
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    cnode__list_init(&x->calls);
+    err = cnode_spawn(n, &c, NULL);
+    if (err != 0)
+        cn__free(&n->alloc, x, 1, sizeof *x);
+    return err;
+}
+
 int cnode__services(cnode *n) {
     const cnode_proc_config net_kernel = {.name = "net_kernel",
                                           .on_call = on_net_kernel_call};
-    const cnode_proc_config rex = {.name = "rex",
-                                   .on_message = on_rex_message,
-                                   .on_call = on_rex_call,
-                                   .on_cast = on_rex_cast};
     const cnode_proc_config user = {.name = "user",
                                     .on_message = on_user_message};
     const cnode_proc_config logger = {.name = "logger_proxy",
                                       .on_message = on_logger_message};
+    cnode_proc *p;
     int err = cnode_spawn(n, &net_kernel, NULL);
 
     if (err == 0)
-        err = cnode_spawn(n, &rex, NULL);
+        err = start_rex(n);
     if (err == 0)
-        err = cnode_spawn(n, &user, &n->user);
+        err = cnode_spawn(n, &user, &p);
+    if (err == 0)
+        n->user = p->number;
     if (err == 0)
         err = cnode_spawn(n, &logger, NULL);
     if (err == 0 && n->config.visible)

@@ -10,10 +10,7 @@
 #include "cnode/control.h"
 #include "cnode/node.h"
 
-static bool from_peer(const cnode *n, const cnode__peer *peer,
-                      const etf_pid *from) {
-    if (peer == NULL)
-        return cnode__is_self(n, from->node, from->node_len);
+static bool from_peer(const cnode__peer *peer, const etf_pid *from) {
     return strlen(peer->name) == from->node_len &&
            memcmp(peer->name, from->node, from->node_len) == 0;
 }
@@ -77,6 +74,12 @@ static void got_alias_send(cnode *n, const cnode__peer *peer,
     }
 }
 
+/* It is refused as if the process did not exist. */
+static void no_memory_for(const cnode *n, const char *what) {
+    cn__log(&n->config.log, CN_LOG_ERROR, "node",
+            "%s: out of memory, refused %s", n->peer_now, what);
+}
+
 /* --- links --------------------------------------------------------------- */
 
 static void got_link(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
@@ -88,6 +91,8 @@ static void got_link(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         return; /* active already, or being unlinked from here */
     if (p != NULL && cnode__link_add(p, &c->from, peer) == 0)
         return;
+    if (p != NULL)
+        no_memory_for(n, "a link");
     answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
     a.term = cnode__atom("noproc", buf, sizeof buf);
     cnode__tell(n, peer, &a);
@@ -137,14 +142,16 @@ static void got_exit2(cnode *n, const cnode_ctrl *c) {
 /* --- monitors ------------------------------------------------------------ */
 
 static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
-    cnode_proc *p = c->by_name ? cnode__proc_named(n, c->name)
-                               : cnode__proc_of(n, &c->to);
+    cnode_proc *p =
+        c->by_name ? cnode__proc_named(n, c->name) : cnode__proc_of(n, &c->to);
     etf_view name = c->by_name ? c->name : (etf_view){NULL, 0};
     uint8_t buf[16];
     cnode_ctrl a;
 
     if (p != NULL && cnode__watch_add(p, peer, &c->ref, &c->from, name) == 0)
         return;
+    if (p != NULL)
+        no_memory_for(n, "a monitor");
     answer(&a, CNODE_SIG_DOWN, &c->from, &c->from);
     if (!c->by_name)
         a.from = c->to;
@@ -156,15 +163,9 @@ static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 }
 
 static void got_demonitor(cnode *n, const cnode_ctrl *c) {
-    cnode__watch *w = cnode__watch_find(n, &c->ref);
-    etf_reader r;
-    etf_pid watcher;
+    cnode__watch *w = cnode__watch_find(n, &c->ref, &c->from);
 
-    if (w == NULL)
-        return;
-    etf_reader_init(&r, (etf_view){w->key + w->key_len, w->pid_len});
-    etf_get_pid(&r, &watcher);
-    if (etf_pid_eq(&watcher, &c->from))
+    if (w != NULL)
         cnode__watch_drop(w);
 }
 
@@ -212,17 +213,20 @@ static void got_spawn_reply(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
 /* --- all ----------------------------------------------------------------- */
 
-static bool needs_peer_pid(cnode_signal s) {
+static bool needs_peer_pid(const cnode_ctrl *c) {
+    cnode_signal s = c->signal;
+
     return s == CNODE_SIG_LINK || s == CNODE_SIG_UNLINK ||
            s == CNODE_SIG_UNLINK_ACK || s == CNODE_SIG_EXIT ||
            s == CNODE_SIG_EXIT2 || s == CNODE_SIG_MONITOR ||
-           s == CNODE_SIG_DEMONITOR || s == CNODE_SIG_SPAWN_REQUEST;
+           s == CNODE_SIG_DEMONITOR || s == CNODE_SIG_SPAWN_REQUEST ||
+           (s == CNODE_SIG_SPAWN_REPLY && c->result.len == 0);
 }
 
-static int check(const cnode *n, const cnode__peer *peer, const cnode_ctrl *c,
+static int check(const cnode__peer *peer, const cnode_ctrl *c,
                  const char **why) {
     *why = "a signal claims to come from a third node";
-    if (needs_peer_pid(c->signal) && !from_peer(n, peer, &c->from))
+    if (needs_peer_pid(c) && !from_peer(peer, &c->from))
         return CN_EPROTO;
     *why = "an unlink id of zero";
     if (c->signal == CNODE_SIG_UNLINK && c->id == 0)
@@ -232,7 +236,7 @@ static int check(const cnode *n, const cnode__peer *peer, const cnode_ctrl *c,
 
 int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
                   const char **why) {
-    int err = check(n, peer, c, why);
+    int err = peer == NULL ? 0 : check(peer, c, why);
 
     if (err != 0)
         return err;

@@ -78,9 +78,9 @@ static cnode__export *find_export(cnode *n, etf_view module, etf_view function,
 
 static bool option_is_known(etf_view key) {
     static const char *const known[] = {
-        "priority",       "min_heap_size",    "min_bin_vheap_size",
-        "max_heap_size",  "fullsweep_after",  "message_queue_data",
-        "scheduler",      "async_dist",
+        "priority",      "min_heap_size",   "min_bin_vheap_size",
+        "max_heap_size", "fullsweep_after", "message_queue_data",
+        "scheduler",     "async_dist",
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -382,8 +382,7 @@ static int relate(cnode_proc *p, cnode__peer *peer, const cnode_ctrl *c,
     if (flags & CNODE_SPAWN_LINK)
         err = cnode__link_add(p, &c->from, peer);
     if (err == 0 && (flags & CNODE_SPAWN_MONITOR))
-        err = cnode__watch_add(p, peer, &c->ref, &c->from,
-                               (etf_view){NULL, 0});
+        err = cnode__watch_add(p, peer, &c->ref, &c->from, (etf_view){NULL, 0});
     return err;
 }
 

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Processes: names, messages near and far, mailboxes, ends, timers.
+ */
+#include <string.h>
+
+#include "tests/unit/mesh.h"
+
+#define BOTH(m)                                                                \
+    OK(m, mesh_start(m, 0, NULL));                                             \
+    OK(m, mesh_start(m, 1, NULL))
+
+static void sends_by_name(mesh *m) {
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, mesh_proc(m, 1, "bob"));
+    OK(m, cnode_send_name(a, "b@h", "bob", "{hello, ~i}", 1));
+    OK(m, cnode_send_name(a, "b@h", "bob", "{hello, ~i}", 2));
+    SAID(m, "bob: {hello,1}\nbob: {hello,2}");
+    OK(m, cnode_send_name(a, "b@h", "nobody", "lost"));
+    OK(m, cnode_send_name(a, "b@h", "bob", "\"text\""));
+    SAID(m, "bob: \"text\"");
+    assert_int_equal(m->nodes[1].node.stats.messages_in, 3);
+    assert_int_equal(m->nodes[1].node.stats.dropped, 1);
+    assert_int_equal(m->nodes[0].node.stats.messages_out, 4);
+}
+
+static etf_pid seen_from;
+static bool seen_sender;
+static char seen_peer[64];
+
+static void see_sender(cnode_proc *p, const cnode_msg *msg, void *data) {
+    (void)data;
+    seen_sender = msg->from != NULL;
+    if (seen_sender)
+        seen_from = *msg->from;
+    (void)strcpy(seen_peer, msg->peer);
+    mesh_say_term(mesh_of(cnode_of(p)), "s", "", msg->term);
+}
+
+static void tells_the_sender(mesh *m) {
+    static const cnode_proc_config c = {.name = "s", .on_message = see_sender};
+    cnode_proc *a, *s;
+    etf_pid to, self;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &s));
+    to = cnode_self(s);
+    self = cnode_self(a);
+    OK(m, cnode_send(a, &to, "one"));
+    SAID(m, "s: one");
+    assert_true(seen_sender && etf_pid_eq(&seen_from, &self));
+    assert_string_equal(seen_peer, "a@h");
+    OK(m, cnode_send_name(a, "b@h", "s", "two"));
+    SAID(m, "s: two");
+    assert_true(seen_sender && etf_pid_eq(&seen_from, &self));
+    OK(m, cnode_send(s, &to, "three"));
+    SAID(m, "s: three");
+    assert_true(seen_sender && etf_pid_eq(&seen_from, &to));
+    assert_string_equal(seen_peer, "b@h");
+}
+
+static void sends_by_pid(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid to;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    to = cnode_self(b);
+    OK(m, cnode_send(a, &to, "{~p, ~b}", &to, "x"));
+    WANT(m, strstr(m->said, "<<\"x\">>") != NULL);
+    m->said[0] = '\0';
+    to.creation++; /* of another life of that node */
+    OK(m, cnode_send(a, &to, "old"));
+    to.creation--;
+    OK(m, cnode_exit(b, "done"));
+    SAID(m, "bob: ended done");
+    OK(m, cnode_send(a, &to, "dead"));
+    SAID(m, "");
+    WANT(m, m->nodes[1].node.stats.dropped == 2);
+}
+
+static void sends_here(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid to;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bob"));
+    to = cnode_self(b);
+    OK(m, cnode_send(a, &to, "one"));
+    OK(m, cnode_send_name(a, NULL, "bob", "two"));
+    OK(m, cnode_send_name(a, "a@h", "bob", "three"));
+    assert_string_equal(m->said, ""); /* never inside the call */
+    SAID(m, "bob: one\nbob: two\nbob: three");
+    OK(m, cnode_send_name(a, NULL, "carol", "four"));
+    to.id += 100;
+    OK(m, cnode_send(a, &to, "five"));
+    WANT(m, m->nodes[0].node.stats.dropped == 2);
+    SAID(m, "");
+}
+
+static void refuses_bad_sends(mesh *m) {
+    cnode_proc *a;
+    etf_pid to = {.id = 1, .node = "nohost", .node_len = 6};
+    char name[300];
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    assert_int_not_equal(cnode_send(a, &to, "x"), 0);
+    memcpy(to.node, "b@h\0x", 6); /* as a peer may make one up */
+    to.node_len = 5;
+    assert_int_not_equal(cnode_send(a, &to, "x"), 0);
+    memset(name, 'x', sizeof name);
+    name[299] = '\0';
+    assert_int_equal(cnode_send_name(a, name, "bob", "x"), CN_EBADARG);
+    assert_int_not_equal(cnode_send_name(a, "b@h", name, "x"), 0);
+    assert_int_not_equal(cnode_send_name(a, "b@h", "bob", "{x"), 0);
+    assert_int_not_equal(cnode_send_name(a, "bob", "bob", "x"), 0);
+    WANT(m, cnode_error(mesh_cnode(m, 0))->text[0] != '\0');
+    SAID(m, "");
+}
+
+static void names(mesh *m) {
+    cnode_proc *a, *b;
+    cnode_proc_config c = {.name = "alice"};
+    cnode *n;
+
+    OK(m, mesh_start(m, 0, NULL));
+    n = mesh_cnode(m, 0);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    assert_ptr_equal(cnode_whereis(n, "alice"), a);
+    WANT(m, cnode_spawn(n, &c, &b) != 0);
+    assert_null(b);
+    OK(m, cnode_spawn(n, &mesh_observer, &b));
+    WANT(m, cnode_register(b, "alice") == CN_EEXIST);
+    WANT(m, cnode_register(b, "") == CN_EBADARG);
+    WANT(m, cnode_register(b, "undefined") == CN_EBADARG);
+    WANT(m, cnode_register(a, "other") == CN_EBADARG);
+    OK(m, cnode_register(b, "bob"));
+    OK(m, cnode_exit(a, "normal"));
+    assert_null(cnode_whereis(n, "alice"));
+    NEED(m, mesh_proc(m, 0, "alice"));
+    SAID(m, "alice: ended normal");
+}
+
+/* --- mailboxes ----------------------------------------------------------- */
+
+static void keeps_mail(mesh *m) {
+    static const cnode_proc_config c = {.name = "box"};
+    cnode_proc *a, *box;
+    etf_pid self;
+    cnode_msg msg;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &box));
+    assert_false(cnode__take(box, &msg));
+    OK(m, cnode_send_name(a, "b@h", "box", "one"));
+    OK(m, cnode_send_name(a, "b@h", "box", "{'$gen_call', x, y}"));
+    OK(m, cnode_send_name(box, NULL, "box", "three"));
+    mesh_settle(m);
+    WANT(m, cnode__take(box, &msg) && etf_match(msg.term, "three") == 0);
+    assert_string_equal(msg.peer, "b@h");
+    WANT(m, cnode__take(box, &msg) && etf_match(msg.term, "one") == 0);
+    self = cnode_self(a);
+    assert_string_equal(msg.peer, "a@h");
+    assert_true(msg.from != NULL && etf_pid_eq(msg.from, &self));
+    WANT(m, cnode__take(box, &msg) && etf_match(msg.term, "{_, x, y}") == 0);
+    assert_false(cnode__take(box, &msg));
+    OK(m, cnode_send_name(a, "b@h", "box", "left"));
+}
+
+static void mailbox_overflows(mesh *m) {
+    static const cnode_config small = {.max_mailbox = 400};
+    static const cnode_proc_config c = {.name = "box"};
+    cnode_proc *box;
+    cnode *n;
+    cnode_msg msg;
+    etf_view view;
+    char big[500];
+
+    OK(m, mesh_start(m, 0, &small));
+    n = mesh_cnode(m, 0);
+    OK(m, cnode_spawn(n, &c, &box));
+    for (int i = 0; i < 50; i++)
+        OK(m, cnode_send_name(box, NULL, "box", "~i", i));
+    WANT(m, n->stats.dropped > 40);
+    WANT(m, m->nodes[0].troubles == 1); /* one line, not fifty */
+    for (int i = 0; cnode__take(box, &msg); i++)
+        WANT(m, etf_match(msg.term, "~i", &i) == 0);
+    memset(big, 'x', sizeof big);
+    OK(m, cnode_send_name(box, NULL, "box", "j"));
+    WANT(m, cnode__take(box, &msg));
+    view = (etf_view){(const uint8_t *)big, sizeof big};
+    OK(m, cnode_send_name(box, NULL, "box", "~b", view));
+    WANT(m, m->nodes[0].troubles == 2);
+    assert_non_null(strstr(m->nodes[0].log, "box"));
+    assert_false(cnode__take(box, &msg));
+}
+
+/* A mailbox that becomes something else gives its mail to that. */
+static void mail_waits_for_a_behaviour(mesh *m) {
+    static const cnode_proc_config c = {.name = "box"};
+    cnode_proc_config later = mesh_observer;
+    cnode_proc *box;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &box));
+    OK(m, cnode_send_name(box, NULL, "box", "one"));
+    OK(m, cnode_send_name(box, NULL, "box", "{'$gen_cast', two}"));
+    mesh_settle(m);
+    OK(m, cnode_send_name(box, NULL, "box", "three"));
+    OK(m, cnode_become(box, &later));
+    OK(m, cnode_send_name(box, NULL, "box", "four"));
+    assert_string_equal(m->said, "");
+    SAID(m, "box: one\nbox: cast two\nbox: three\nbox: four");
+    later.name = "box";
+    WANT(m, cnode_become(box, &later) == CN_EBADARG);
+}
+
+/* --- behaviours ---------------------------------------------------------- */
+
+static void close_self(cnode_proc *p, const cnode_msg *msg, void *data) {
+    mesh *m = mesh_of(cnode_of(p));
+
+    mesh_say_term(m, data, "", msg->term);
+    if (cnode_exit(p, "{bye, ~t}", msg->term) != 0)
+        m->noticed = true;
+}
+
+static void say_end(cnode_proc *p, etf_view reason, void *data) {
+    mesh_say_term(mesh_of(cnode_of(p)), data, "ended", reason);
+}
+
+static void ends_in_its_callback(mesh *m) {
+    static char who[] = "c";
+    static const cnode_proc_config c = {
+        .name = "c", .on_message = close_self, .on_end = say_end, .data = who};
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, NULL));
+    OK(m, cnode_send_name(a, "b@h", "c", "one"));
+    OK(m, cnode_send_name(a, "b@h", "c", "two"));
+    SAID(m, "c: one\nc: ended {bye,one}");
+    assert_null(cnode_whereis(mesh_cnode(m, 1), "c"));
+}
+
+/* Whatever a process asks for after its end is refused, not forgotten. */
+static void ask_too_late(cnode_proc *p, etf_view reason, void *data) {
+    mesh *m = mesh_of(cnode_of(p));
+    cnode *n = cnode_of(p);
+    etf_pid other = cnode__pid_of(n, n->user);
+    cnode_call_opts to = {.server = "user"};
+    cnode_rpc_opts rpc = {.node = "b@h", .module = "m", .function = "f"};
+    cnode_spawn_opts spawn = {.node = "b@h", .module = "m", .function = "f"};
+    etf_ref ref;
+
+    (void)data;
+    mesh_say_term(m, "late", "ended", reason);
+    assert_int_not_equal(cnode_register(p, "late"), 0);
+    assert_int_not_equal(cnode_link(p, &other), 0);
+    assert_int_not_equal(cnode_monitor_pid(p, &other, &ref), 0);
+    assert_int_not_equal(cnode_alias(p, false, &ref), 0);
+    assert_int_not_equal(cnode_after(p, 5, NULL, NULL), 0);
+    assert_int_not_equal(cnode_call(p, &to, mesh_result, NULL, "x"), 0);
+    assert_int_not_equal(cnode_rpc(p, &rpc, mesh_result, NULL, "[]"), 0);
+    assert_int_not_equal(
+        cnode_spawn_remote(p, &spawn, mesh_result, NULL, &ref, "[]"), 0);
+    (void)cnode_send(p, &other, "that it may");
+    (void)cnode_unlink(p, &other);
+}
+
+static void asks_nothing_after_its_end(mesh *m) {
+    static const cnode_proc_config c = {.on_end = ask_too_late};
+    cnode_proc *p;
+
+    BOTH(m);
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &p));
+    OK(m, cnode_exit(p, "first"));
+    SAID(m, "late: ended first");
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &p));
+    mesh_stop(m, 0);
+    WANT(m, strcmp(m->said, "late: ended shutdown\n") == 0);
+}
+
+static void spawn_another(cnode_proc *p, etf_view reason, void *data) {
+    cnode_proc *q;
+
+    (void)reason;
+    (void)data;
+    if (cnode_spawn(cnode_of(p), &mesh_observer, &q) == 0)
+        mesh_of(cnode_of(p))->said[0] = 'x';
+    (void)cnode_connect(cnode_of(p), "b@h", mesh_connected, NULL);
+}
+
+static void nothing_begins_while_it_closes(mesh *m) {
+    static const cnode_proc_config c = {.on_end = spawn_another};
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, NULL));
+    mesh_stop(m, 0);
+    assert_string_equal(m->said, "");
+}
+
+/* --- exit signals -------------------------------------------------------- */
+
+static void exit_signals(mesh *m) {
+    cnode_proc_config traps = mesh_observer;
+    cnode_proc *a, *b, *c;
+    etf_pid to, trap;
+    static char who[] = "trap";
+
+    BOTH(m);
+    traps.data = who;
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &traps, &c));
+    to = cnode_self(b);
+    trap = cnode_self(c);
+    OK(m, cnode_send_exit(a, &to, "normal"));
+    OK(m, cnode_send_exit(a, &trap, "normal"));
+    SAID(m, "trap: exit normal");
+    OK(m, cnode_send_exit(a, &trap, "{why, ~i}", 1));
+    SAID(m, "trap: exit {why,1}");
+    OK(m, cnode_send_exit(a, &to, "{why, ~i}", 1));
+    SAID(m, "bob: ended {why,1}");
+    OK(m, cnode_send_exit(a, &trap, "kill"));
+    SAID(m, "trap: ended killed");
+    OK(m, cnode_send_exit(a, &to, "kill"));
+    SAID(m, "");
+    to = cnode_self(a);
+    OK(m, cnode_send_exit(a, &to, "normal")); /* exit(self(), normal) */
+    SAID(m, "alice: ended normal");
+}
+
+static void traps_as_messages(mesh *m) {
+    static const cnode_proc_config c = {.name = "box", .trap_exit = true};
+    cnode_proc *a, *box;
+    cnode_msg msg;
+    etf_pid to, from, self;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &box));
+    to = cnode_self(box);
+    OK(m, cnode_send_exit(a, &to, "why"));
+    WANT(m, cnode__take(box, &msg));
+    self = cnode_self(a);
+    assert_int_equal(etf_match(msg.term, "{'EXIT', ~p, why}", &from), 0);
+    assert_true(etf_pid_eq(&from, &self));
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+static void ring(cnode_proc *p, void *arg) {
+    mesh_say(mesh_of(cnode_of(p)), "%s at %d", (const char *)arg,
+             (int)cnode_now(cnode_of(p)));
+}
+
+static void timers(mesh *m) {
+    static char one[] = "one", two[] = "two", never[] = "never";
+    cnode_proc *a, *b;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bob"));
+    OK(m, cnode_after(a, 200, ring, two));
+    OK(m, cnode_after(a, 100, ring, one));
+    OK(m, cnode_after(b, 150, ring, never));
+    OK(m, cnode_after(a, 900, ring, never));
+    SAID(m, "");
+    OK(m, cnode_exit(b, "normal"));
+    mesh_advance(m, 500);
+    SAID(m, "bob: ended normal\none at 1100\ntwo at 1200");
+}
+
+/* --- other threads ------------------------------------------------------- */
+
+static void sends_from_elsewhere(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid near, far;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    near = cnode_self(a);
+    far = cnode_self(b);
+    m->nodes[0].elsewhere = true;
+    OK(m, cnode_send(a, &far, "one"));
+    OK(m, cnode_send_name(a, "b@h", "bob", "two"));
+    OK(m, cnode_send(a, &near, "three"));
+    OK(m, cnode_send_name(a, NULL, "alice", "four"));
+    assert_int_not_equal(cnode_send(a, &far, "{bad"), 0);
+    m->nodes[0].elsewhere = false;
+    SAID(m, "alice: three\nalice: four\nbob: one\nbob: two");
+    m->nodes[0].elsewhere = true;
+    OK(m, cnode_send_name(a, "no name", "bob", "five"));
+    m->nodes[0].elsewhere = false;
+    WANT(m, m->nodes[0].troubles == 1 && m->nodes[0].node.stats.dropped == 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MESH_CASE(sends_by_name),
+        MESH_CASE(tells_the_sender),
+        MESH_CASE(sends_by_pid),
+        MESH_CASE(sends_here),
+        MESH_CASE(refuses_bad_sends),
+        MESH_CASE(names),
+        MESH_CASE(keeps_mail),
+        MESH_CASE(mailbox_overflows),
+        MESH_CASE(mail_waits_for_a_behaviour),
+        MESH_CASE(ends_in_its_callback),
+        MESH_CASE(asks_nothing_after_its_end),
+        MESH_CASE(nothing_begins_while_it_closes),
+        MESH_CASE(exit_signals),
+        MESH_CASE(traps_as_messages),
+        MESH_CASE(timers),
+        MESH_CASE(sends_from_elsewhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
