@@ -86,25 +86,31 @@ static lock *new_lock(cnode *n, global *g, etf_view resource,
     return l;
 }
 
+static bool no_memory(const cnode *n) {
+    cn__log(&n->config.log, CN_LOG_ERROR, "global",
+            "a lock is refused: out of memory");
+    return false;
+}
+
 static bool set_lock(cnode_proc *self, global *g, const etf_pid *pid,
                      etf_view resource, etf_view requester) {
-    lock **at = find_lock(g, resource);
-    lock *l = *at;
+    cnode *n = self->node;
+    lock *l = *find_lock(g, resource);
 
     if (l != NULL && !etf_view_eq(l->requester, requester))
         return false;
     if (l == NULL)
-        l = new_lock(self->node, g, resource, requester);
+        l = new_lock(n, g, resource, requester);
     if (l == NULL)
-        return false;
+        return no_memory(n);
     for (holder *h = l->holders; h != NULL; h = h->next)
         if (etf_pid_eq(&h->pid, pid))
             return true;
     if (add_holder(self, l, pid) == 0)
         return true;
     if (l->holders == NULL)
-        drop_lock(self->node, find_lock(g, resource));
-    return false;
+        drop_lock(n, find_lock(g, resource));
+    return no_memory(n);
 }
 
 static void del_lock(cnode_proc *self, global *g, const etf_pid *pid,

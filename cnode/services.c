@@ -176,11 +176,16 @@ static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
                     .from = cnode__pid_of(n, self->number),
                     .name = name,
                     .term = message};
+    bool there = cnode__proc_named(n, name) != NULL;
     int err;
 
     /* By the list of signals, for it may be for rex, and have another one
      * inside, and so on. */
-    if (cnode__proc_named(n, name) != NULL && cnode__route(n, NULL, &c) == 0)
+    if (there && cnode__route(n, NULL, &c) != 0) {
+        cnode__drop_message(self, n->error.text);
+        there = false;
+    }
+    if (there)
         err = cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
     else
         err = cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
@@ -188,13 +193,19 @@ static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
     cnode__answered(n, from->node, err);
 }
 
+/* Nothing waits for it in OTP 25 and later. */
+static void answer_features(cnode_proc *self, const etf_pid *from) {
+    if (cnode_send(self, from, "{features_reply, ~a, [erpc]}",
+                   self->node->name) != 0)
+        cnode__drop_message(self, cnode_error(self->node)->text);
+}
+
 static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
     cnode_from from = {.tag = {NULL, 0}};
     etf_view a, b, c;
 
     if (etf_match(m->term, "{~p, features_request}", &from.pid) == 0)
-        (void)cnode_send(self, &from.pid, "{features_reply, ~a, [erpc]}",
-                         self->node->name);
+        answer_features(self, &from.pid);
     else if (etf_match(m->term, "{~p, {sbcast, ~a, ~t}}", &from.pid, &a, &b) ==
              0)
         on_rex_sbcast(self, &from.pid, a, b);

@@ -326,6 +326,8 @@ static void run(cnode_proc *p, const cnode__export *e, etf_view args) {
     p->task->running = false;
     if (r == 0)
         r = etf_writer_finish(&w, &value);
+    if (r == 0 && value.len == 0)
+        r = CN_EBUG; /* it has forgotten to write one */
     if (p->ended || r > 0)
         ; /* it has raised or returned, or will */
     else if (r == 0)

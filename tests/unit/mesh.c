@@ -49,14 +49,19 @@ void mesh_say(mesh *m, const char *fmt, ...) {
         memcpy(m->said + len, "\n", 2);
 }
 
+/* How the other side tells of trouble. */
+static void notice(mesh *m, const char *text) {
+    if (strstr(text, "noproc") != NULL || strstr(text, "noconn") != NULL ||
+        strstr(text, "system_limit") != NULL)
+        m->noticed = true;
+}
+
 void mesh_say_term(mesh *m, const char *who, const char *what, etf_view term) {
     char text[2048] = "nothing";
 
     if (term.len > 0)
         (void)etf_print(term, text, sizeof text);
-    if (strstr(text, "noproc") != NULL || strstr(text, "noconn") != NULL ||
-        strstr(text, "system_limit") != NULL)
-        m->noticed = true;
+    notice(m, text);
     mesh_say(m, "%s:%s%s %s", who, *what == '\0' ? "" : " ", what, text);
 }
 
@@ -398,6 +403,8 @@ static void raw_signal(mesh_raw *r, const cnode_ctrl *c) {
     r->term[0] = '\0';
     if (c->term.len > 0)
         (void)etf_print(c->term, r->term, sizeof r->term);
+    notice(r->mesh, r->text);
+    notice(r->mesh, r->term);
 }
 
 static void raw_event(mesh_raw *r, const cnode_event *ev) {
@@ -568,7 +575,7 @@ void mesh_settle(mesh *m) {
     int rounds = 0;
 
     while (step(m))
-        if (++rounds > 50000)
+        if (++rounds > 200000)
             fail_msg("it does not come to rest");
 }
 

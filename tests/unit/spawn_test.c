@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Functions that other nodes apply here, by erpc, rex and spawn; and the
+ * services that every node has.
+ */
+#include <string.h>
+
+#include "tests/unit/mesh.h"
+
+static char r1[] = "r1";
+
+#define BOTH(m)                                                                \
+    OK(m, mesh_start(m, 0, NULL));                                             \
+    OK(m, mesh_start(m, 1, NULL))
+
+/* --- functions ------------------------------------------------------------ */
+
+static cnode_proc *later;
+
+static int sum(cnode_proc *self, etf_view args, etf_writer *w, void *data) {
+    int a, b;
+
+    (void)self;
+    (void)data;
+    if (etf_match(args, "[~i, ~i]", &a, &b) != 0)
+        return CN_EBADARG;
+    return etf_pack(w, "~i", a + b);
+}
+
+/* What it does is in its argument. */
+static int act(cnode_proc *self, etf_view args, etf_writer *w, void *data) {
+    (void)data;
+    if (etf_match(args, "[nothing]") == 0)
+        return 0; /* and writes nothing: a mistake */
+    if (etf_match(args, "[code]") == 0)
+        return CN_ENOENT;
+    if (etf_match(args, "[error]") == 0)
+        return cnode_raise(self, CNODE_ERROR, "{bad, thing}");
+    if (etf_match(args, "[exit]") == 0)
+        return cnode_raise(self, CNODE_EXIT, "why");
+    if (etf_match(args, "[throw]") == 0)
+        return cnode_raise(self, CNODE_THROW, "ball");
+    if (etf_match(args, "[return]") == 0)
+        return cnode_return(self, "now");
+    if (etf_match(args, "[later]") == 0) {
+        later = self;
+        return CNODE_LATER;
+    }
+    if (etf_match(args, "[live]") == 0) {
+        cnode_proc_config c = mesh_observer;
+        static char who[] = "live";
+        c.name = who;
+        c.data = who;
+        c.on_exit = NULL;
+        return cnode_become(self, &c) == 0 ? CNODE_LATER : CN_ENOMEM;
+    }
+    return etf_pack(w, "unknown");
+}
+
+static int export_all(mesh *m, int i) {
+    int err = cnode_export(mesh_cnode(m, i), "calc", "sum", 2, sum, NULL);
+
+    if (err == 0)
+        err = cnode_export(mesh_cnode(m, i), "calc", "act", 1, act, NULL);
+    if (err == 0) /* again replaces */
+        err = cnode_export(mesh_cnode(m, i), "calc", "act", 1, act, NULL);
+    later = NULL;
+    return err;
+}
+
+static cnode_rpc_opts at(const char *function, bool rex) {
+    return (cnode_rpc_opts){
+        .node = "b@h", .module = "calc", .function = function, .by_rex = rex};
+}
+
+static void erpc(mesh *m) {
+    static const struct {
+        const char *function;
+        const char *args;
+        const char *said;
+    } table[] = {
+        {"sum", "[2, 3]", "r1: OK 5"},
+        {"sum", "\"\\002\\003\"", "r1: OK 5"}, /* a string is a list */
+        {"sum", "[a, b]", "r1: EREMOTE {error,badarg,[{calc,sum,2,[]}]}"},
+        {"sum", "[1]", "r1: EREMOTE {error,undef,[{calc,sum,[1],[]}]}"},
+        {"none", "[]", "r1: EREMOTE {error,undef,[{calc,none,[],[]}]}"},
+        {"sum", "x", "r1: EREMOTE {error,badarg,[{calc,sum,x,[]}]}"},
+        {"act", "[code]",
+         "r1: EREMOTE {error,'the name is not registered',"
+         "[{calc,act,1,[]}]}"},
+        {"act", "[error]", "r1: EREMOTE {error,{bad,thing},[{calc,act,1,[]}]}"},
+        {"act", "[exit]", "r1: EREMOTE {exit,why,[]}"},
+        {"act", "[throw]", "r1: EREMOTE {throw,ball,[]}"},
+        {"act", "[return]", "r1: OK now"},
+    };
+    cnode_rpc_opts o;
+    cnode_proc *a;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        o = at(table[i].function, false);
+        ASK(m, cnode_rpc(a, &o, mesh_result, r1, table[i].args));
+        SAID(m, table[i].said);
+    }
+    o = at("act", false);
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[nothing]"));
+    WANT(m, strncmp(m->said, "r1: EREMOTE {error,", 19) == 0);
+    WANT(m, mesh_cnode(m, 1)->watches.count == 0);
+}
+
+static void answers_later(mesh *m) {
+    cnode_rpc_opts o = at("act", false);
+    cnode_proc *a, *b;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    WANT(m, cnode_return(b, "x") == CN_EBUG);
+    WANT(m, cnode_raise(b, CNODE_EXIT, "x") == CN_EBUG);
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
+    WANT(m, later != NULL);
+    assert_int_not_equal(cnode_return(later, "{"), CNODE_LATER);
+    OK(m, cnode_return(later, "{late, ~i}", 1) == CNODE_LATER ? 0 : CN_ENOMEM);
+    SAID(m, "r1: OK {late,1}");
+    later = NULL;
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
+    WANT(m, later != NULL);
+    OK(m,
+       cnode_raise(later, CNODE_THROW, "ball") == CNODE_LATER ? 0 : CN_ENOMEM);
+    SAID(m, "r1: EREMOTE {throw,ball,[]}");
+    later = NULL;
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
+    WANT(m, later != NULL);
+    OK(m, cnode_exit(later, "killed"));
+    SAID(m, "r1: EEXITED killed");
+    /* Its caller dies meanwhile: the function goes on, for nobody. */
+    later = NULL;
+    OK(m, cnode_rpc(a, &o, NULL, r1, "[later]"));
+    WANT(m, later != NULL);
+    OK(m, cnode_exit(a, "normal"));
+    SAID(m, "alice: ended normal");
+    WANT(m, mesh_cnode(m, 1)->watches.count == 0);
+    OK(m, cnode_return(later, "x") == CNODE_LATER ? 0 : CN_ENOMEM);
+    SAID(m, "");
+}
+
+static void casts(mesh *m) {
+    cnode_rpc_opts o = at("act", false);
+    cnode_proc *a;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_rpc_cast(a, &o, "[live]"));
+    SAID(m, "");
+    OK(m, cnode_send_name(a, "b@h", "live", "hello"));
+    SAID(m, "live: hello");
+}
+
+/* Here too, and by the server rex. */
+static void by_rex(mesh *m) {
+    static const struct {
+        const char *args;
+        const char *said;
+    } table[] = {
+        {"[return]", "r1: OK now"},
+        {"[throw]", "r1: OK ball"},
+        {"[exit]", "r1: EREMOTE {badrpc,{'EXIT',why}}"},
+        {"[error]",
+         "r1: EREMOTE {badrpc,{'EXIT',{{bad,thing},[{calc,act,1,[]}]}}}"},
+    };
+    cnode_rpc_opts o = at("act", true);
+    cnode_call_opts rex = {.node = "b@h", .server = "rex"};
+    cnode_proc *a;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ASK(m, cnode_rpc(a, &o, mesh_result, r1, table[i].args));
+        SAID(m, table[i].said);
+    }
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
+    WANT(m, later != NULL);
+    OK(m, cnode_exit(later, "x"));
+    SAID(m, "r1: EREMOTE {badrpc,{'EXIT',x}}");
+    ASK(m, cnode_call(a, &rex, mesh_result, r1, "what"));
+    SAID(m, "r1: OK {badrpc,{'EXIT',badarg}}");
+}
+
+/* What rex has under way goes with it. */
+static void rex_ends(mesh *m) {
+    cnode_rpc_opts o = at("act", true);
+    cnode_proc *a;
+    etf_pid rex;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
+    WANT(m, later != NULL);
+    rex = cnode_self(cnode_whereis(mesh_cnode(m, 1), "rex"));
+    OK(m, cnode_send_exit(a, &rex, "kill"));
+    SAID(m, "r1: EEXITED killed");
+    later = NULL;
+    o.node = "a@h";
+    OK(m, export_all(m, 0));
+    OK(m, cnode_rpc(a, &o, NULL, r1, "[later]"));
+    WANT(m, later != NULL); /* and is there when the node closes */
+}
+
+/* --- messages of old C nodes and of sbcast -------------------------------- */
+
+static void messages_to_rex(mesh *m) {
+    cnode_proc *a;
+    etf_pid self;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, mesh_proc(m, 1, "bob"));
+    self = cnode_self(a);
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, features_request}", &self));
+    SAID(m, "alice: {features_reply,b@h,[erpc]}");
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {call, calc, sum, [1, 2], u}}",
+                          &self));
+    SAID(m, "alice: {rex,3}");
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {sbcast, bob, hi}}", &self));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob: hi") != NULL &&
+                strstr(m->said, "alice: {rex,b@h,b@h}") != NULL);
+    m->said[0] = '\0';
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {sbcast, nix, hi}}", &self));
+    SAID(m, "alice: {rex,b@h,{nonexisting_name,nix}}");
+    OK(m, cnode_send_name(a, "b@h", "rex",
+                          "{'$gen_cast', {cast, calc, act, [live], u}}"));
+    WANT(m, cnode_whereis(mesh_cnode(m, 1), "live") != NULL);
+}
+
+/* A message to rex for rex with a message for rex ...: no stack is used up. */
+static void nested_messages(mesh *m) {
+    etf_writer w;
+    etf_view term;
+    cnode_proc *a;
+    etf_pid self;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 1, "alice"));
+    self = cnode_self(a);
+    etf_writer_init(&w, NULL);
+    for (int i = 0; i < 800; i++) {
+        etf_put_tuple(&w, 2);
+        etf_put_pid(&w, &self);
+        etf_put_tuple(&w, 3);
+        etf_put_atom(&w, "sbcast");
+        etf_put_atom(&w, "rex");
+    }
+    etf_put_atom(&w, "end");
+    assert_int_equal(etf_writer_finish(&w, &term), 0);
+    OK(m, cnode_send_name(a, "a@h", "rex", "~t", term));
+    mesh_settle(m);
+    etf_writer_free(&w);
+    WANT(m, strlen(m->said) > 3000);
+}
+
+static void deep_messages(void **state) {
+    (void)state;
+    mesh_run_twice(nested_messages);
+}
+
+/* --- requests as they come ------------------------------------------------ */
+
+#define PLAYED(m, r)                                                           \
+    OK(m, mesh_start(m, 0, NULL));                                             \
+    OK(m, export_all(m, 0));                                                   \
+    (r) = mesh_play(m, 0, "r@h");                                              \
+    mesh_raw_dial((r), 0);                                                     \
+    WANT(m, (r)->up)
+
+static etf_view packed(etf_writer *w, uint8_t *buf, size_t cap,
+                       const char *text) {
+    etf_view v = {NULL, 0};
+
+    etf_writer_init_fixed(w, buf, cap);
+    (void)etf_pack(w, text);
+    assert_int_equal(etf_writer_finish(w, &v), 0);
+    return v;
+}
+
+static void request(mesh_raw *r, const char *function, const char *args,
+                    const char *opts) {
+    uint8_t buf[200], obuf[200];
+    etf_writer w;
+    cnode_ctrl c = {.signal = CNODE_SIG_SPAWN_REQUEST,
+                    .from = mesh_raw_pid(r, 5),
+                    .group_leader = mesh_raw_pid(r, 6),
+                    .ref = mesh_raw_ref(r, 8),
+                    .module = {(const uint8_t *)"calc", 4},
+                    .arity = 1};
+
+    c.function = (etf_view){(const uint8_t *)function, strlen(function)};
+    c.term = packed(&w, buf, sizeof buf, args);
+    c.opts = packed(&w, obuf, sizeof obuf, opts);
+    mesh_raw_send(r, &c);
+    mesh_settle(r->mesh);
+}
+
+static void requests(mesh *m) {
+    mesh_raw *r;
+    cnode_ctrl c;
+
+    PLAYED(m, r);
+    request(r, "act", "[return]", "[]");
+    WANT(m, r->last == CNODE_SIG_SPAWN_REPLY && r->signals == 1);
+    request(r, "act", "[later]", "[link, monitor, {priority, low}]");
+    WANT(m, r->last == CNODE_SIG_SPAWN_REPLY &&
+                r->id == (CNODE_SPAWN_LINK | CNODE_SPAWN_MONITOR));
+    WANT(m, later != NULL);
+    c = (cnode_ctrl){.signal = CNODE_SIG_EXIT2,
+                     .from = mesh_raw_pid(r, 5),
+                     .to = cnode_self(later),
+                     .term = {(const uint8_t *)"w\004kill", 6}};
+    mesh_raw_send(r, &c);
+    WANT(m, r->signals == 4 && strcmp(r->term, "killed") == 0);
+    request(r, "act", "[later]", "[link]");
+    WANT(m, r->last == CNODE_SIG_SPAWN_REPLY && r->id == CNODE_SPAWN_LINK);
+    request(r, "act", "[error]", "[monitor]");
+    WANT(m, strcmp(r->term, "{{bad,thing},[{calc,act,1,[]}]}") == 0);
+    request(r, "act", "[throw]", "[monitor]");
+    WANT(m, strcmp(r->term, "{{nocatch,ball},[{calc,act,1,[]}]}") == 0);
+    request(r, "act", "[exit]", "[{monitor, []}]");
+    WANT(m, strcmp(r->term, "why") == 0);
+    request(r, "none", "[x]", "[monitor]");
+    WANT(m, strcmp(r->term, "{undef,[{calc,none,[x],[]}]}") == 0);
+    request(r, "act", "[return]", "[{unknown, x}]");
+    WANT(m, strstr(r->text, "badopt") != NULL);
+    request(r, "act", "[return]", "[monitor | x]");
+    WANT(m, strstr(r->text, "badopt") != NULL);
+    request(r, "act", "[return]", "7");
+    WANT(m, strstr(r->text, "badopt") != NULL);
+    request(r, "act", "[return]", "[monitor]");
+    WANT(m, strcmp(r->term, "normal") == 0);
+    assert_true(r->up);
+    mesh_raw_close(r); /* the linked one dies of it */
+    WANT(m, mesh_cnode(m, 0)->links.count == 0);
+}
+
+/* --- user and global ------------------------------------------------------ */
+
+static void the_user_answers(mesh *m) {
+    cnode_proc *a;
+    etf_pid self, user;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    self = cnode_self(a);
+    OK(m,
+       cnode_send_name(a, "b@h", "user",
+                       "{io_request, ~p, r, {put_chars, unicode, x}}", &self));
+    SAID(m, "alice: {io_reply,r,ok}");
+    OK(m, cnode_send_name(a, "b@h", "user", "{io_request, ~p, r, getopts}",
+                          &self));
+    SAID(m, "alice: {io_reply,r,{error,enotsup}}");
+    /* It can be killed; its pid is given out all the same. */
+    user = cnode_self(cnode_whereis(mesh_cnode(m, 0), "user"));
+    OK(m, cnode_send_exit(a, &user, "kill"));
+    mesh_settle(m);
+    if (cnode_whereis(mesh_cnode(m, 0), "user") == NULL) {
+        cnode_rpc_opts o = at("none", false);
+        ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[]"));
+        SAID(m, "r1: EREMOTE {error,undef,[{calc,none,[],[]}]}");
+    }
+}
+
+static void stays_outside_global(mesh *m) {
+    static const cnode_config visible = {.visible = true};
+    static const cnode_call_opts global = {.node = "b@h",
+                                           .server = "global_name_server"};
+    cnode_proc_config gns = mesh_observer;
+    static char who[] = "gns";
+    cnode_proc *g, *a;
+
+    gns.name = "global_name_server";
+    gns.data = who;
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &visible));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &gns, &g));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_cast(g, &global, "{init_connect, {8, x}, 'z@h', y}"));
+    SAID(m, ""); /* of somebody else */
+    OK(m, cnode_cast(g, &global, "{init_connect, {8, x}, 'a@h', y}"));
+    SAID(m, "gns: cast {in_sync,b@h,false}");
+    ASK(m, cnode_call(a, &global, mesh_result, r1, "{set_lock, {res, me}}"));
+    SAID(m, "r1: OK true");
+    ASK(m, cnode_call(g, &global, mesh_result, r1, "{set_lock, {res, you}}"));
+    SAID(m, "r1: OK false");
+    ASK(m, cnode_call(g, &global, mesh_result, r1, "{del_lock, {res, you}}"));
+    SAID(m, "r1: OK true");
+    ASK(m, cnode_call(a, &global, mesh_result, r1, "{set_lock, {res, me}}"));
+    SAID(m, "r1: OK true");
+    OK(m, cnode_exit(a, "normal"));
+    SAID(m, "alice: ended normal"); /* and its lock is free */
+    ASK(m, cnode_call(g, &global, mesh_result, r1, "{set_lock, {res, you}}"));
+    SAID(m, "r1: OK true");
+    ASK(m, cnode_call(g, &global, mesh_result, r1, "{del_lock, {res, you}}"));
+    SAID(m, "r1: OK true");
+    WANT(m, mesh_cnode(m, 0)->watches.count == 0);
+    ASK(m, cnode_call(g, &global, mesh_result, r1, "{set_lock, {res, you}}"));
+    SAID(m, "r1: OK true"); /* held when the node closes */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MESH_CASE(erpc),
+        MESH_CASE(answers_later),
+        MESH_CASE(casts),
+        MESH_CASE(by_rex),
+        MESH_CASE(rex_ends),
+        MESH_CASE(messages_to_rex),
+        cmocka_unit_test(deep_messages),
+        MESH_CASE(requests),
+        MESH_CASE(the_user_answers),
+        MESH_CASE(stays_outside_global),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
