@@ -141,15 +141,21 @@ int cnode__init(cnode *n, const cnode_config *c, const cnode__shell *shell,
     return err;
 }
 
+static void free_secret(cnode *n, char *s) {
+    size_t size = s == NULL ? 0 : strlen(s) + 1;
+
+    if (s != NULL)
+        cnode__wipe(s, size);
+    cn__free(&n->alloc, s, size, 1);
+}
+
 static void free_peer(cnode__peer *p) {
     cnode *n = p->node;
 
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
     cnode__timer_drop(&n->timers, &p->timer);
     cn__buf_free(&p->pending);
-    if (p->cookie != NULL)
-        cnode__wipe(p->cookie, strlen(p->cookie));
-    cn__strfree(&n->alloc, p->cookie);
+    free_secret(n, p->cookie);
     cn__strfree(&n->alloc, p->address);
     cn__free(&n->alloc, p, 1, sizeof *p);
 }
@@ -1201,9 +1207,10 @@ static int set_peer_string(cnode *n, const char *peer, const char *value,
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     place = cookie ? &p->cookie : &p->address;
-    if (cookie && *place != NULL)
-        cnode__wipe(*place, strlen(*place));
-    cn__strfree(&n->alloc, *place);
+    if (cookie)
+        free_secret(n, *place);
+    else
+        cn__strfree(&n->alloc, *place);
     *place = copy;
     release_peer(p);
     return 0;

@@ -347,9 +347,10 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
     arity = list_length(a.args);
     if (arity >= 0)
         e = find_export(p->node, a.module, a.function, (uint32_t)arity);
-    if (make_task(p, &a, arity, e == NULL) != 0)
+    if (make_task(p, &a, arity, e == NULL) != 0) {
+        cnode__drop_message(p, "out of memory for a function call");
         cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
-    else if (e != NULL)
+    } else if (e != NULL)
         run(p, e, a.args);
     else
         finish_exception(
@@ -400,6 +401,12 @@ static void discard(cnode_proc *p) {
     cnode__end(p, cnode__atom("normal", buf, sizeof buf));
 }
 
+static void no_memory(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cn__log(&n->config.log, CN_LOG_ERROR, "node",
+            "%s: out of memory, refused to apply a function", n->peer_now);
+    reply(n, peer, c, NULL, 0, "system_limit");
+}
+
 /* The reply goes out before anything else of the new process. */
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     static const cnode_proc_config plain = {0};
@@ -411,12 +418,12 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         return;
     }
     if (cnode__proc_new(n, &plain, &p) != 0) {
-        reply(n, peer, c, NULL, 0, "system_limit");
+        no_memory(n, peer, c);
         return;
     }
     if (relate(p, peer, c, flags) != 0) {
         discard(p);
-        reply(n, peer, c, NULL, 0, "system_limit");
+        no_memory(n, peer, c);
         return;
     }
     reply(n, peer, c, p, flags, NULL);

@@ -345,6 +345,8 @@ void mesh_raw_dial(mesh_raw *r, int node) {
         x->troubles++; /* the real shell logs this */
         return;
     }
+    if (r->end != NULL) /* it has forgotten that one */
+        r->end->raw = NULL;
     mine = new_end(m, NULL, NULL);
     its = new_end(m, x, w);
     mine->other = its;

@@ -52,7 +52,10 @@ static int act(cnode_proc *self, etf_view args, etf_writer *w, void *data) {
         c.name = who;
         c.data = who;
         c.on_exit = NULL;
-        return cnode_become(self, &c) == 0 ? CNODE_LATER : CN_ENOMEM;
+        if (cnode_become(self, &c) == 0)
+            return CNODE_LATER;
+        mesh_of(cnode_of(self))->noticed = true;
+        return CN_ENOMEM;
     }
     return etf_pack(w, "unknown");
 }
