@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Nodes on libuv, over TCP on 127.0.0.1 without EPMD: two nodes on one loop,
+ * and one with its own loop in a thread.
+ */
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "cnode/cnode.h"
+#include "cnode/node.h"
+#include "tests/unit/support.h"
+
+enum { LONG = 20000, SENDERS = 8, EACH = 500 };
+
+static void listen_as(cnode **n, const char *name, uv_loop_t *loop) {
+    const cnode_config c = {.name = name,
+                            .cookie = "secret",
+                            .no_epmd = true,
+                            .address = "127.0.0.1",
+                            .loop = loop};
+
+    assert_int_equal(cnode_new(n, &c), 0);
+    assert_int_equal(cnode_listen(*n), 0);
+    assert_int_not_equal(cnode_port(*n), 0);
+}
+
+static void introduce(cnode *n, const char *peer, unsigned port) {
+    char address[32];
+
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    assert_int_equal(cnode_set_address(n, peer, address), 0);
+}
+
+static void echo(cnode_proc *p, const cnode_msg *m, void *data) {
+    etf_pid from;
+    etf_view what;
+
+    (void)data;
+    if (etf_match(m->term, "{~p, ~t}", &from, &what) == 0)
+        (void)cnode_send(p, &from, "{echo, ~t}", what);
+}
+
+static const cnode_proc_config echo_server = {.name = "echo",
+                                              .on_message = echo};
+
+/* --- two nodes on a loop of the program ---------------------------------- */
+
+static void round_trips(void **state) {
+    static const cnode_proc_config box = {0};
+    uv_loop_t loop;
+    cnode *a, *b;
+    cnode_proc *p;
+    cnode_msg m;
+    etf_pid self;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    listen_as(&a, "a@127.0.0.1", &loop);
+    listen_as(&b, "b@127.0.0.1", &loop);
+    introduce(a, "b@127.0.0.1", cnode_port(b));
+    assert_int_equal(cnode_spawn(b, &echo_server, NULL), 0);
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    self = cnode_self(p);
+    assert_int_equal(cnode_receive(p, 0, &m), CN_ETIMEDOUT);
+    assert_int_equal(cnode_receive(p, 10, &m), CN_ETIMEDOUT);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(
+            cnode_send_name(p, "b@127.0.0.1", "echo", "{~p, ~i}", &self, i), 0);
+        assert_int_equal(cnode_receive(p, LONG, &m), 0);
+        assert_int_equal(etf_match(m.term, "{echo, ~i}", &(int){0}), 0);
+        assert_string_equal(m.peer, "b@127.0.0.1");
+    }
+    assert_true(cnode_connected(a, "b@127.0.0.1"));
+    cnode_free(a);
+    while (cnode_connected(b, "a@127.0.0.1"))
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* --- a node in a thread --------------------------------------------------- */
+
+typedef struct other {
+    uv_thread_t thread;
+    uv_sem_t ready;
+    cnode *node;
+    unsigned port;
+} other;
+
+static void run_other(void *arg) {
+    other *o = arg;
+
+    listen_as(&o->node, "b@127.0.0.1", NULL);
+    assert_int_equal(cnode_spawn(o->node, &echo_server, NULL), 0);
+    o->port = cnode_port(o->node);
+    uv_sem_post(&o->ready);
+    (void)cnode_run(o->node);
+    cnode_free(o->node);
+}
+
+static void start_other(other *o) {
+    assert_int_equal(uv_sem_init(&o->ready, 0), 0);
+    assert_int_equal(uv_thread_create(&o->thread, run_other, o), 0);
+    uv_sem_wait(&o->ready);
+}
+
+static void stop_other(other *o) {
+    cnode_stop(o->node);
+    assert_int_equal(uv_thread_join(&o->thread), 0);
+    uv_sem_destroy(&o->ready);
+}
+
+typedef struct sender {
+    uv_thread_t thread;
+    cnode_proc *p;
+    atomic_int *posted;
+    int number;
+} sender;
+
+static void count_post(cnode *n, void *arg) {
+    (void)n;
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static void run_sender(void *arg) {
+    sender *s = arg;
+    cnode *n = cnode_of(s->p);
+
+    for (int i = 0; i < EACH; i++) {
+        if (cnode_send_name(s->p, "b@127.0.0.1", "count", "{~i, ~i}", s->number,
+                            i) != 0 ||
+            cnode_post(n, count_post, s->posted) != 0)
+            return;
+    }
+}
+
+typedef struct tally {
+    int next[SENDERS];
+    int got;
+    bool in_order;
+} tally;
+
+static void count(cnode_proc *p, const cnode_msg *m, void *data) {
+    tally *t = data;
+    int who, number;
+
+    if (etf_match(m->term, "{~i, ~i}", &who, &number) != 0 || who < 0 ||
+        who >= SENDERS || t->next[who]++ != number)
+        t->in_order = false;
+    if (++t->got == SENDERS * EACH)
+        (void)cnode_send_name(p, "a@127.0.0.1", "done", "done");
+}
+
+static void spawn_counter(cnode *n, void *arg) {
+    const cnode_proc_config c = {
+        .name = "count", .on_message = count, .data = arg};
+    (void)cnode_spawn(n, &c, NULL);
+}
+
+static void sends_from_threads(void **state) {
+    static const cnode_proc_config box = {.name = "done"};
+    other o;
+    tally t = {.in_order = true};
+    atomic_int posted = 0;
+    sender senders[SENDERS];
+    cnode *a;
+    cnode_proc *p;
+    cnode_msg m;
+
+    (void)state;
+    start_other(&o);
+    assert_int_equal(cnode_post(o.node, spawn_counter, &t), 0);
+    listen_as(&a, "a@127.0.0.1", NULL);
+    introduce(a, "b@127.0.0.1", o.port);
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    for (int i = 0; i < SENDERS; i++) {
+        senders[i] = (sender){.p = p, .posted = &posted, .number = i};
+        assert_int_equal(
+            uv_thread_create(&senders[i].thread, run_sender, &senders[i]), 0);
+    }
+    assert_int_equal(cnode_receive(p, LONG * 3, &m), 0);
+    assert_int_equal(etf_match(m.term, "done"), 0);
+    for (int i = 0; i < SENDERS; i++)
+        assert_int_equal(uv_thread_join(&senders[i].thread), 0);
+    assert_int_equal(cnode_receive(p, 50, &m), CN_ETIMEDOUT);
+    assert_int_equal(atomic_load(&posted), SENDERS * EACH);
+    cnode_free(a);
+    stop_other(&o);
+    assert_int_equal(t.got, SENDERS * EACH);
+    assert_true(t.in_order);
+}
+
+static void stop_it(void *arg) {
+    cnode_stop(arg);
+}
+
+static void is_stopped_from_a_thread(void **state) {
+    static const cnode_proc_config box = {0};
+    uv_thread_t thread;
+    cnode *a;
+    cnode_proc *p;
+    cnode_msg m;
+
+    (void)state;
+    listen_as(&a, "a@127.0.0.1", NULL);
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    assert_int_equal(uv_thread_create(&thread, stop_it, a), 0);
+    assert_int_equal(cnode_receive(p, UINT32_MAX, &m), CN_ECANCELED);
+    assert_int_equal(uv_thread_join(&thread), 0);
+    assert_int_equal(cnode_run(a), 0); /* takes the stop */
+    assert_int_equal(uv_thread_create(&thread, stop_it, a), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(uv_thread_join(&thread), 0);
+    cnode_free(a);
+}
+
+/* --- peers that behave badly ---------------------------------------------- */
+
+/* A played peer: a handshake over a plain socket, and then nothing is read. */
+static int accept_blocking(int listener) {
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static int listener_at(unsigned *port) {
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+
+    assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+typedef struct played {
+    uv_thread_t thread;
+    uv_sem_t go;
+    int listener;
+    unsigned port;
+    bool was_up;
+} played;
+
+static void converse(cnode_conn *c, int fd, bool *up) {
+    uint8_t buf[4096];
+    cnode_event ev;
+
+    while (!*up) {
+        ssize_t n = read(fd, buf, sizeof buf);
+        const uint8_t *p;
+        size_t len;
+        if (n <= 0 || cnode_conn_feed(c, buf, (size_t)n, 1) != 0)
+            return;
+        while (cnode_conn_next(c, &ev) == 1) {
+            if (ev.type == CNODE_EV_NAME)
+                (void)cnode_conn_answer(c, CNODE_ANSWER_OK, "secret", NULL, 0);
+            *up = *up || ev.type == CNODE_EV_UP;
+        }
+        while ((p = cnode_conn_output(c, &len)) != NULL) {
+            n = write(fd, p, len);
+            if (n <= 0)
+                return;
+            cnode_conn_wrote(c, (size_t)n);
+        }
+    }
+}
+
+/* Shakes hands, reads nothing more, and goes when it is told to. */
+static void play(void *arg) {
+    played *x = arg;
+    cnode_conn_config cc = {.name = "r@127.0.0.1",
+                            .creation = 9,
+                            .challenge = 4711,
+                            .flags = cnode_conn_flags()};
+    cnode_conn *c = NULL;
+    int fd = accept_blocking(x->listener);
+
+    if (cnode_conn_new(&c, &cc, 1) == 0)
+        converse(c, fd, &x->was_up);
+    uv_sem_wait(&x->go);
+    cnode_conn_free(c);
+    (void)close(fd);
+}
+
+static void start_played(played *x) {
+    *x = (played){0};
+    x->listener = listener_at(&x->port);
+    assert_int_equal(uv_sem_init(&x->go, 0), 0);
+    assert_int_equal(uv_thread_create(&x->thread, play, x), 0);
+}
+
+static void end_played(played *x) {
+    assert_int_equal(uv_thread_join(&x->thread), 0);
+    uv_sem_destroy(&x->go);
+    (void)close(x->listener);
+    assert_true(x->was_up);
+}
+
+static void stop_when_connected(cnode *n, const char *peer, int status,
+                                const cn_error *err, void *data) {
+    (void)peer;
+    (void)err;
+    *(int *)data = status;
+    cnode_stop(n);
+}
+
+/* 10 MB that the peer does not read. */
+static void connect_and_fill(cnode *a, const played *x) {
+    static char big[1 << 20];
+    const etf_view body = {(const uint8_t *)big, sizeof big};
+    static const cnode_proc_config plain = {.name = "p"};
+    cnode_proc *p;
+    int status = 1;
+
+    introduce(a, "r@127.0.0.1", x->port);
+    assert_int_equal(
+        cnode_connect(a, "r@127.0.0.1", stop_when_connected, &status), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(cnode_spawn(a, &plain, &p), 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(cnode_send_name(p, "r@127.0.0.1", "x", "~b", body), 0);
+}
+
+static void is_freed_with_unsent_output(void **state) {
+    played x;
+    cnode *a;
+    uint64_t began;
+
+    (void)state;
+    start_played(&x);
+    listen_as(&a, "a@127.0.0.1", NULL);
+    connect_and_fill(a, &x);
+    began = uv_hrtime();
+    cnode_free(a); /* gives up after 3 seconds */
+    assert_true(uv_hrtime() - began < UINT64_C(15) * 1000000000);
+    uv_sem_post(&x.go);
+    end_played(&x);
+}
+
+static void stop_on_down(cnode *n, const cnode_peer *p, void *data) {
+    (void)data;
+    if (!p->up)
+        cnode_stop(n);
+}
+
+static void a_peer_goes_with_a_write_in_flight(void **state) {
+    const cnode_config c = {
+        .name = "a@127.0.0.1", .cookie = "secret", .on_peer = stop_on_down};
+    played x;
+    cnode *a;
+
+    (void)state;
+    start_played(&x);
+    assert_int_equal(cnode_new(&a, &c), 0);
+    connect_and_fill(a, &x);
+    uv_sem_post(&x.go);
+    assert_int_equal(cnode_run(a), 0);
+    assert_false(cnode_connected(a, "r@127.0.0.1"));
+    cnode_free(a);
+    end_played(&x);
+}
+
+/* What was queued before a disconnect arrives. */
+static void nothing_queued_is_lost(void **state) {
+    static const cnode_proc_config box = {.name = "box"};
+    uv_loop_t loop;
+    cnode *a, *b;
+    cnode_proc *p, *q;
+    cnode_msg m;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    listen_as(&a, "a@127.0.0.1", &loop);
+    listen_as(&b, "b@127.0.0.1", &loop);
+    introduce(a, "b@127.0.0.1", cnode_port(b));
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    assert_int_equal(cnode_spawn(b, &box, &q), 0);
+    assert_int_equal(cnode_send_name(p, "b@127.0.0.1", "box", "first"), 0);
+    assert_int_equal(cnode_receive(q, LONG, &m), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(cnode_send_name(p, "b@127.0.0.1", "box", "~i", i), 0);
+    cnode_free(a);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(cnode_receive(q, LONG, &m), 0);
+        assert_int_equal(etf_match(m.term, "~i", &(int){0}), 0);
+    }
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* An exit signal for the one that waits in cnode_receive. */
+static void kill_it(cnode_proc *p, void *arg) {
+    (void)cnode_exit(arg, "killed");
+    (void)p;
+}
+
+static void ends_while_it_receives(void **state) {
+    static const cnode_proc_config box = {0};
+    cnode *a;
+    cnode_proc *p, *q;
+    cnode_msg m;
+
+    (void)state;
+    listen_as(&a, "a@127.0.0.1", NULL);
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    assert_int_equal(cnode_spawn(a, &box, &q), 0);
+    assert_int_equal(cnode_after(q, 10, kill_it, p), 0);
+    assert_int_equal(cnode_receive(p, LONG, &m), CN_ENOPROC);
+    cnode_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(sends_from_threads),
+        cmocka_unit_test(is_stopped_from_a_thread),
+        cmocka_unit_test(is_freed_with_unsent_output),
+        cmocka_unit_test(a_peer_goes_with_a_write_in_flight),
+        cmocka_unit_test(nothing_queued_is_lost),
+        cmocka_unit_test(ends_while_it_receives),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
