@@ -41,6 +41,9 @@ static int read_fd(cli_cookie *c, int fd) {
         if (got == 0)
             break;
         n += (size_t)got;
+        /* Whoever writes to a pipe may keep it open. */
+        if (memchr(c->text + n - got, '\n', (size_t)got) != NULL)
+            break;
     }
     c->text[n] = '\0';
     c->own = true;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -20,6 +21,7 @@ typedef struct serve {
     char name[CLI_NAME_MAX];
     char connect[CLI_MAX_CONNECT][CLI_NAME_MAX];
     size_t waiting; /* connections under way */
+    bool listening; /* cnode_listen is at work */
     bool ready;
     bool input_ended;
     bool stopped;
@@ -37,7 +39,11 @@ typedef struct serve {
     cli_server server;
 } serve;
 
+/* cnode_listen waits for EPMD, whatever comes: nothing is owed to anyone
+ * before, so that is the end at once. */
 static void stop(serve *s, int status) {
+    if (s->listening)
+        _exit(status);
     if (s->stopped)
         return;
     s->stopped = true;
@@ -100,7 +106,9 @@ static void on_deadline(uv_timer_t *h) {
 
     if (s->ready || s->stopped)
         return;
-    cli_say(s->o, "not connected within %g s", s->o->timeout_ms / 1000.0);
+    cli_say(s->o, "%s within %g s",
+            s->listening ? "EPMD does not answer" : "not connected",
+            s->o->timeout_ms / 1000.0);
     cli_say_hint(s->o, "%s", cli_hint(CN_ETIMEDOUT));
     stop(s, CLI_TIMEOUT);
 }
@@ -184,7 +192,9 @@ static int start_listening(serve *s) {
         rc = cli_serve_functions(&s->server);
     if (rc != 0)
         return cli_fail(s->o, rc);
+    s->listening = true;
     rc = cnode_listen(s->server.node);
+    s->listening = false;
     if (rc != 0)
         return say_not_listening(s, rc);
     s->log.muted = false;

@@ -560,7 +560,7 @@ static void explain_cookie(const cnode__wire *w, cn_error *why) {
     if (why->code == CN_ECOOKIE && w->dialled && p != NULL)
         (void)cn__fail(
             why, CN_ECOOKIE, 0,
-            "cookie rejected by %.100s: this node used %.100s", p->name,
+            "cookie rejected by %.100s: this node used %.200s", p->name,
             p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
 }
 

@@ -46,6 +46,7 @@ groups() ->
      {serve, [],
       [serve_sigterm, serve_sigint, serve_visibility, serve_name_taken,
        serve_port_taken, serve_without_epmd, serve_epmd_down,
+       serve_epmd_silent,
        serve_connect_fails, serve_connect_times_out, serve_usage]}].
 
 peer() ->
@@ -558,7 +559,8 @@ relay_bytes(A, B) ->
 
 %% ------------------------------------------------- services that are no node
 
-%% A port at which something listens, as long as the test case lives.
+%% A port at which something listens, as long as the test case lives, which
+%% gets {accepted, Kind} for each connection.
 service(Kind) ->
     Me = self(),
     Pid = spawn(fun() ->
@@ -567,15 +569,16 @@ service(Kind) ->
                                                      binary, {active, false}]),
                         {ok, Port} = inet:port(L),
                         Me ! {self(), Port},
-                        spawn_link(fun() -> accept(L, Kind) end),
+                        spawn_link(fun() -> accept(L, Kind, Me) end),
                         receive {'DOWN', _, _, Me, _} -> exit(done) end
                 end),
     receive {Pid, Port} -> Port end.
 
-accept(L, Kind) ->
+accept(L, Kind, To) ->
     {ok, S} = gen_tcp:accept(L),
+    To ! {accepted, Kind},
     first_bytes(Kind, S),
-    accept(L, Kind).
+    accept(L, Kind, To).
 
 first_bytes(ssh, S) ->
     gen_tcp:send(S, "SSH-2.0-OpenSSH_9.2p1\r\n"),
@@ -689,7 +692,7 @@ cookie_of_environment(Config) ->
 
 %% A folder with a cookie in it, as ~ or $XDG_CONFIG_HOME.
 home(Folder, Cookie) ->
-    Dir = "/tmp/" ++ unique("home"),
+    Dir = filename:join(os:getenv("HOME"), unique("home")),
     Path = filename:join([Dir, Folder, ".erlang.cookie"]),
     ok = filelib:ensure_dir(Path),
     ok = file:write_file(Path, Cookie),
@@ -736,6 +739,11 @@ cookie_of_descriptor(Config) ->
     accepted(Config, ["--cookie-fd=0"],
              #{cookie => false, stdin => cnode_test:cookie() ++ "\n"}),
     rejected(Config, "descriptor 3", Fd, #{fd3 => "wrong"}),
+    %% A pipe that does not end.
+    Fifo = fifo(),
+    rejected(Config, "descriptor 3", Fd,
+             #{wrap => "sh -c 'exec 3<>" ++ Fifo ++ "; echo wrong >&3; "
+                   "exec \"$@\"' sh "}),
     fails(6, ["cannot read the cookie from descriptor 3: Bad file descriptor"],
           ["ping", node_text(Config) | Fd],
           #{wrap => "sh -c 'exec 3>&-; exec \"$@\"' sh "}).
@@ -930,10 +938,14 @@ full_disk(Config) ->
 
 %% A pipe whose reader is gone for certain.
 closed_pipe(Config) ->
-    Fifo = cnode_test:file("fifo"),
-    "" = os:cmd("mkfifo '" ++ Fifo ++ "'"),
-    not_written(Config, "sh -c 'exec 4<>\"" ++ Fifo ++ "\" 5>\"" ++ Fifo ++
-                    "\" 4<&-; exec \"$@\" >&5 5>&-' sh ", "Broken pipe").
+    Fifo = fifo(),
+    not_written(Config, "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
+                    " 4<&-; exec \"$@\" >&5 5>&-' sh ", "Broken pipe").
+
+fifo() ->
+    Path = cnode_test:file("fifo"),
+    "" = os:cmd("mkfifo '" ++ Path ++ "'"),
+    "\"" ++ Path ++ "\"".
 
 %% What is opened meanwhile must not take their place.
 closed_descriptors(Config) ->
@@ -1135,6 +1147,20 @@ serve_epmd_down(_) ->
     [Line | _] = string:split(cnode_test:stderr(Serve), "\n"),
     Start = text("~ts: serve: warning: not registered yet: ", [program()]),
     ?assertEqual(Start, binary:part(Line, 0, byte_size(Start))).
+
+%% It can be stopped while it waits for EPMD, and does not wait for ever.
+serve_epmd_silent(_) ->
+    Port = integer_to_list(service(silent)),
+    Serve = cnode_test:launch(#{global => ["--epmd-port", Port,
+                                           "--timeout", "600"]}),
+    receive {accepted, silent} -> ok end,
+    cnode_test:signal(Serve, "TERM"),
+    ?assertEqual(0, cnode_test:status(Serve, 5000)),
+    ?assertEqual(<<>>, cnode_test:stdout(Serve)),
+    fails(5, ["EPMD does not answer within 0.5 s",
+              "hint: --timeout SECONDS gives more time"],
+          ["serve", "-n", "a@127.0.0.1", "--epmd-port", Port,
+           "--timeout", "0.5"]).
 
 serve_connect_fails(_) ->
     Serve = fun(To) -> ["serve", "-n", atom_to_list(unique_node("s")),
