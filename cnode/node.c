@@ -609,6 +609,15 @@ static void replace_wire(cnode__wire *w, const char *why) {
     cnode__wire_fail(w, CN_ECANCELED, 0, why);
 }
 
+/* The opposite of cnode__freeze; what a signal does not have is zero. */
+static int thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
+    static const cnode_ctrl empty = {0};
+    const char *why;
+
+    *c = empty;
+    return cnode__ctrl_get(c, r, frame, false, &why);
+}
+
 static void flush_pending(cnode__peer *p) {
     cn_buf b = p->pending;
     cnode *n = p->node;
@@ -618,9 +627,7 @@ static void flush_pending(cnode__peer *p) {
         size_t len = cn__be32(cn__buf_at(&b));
         cnode_ctrl c;
         etf_reader r;
-        const char *why;
-        if (cnode__ctrl_get(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}, false,
-                            &why) == 0)
+        if (thaw(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}) == 0)
             cnode__tell(n, p, &c);
         cn__buf_consume(&b, len + 4, SIZE_MAX);
     }
@@ -939,9 +946,8 @@ void cnode__carried(cnode *n, const char *node, etf_view frame) {
     cnode__peer *peer;
     cnode_ctrl c;
     etf_reader r;
-    const char *why;
 
-    if (cnode__ctrl_get(&c, &r, frame, false, &why) == 0 &&
+    if (thaw(&c, &r, frame) == 0 &&
         cnode__find_peer(n, node[0] == '\0' ? NULL : node, &peer) == 0) {
         c.from = cnode__pid_of(n, cnode__number_of(&c.from));
         if (cnode__route(n, peer, &c) == 0)
@@ -964,8 +970,7 @@ static void run_local(cnode *n) {
         cnode_ctrl c;
         etf_reader r;
         const char *why;
-        if (cnode__ctrl_get(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}, false,
-                            &why) == 0) {
+        if (thaw(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}) == 0) {
             if (c.from.node_len == 0)
                 c.from = cnode__pid_of(n, cnode__number_of(&c.from));
             (void)cnode__signal(n, NULL, &c, &why);
