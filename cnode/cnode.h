@@ -49,7 +49,10 @@ typedef struct cnode_peer {
 /* Everything may be left zero except the name. Strings are copied. */
 typedef struct cnode_config {
     /* "echo@127.0.0.1". NULL: the first node that is connected to gives a
-     * name; until then nothing can be sent. Such a node cannot listen. */
+     * name; until then nothing can be sent, and it is lost with the last
+     * connection. Such a node cannot listen. A pid or reference that was made
+     * under another name is not known any more; links and monitors between
+     * the processes of this node stay. */
     const char *name;
     /* The shared secret. NULL: read from cookie_file, else $CNODE_COOKIE,
      * else ~/.erlang.cookie, else $XDG_CONFIG_HOME/erlang/.erlang.cookie. */
@@ -94,8 +97,8 @@ static inline int cnode_new(cnode **out, const cnode_config *c) {
  * answer by running the loop. EPMD's creation becomes that of the node if no
  * pid or reference has left it yet. When EPMD cannot be reached this is 0 all
  * the same: a line is logged and the registration is tried again until it
- * works; cnode_registered tells. CN_EEXIST: the name is taken; CN_EREFUSED:
- * the port is in use; CN_EIO. */
+ * works; cnode_registered tells, cnode_error why not. CN_EEXIST: the name is
+ * taken; CN_EREFUSED: the port is in use; CN_ECANCELED: cnode_stop; CN_EIO. */
 CN_API int cnode_listen(cnode *n);
 CN_API bool cnode_registered(const cnode *n);
 
@@ -138,7 +141,8 @@ typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
                                  const cn_error *err, void *data);
 
 /* Connects; nothing to do when connected. Sending connects by itself, so this
- * is for those who want to know. cb (may be NULL) runs exactly once.
+ * is for those who want to know. cb (may be NULL) runs exactly once, with
+ * CN_ECLOSED when cnode_free comes first.
  * Its status: CN_EHOST, CN_EEPMD, CN_ENOENT (not registered), CN_EREFUSED,
  * CN_ECOOKIE, CN_ENOTALLOWED, CN_EFLAGS, CN_EEXIST (this node's name is
  * connected there already), CN_EPROTO (not an Erlang node), CN_EVERSION,
@@ -159,8 +163,8 @@ CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);
 /* --- processes ----------------------------------------------------------- */
 
 typedef struct cnode_msg {
-    etf_view term;    /* well-formed, without version byte */
-    const char *peer; /* node it came from, own name for local ones */
+    etf_view term;       /* well-formed, without version byte */
+    const char *peer;    /* node it came from, own name for local ones */
     const etf_pid *from; /* the sender; NULL when the peer did not say */
 } cnode_msg;
 
@@ -206,7 +210,8 @@ typedef struct cnode_proc_config {
 /* Makes a process. CN_EEXIST: the name is registered. */
 CN_API int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out);
 /* Another behaviour for a process, e.g. one that Erlang has spawned. The name
- * in c, if any, is registered in addition. */
+ * in c, if any, is registered in addition. What is in its mailbox goes to the
+ * callbacks. */
 CN_API int cnode_become(cnode_proc *p, const cnode_proc_config *c);
 /* Ends a process with a reason: its links and monitors are told. p must not
  * be used any more. The reason is a pattern as in etf_pack. */
@@ -288,7 +293,7 @@ CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
 
 /* The answer to a call; runs exactly once, unless the calling process ends
  * first. status 0: result is the value. CN_EREMOTE: it raised, result is
- * {Class, Reason, Stacktrace}; CN_EEXITED: the process that ran it (or the
+ * {Class, Reason, Stacktrace}, or {badrpc, Reason} from rex; CN_EEXITED: the process that ran it (or the
  * server) ended, result is the reason; CN_ENOPROC: the server does not exist;
  * CN_ENOTSUP: the node cannot run it, result is an atom; CN_ETIMEDOUT;
  * CN_ENOCONN and the codes of cnode_connect_cb: not reached. result is empty

@@ -422,6 +422,37 @@ static void too_much_is_queued(mesh *m) {
     SAID(m, "");
 }
 
+/* A peer without what is not mandatory. */
+static void an_old_peer(mesh *m) {
+    cnode_rpc_opts o = {.node = "r@h", .module = "m", .function = "f"};
+    mesh_raw *r;
+    cnode_proc *a;
+    etf_pid far;
+    int err;
+
+    OK(m, mesh_start(m, 0, NULL));
+    r = mesh_play(m, 0, "r@h");
+    r->lacks = CNODE_FLAG_ALIAS | CNODE_FLAG_SPAWN | CNODE_FLAG_DIST_MONITOR |
+               CNODE_FLAG_DIST_MONITOR_NAME;
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    mesh_raw_dial(r, 0);
+    WANT(m, r->up);
+    err = cnode_rpc(a, &o, mesh_result, r1, "[]");
+    OK(m, err == CN_ENOTSUP ? 0 : err);
+    WANT(m, err == CN_ENOTSUP);
+    far = mesh_raw_pid(r, 9);
+    err = cnode_monitor_pid(a, &far, NULL);
+    OK(m, err == CN_ENOTSUP ? 0 : err);
+    WANT(m, err == CN_ENOTSUP && mesh_cnode(m, 0)->waiters.count == 0);
+    ASK(m, cnode_call(a, &bob_at_r, mesh_result, r1, "x"));
+    WANT(m, r->signals == 1 && strstr(r->term, "alias") == NULL);
+    r->ref = cnode__ref_of(mesh_cnode(m, 0), mesh_cnode(m, 0)->next_ref - 1);
+    r->from = cnode_self(a);
+    answer(r, CNODE_SIG_SEND, "{~r, fine}");
+    SAID(m, "r1: OK fine");
+    assert_true(r->up);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(pings),
@@ -437,6 +468,7 @@ int main(void) {
         MESH_CASE(a_forged_spawn_reply),
         MESH_CASE(by_rex),
         MESH_CASE(too_much_is_queued),
+        MESH_CASE(an_old_peer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,6 +264,33 @@ static void pending_is_lost(mesh *m) {
     WANT(m, mesh_cnode(m, 0)->peers.count == 0);
 }
 
+/* What keeps a link true must not be missing: rather no connection. */
+static void pending_is_incomplete(mesh *m) {
+    static const cnode_config small = {.max_queue = 1000};
+    cnode_proc *a, *b;
+    etf_pid bob;
+    int err = 0;
+
+    OK(m, mesh_start(m, 0, &small));
+    OK(m, mesh_start(m, 1, NULL));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    bob = cnode_self(b);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_link(a, &bob));
+    m->nodes[0].slow = true;
+    while (err == 0) { /* monitors may take more than messages */
+        if (cnode_send(a, &bob, "x") != CN_EBUSY)
+            continue;
+        err = cnode_monitor_pid(a, &bob, NULL);
+    }
+    OK(m, err == CN_EBUSY ? 0 : err);
+    OK(m, cnode_exit(a, "oops"));
+    m->nodes[0].slow = false;
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob: ended noconnection") != NULL);
+    WANT(m, m->nodes[0].troubles > 0 && m->nodes[0].downs == 1);
+}
+
 /* --- callbacks that change what they are about -----------------------------
  */
 
@@ -472,6 +499,7 @@ int main(void) {
         MESH_CASE(pending_in_order),
         MESH_CASE(pending_limit),
         MESH_CASE(pending_is_lost),
+        MESH_CASE(pending_is_incomplete),
         MESH_CASE(callbacks_let_go),
         MESH_CASE(a_name_is_given),
         MESH_CASE(two_names_are_given),
