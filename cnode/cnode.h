@@ -87,7 +87,8 @@ typedef struct cnode_config {
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
 CN_API int cnode_new_sized(cnode **out, const cnode_config *c, size_t size);
-/* Makes a node; nothing is opened or sent yet. CN_EBADARG: bad name;
+/* Makes a node; nothing is opened or sent yet. From here on the program
+ * ignores SIGPIPE, unless it has a handler of its own. CN_EBADARG: bad name;
  * CN_EIO: no cookie could be read; CN_ENOMEM. */
 static inline int cnode_new(cnode **out, const cnode_config *c) {
     return cnode_new_sized(out, c, sizeof *c);

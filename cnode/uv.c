@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "cnode/node.h"
 #include "epmd/epmd.h"
+#include "epmd/uv_link.h"
 
 enum { READ_CHUNK = 64 * 1024, BACKLOG = 512, LINGER_MS = 3000 };
 
@@ -74,7 +75,7 @@ struct uv_shell {
     uv_loop_t *loop;
     uv_loop_t own_loop;
     bool owns_loop;
-    uv_thread_t thread;
+    _Atomic uv_thread_t thread; /* whose loop it is; others only read it */
     uv_prepare_t prepare;
     uv_idle_t idle;
     uv_timer_t timer;
@@ -332,7 +333,8 @@ static void shell_close(void *ctx, cnode__wire *w) {
     l->lookup = NULL;
     if (l->resolving)
         (void)uv_cancel((uv_req_t *)&l->resolve);
-    if (l->connected && !l->ended)
+    if (l->connected && !l->ended &&
+        (cnode_conn_up(l->conn) || cnode_conn_queued(l->conn) > 0))
         linger(l);
     else
         close_link(l);
@@ -469,6 +471,8 @@ static bool split_address(const char *text, char *host, size_t cap,
 
     if (n > 1 && text[0] == '[' && text[n - 1] == ']')
         text++, n -= 2;
+    else if (n > 0 && (text[0] == '[' || memchr(text, ':', n) != NULL))
+        return false;
     if (n == 0 || n >= cap)
         return false;
     p = strtoul(colon + 1, &end, 10);
@@ -535,8 +539,9 @@ static void shell_random(void *ctx, void *p, size_t n) {
 
 static bool shell_on_loop(void *ctx) {
     uv_shell *s = ctx;
-    uv_thread_t self = uv_thread_self();
-    return uv_thread_equal(&self, &s->thread) != 0;
+    const uv_thread_t self = uv_thread_self();
+    const uv_thread_t owner = s->thread;
+    return uv_thread_equal(&self, &owner) != 0;
 }
 
 /* The pump comes by itself in each turn; nothing to do. */
@@ -857,17 +862,12 @@ static int open_listener(uv_shell *s) {
 static void on_alive(void *data, int status, const cn_error *err,
                      uint32_t creation) {
     uv_shell *s = data;
-    const cn_log *log = &s->node.config.log;
 
     s->registered = status == 0;
     s->registration_status = status;
     s->registration_error = *err;
-    if (status == 0) {
+    if (status == 0)
         cnode__adopt_creation(&s->node, creation);
-        cn__log(log, CN_LOG_INFO, "epmd", "registered as %s", s->node.name);
-    } else {
-        cn__log(log, CN_LOG_WARN, "epmd", "%s", err->text);
-    }
 }
 
 static int register_name(uv_shell *s) {
@@ -888,12 +888,13 @@ static int register_name(uv_shell *s) {
     err = epmd_register(&s->registration, s->loop, &a, on_alive, s);
     if (err != 0)
         return cnode__err(n, err, "epmd: %s", cn_strerror(err));
-    while (s->registration_status == 1)
+    while (s->registration_status == 1 && !stopped(s))
         (void)uv_run(s->loop, UV_RUN_ONCE);
-    if (s->registration_status != CN_EEXIST)
-        return 0;
-    n->error = s->registration_error;
-    return CN_EEXIST;
+    if (s->registration_status == 1)
+        return cnode__err(n, CN_ECANCELED, "the node was stopped");
+    if (s->registration_status != 0)
+        n->error = s->registration_error;
+    return s->registration_status == CN_EEXIST ? CN_EEXIST : 0;
 }
 
 int cnode_listen(cnode *n) {
@@ -968,6 +969,7 @@ static void close_all(uv_shell *s) {
 static int open_loop(uv_shell *s, const cnode_config *c) {
     if (uv_mutex_init(&s->mutex) != 0)
         return CN_ENOMEM;
+    epmd__ignore_sigpipe();
     s->thread = uv_thread_self();
     s->loop = c->loop;
     if (s->loop != NULL)

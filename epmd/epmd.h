@@ -205,7 +205,9 @@ CN_API const cn_error *epmd_client_error(const epmd_client *c);
  * - Strings are copied. Memory is freed when libuv has closed the handles, so
  *   the loop must run on until then; a name that is just being resolved by the
  *   operating system cannot be interrupted and delays that.
- * - What a callback is given is lent until it returns; err is never NULL. */
+ * - What a callback is given is lent until it returns; err is never NULL.
+ * - SIGPIPE is ignored from the first request on, unless the program has a
+ *   handler for it: libuv's writes raise it. */
 struct uv_loop_s;
 struct sockaddr;
 

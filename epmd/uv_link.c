@@ -13,6 +13,7 @@
  * one exception is a name that resolves too slowly: libuv cannot interrupt
  * that, so its request is left to itself, and only closing waits for it.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,13 @@ static void connect_next(epmd__link *l);
 
 /* --- small things ----------------------------------------------------------
  */
+
+void epmd__ignore_sigpipe(void) {
+    struct sigaction now;
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN);
+}
 
 uint16_t epmd_default_port(void) {
     const char *text = getenv("ERL_EPMD_PORT");
@@ -77,6 +85,7 @@ static const char *where(const epmd__link *l, char *out, size_t cap) {
 
 int epmd__link_init(epmd__link *l, uv_loop_t *loop, const epmd_config *c,
                     const epmd__link_ops *ops) {
+    epmd__ignore_sigpipe();
     l->loop = loop;
     l->alloc = c->alloc;
     l->ops = ops;

@@ -59,6 +59,10 @@ struct epmd__link {
     char in[EPMD__READ_SIZE];
 };
 
+/* libuv writes to sockets without MSG_NOSIGNAL: a peer that closes would end
+ * the program. Ignores SIGPIPE unless the program has a handler for it. */
+void epmd__ignore_sigpipe(void);
+
 /* 0, CN_EBADARG or CN_ELIMIT. */
 int epmd__check_name(const char *name);
 
