@@ -13,7 +13,9 @@ typedef struct cnode__list {
     struct cnode__list *prev;
 } cnode__list;
 
-static inline void cnode__list_init(cnode__list *l) { l->next = l->prev = l; }
+static inline void cnode__list_init(cnode__list *l) {
+    l->next = l->prev = l;
+}
 static inline int cnode__list_empty(const cnode__list *l) {
     return l->next == l;
 }
