@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %%
 %% The `cnode` command as a script sees it: what it writes on stdout and on
-%% stderr, to the letter, and its exit status, for every command of doc/cli.md.
+%% stderr, to the letter, and its exit status, for every command of cnode(1).
 %% The commands that need a peer run once against a visible node of Erlang and
 %% once against a hidden one.
 -module(cli_SUITE).
