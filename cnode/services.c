@@ -200,12 +200,29 @@ static void answer_features(cnode_proc *self, const etf_pid *from) {
         cnode__drop_message(self, cnode_error(self->node)->text);
 }
 
+static void on_rex_send(cnode_proc *self, const etf_pid *from, etf_view name,
+                        etf_view message) {
+    cnode *n = self->node;
+    const cnode_proc *p = cnode__proc_named(n, name);
+    etf_pid to;
+
+    if (p == NULL) {
+        (void)cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
+                         n->name, name);
+        return;
+    }
+    to = cnode__pid_of(n, p->number);
+    (void)cnode_send(self, &to, "{~p, ~t}", from, message);
+}
+
 static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
     cnode_from from = {.tag = {NULL, 0}};
     etf_view a, b, c;
 
     if (etf_match(m->term, "{~p, features_request}", &from.pid) == 0)
         answer_features(self, &from.pid);
+    else if (etf_match(m->term, "{~p, {send, ~a, ~t}}", &from.pid, &a, &b) == 0)
+        on_rex_send(self, &from.pid, a, b);
     else if (etf_match(m->term, "{~p, {sbcast, ~a, ~t}}", &from.pid, &a, &b) ==
              0)
         on_rex_sbcast(self, &from.pid, a, b);

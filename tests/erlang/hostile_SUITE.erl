@@ -23,9 +23,9 @@ suite() ->
     [{timetrap, {seconds, 30}}].
 
 all() ->
-    [good_peer, good_peer_visible, good_peer_fragments,
+    [good_peer, good_peer_visible, headers_not_offered,
      bad_control, bad_payload, bad_numbers, bad_headers, bad_fragments,
-     bad_signals, unknown_op_is_dropped, unknown_receivers,
+     bad_signals, unknown_op_ends, known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
      fragments_never_finished, peer_does_not_read,
      handshake_stops, handshake_garbage, wrong_cookie, wrong_digest_length,
@@ -159,31 +159,27 @@ good_peer_visible(Config) ->
     pong = raw_peer:ping(S, Node),
     raw_peer:close(S).
 
-%% Fragments as small as can be, two sequences at once, another frame between.
-good_peer_fragments(Config) ->
-    {S, _, Me} = peer(Config, raw_peer:flags(fragments)),
-    Ctl = bare({6, Me, '', echo}),
-    [P1, P2] = [bare({Me, {N, <<"payload">>}}) || N <- [1, 2]],
-    [start_fragment(S, Seq, byte_size(P) + 1, Ctl)
-     || {Seq, P} <- [{5, P1}, {9, P2}]],
-    send_frame(S, [131, 68, 0, Ctl, bare({Me, between})]),
-    [fragment(S, Seq, byte_size(P) - At, binary:at(P, At))
-     || At <- lists:seq(0, max(byte_size(P1), byte_size(P2)) - 1),
-        {Seq, P} <- [{5, P1}, {9, P2}]],
-    Got = [bare_payload(raw_peer:recv_frame(S)) || _ <- [1, 2, 3]],
-    ?assertMatch([{_, between}, {_, {1, <<"payload">>}},
-                  {_, {2, <<"payload">>}}], Got),
-    raw_peer:close(S).
+%% A peer that uses what this node did not offer breaks the rules, even when all
+%% else about it is right.
+headers_not_offered(Config) ->
+    S0 = raw_peer:connect(port(Config)),
+    raw_peer:send_name(S0, raw_node(), raw_peer:flags(cache), 16#12345678),
+    <<"ok">> = raw_peer:recv_status(S0),
+    #{flags := Theirs} = raw_peer:recv_challenge(S0),
+    raw_peer:close(S0),
+    ?assertEqual(0, Theirs band ((1 bsl 13) bor (1 bsl 23))),
+    Message = fun(Me) -> [bare({6, Me, '', echo}), bare({Me, hello})] end,
+    [ends(Config, What, raw_peer:flags(cache), Send)
+     || {What, Send} <-
+            [{header, fun(S, Me) -> send_frame(S, [131, 68, 0, Message(Me)])
+                      end},
+             {fragment, fun(S, Me) -> start_fragment(S, 5, 1, Message(Me))
+                        end}]].
 
 %% A term without the 131.
 bare(Term) ->
     <<131, Bytes/binary>> = term_to_binary(Term),
     Bytes.
-
-bare_payload(<<131, 68, 0, Terms/binary>>) ->
-    {_, Used} = binary_to_term(<<131, Terms/binary>>, [used]),
-    <<_:(Used - 1)/binary, Payload/binary>> = Terms,
-    binary_to_term(<<131, Payload/binary>>).
 
 start_fragment(S, Seq, Count, Rest) ->
     send_frame(S, [<<131, 69, Seq:64, Count:64, 0>>, Rest]).
@@ -346,14 +342,29 @@ bad_fragments(Config) ->
              {bad_payload, fun(S, Me) -> start_fragment(S, 7, 2, Ctl(Me)),
                                          fragment(S, 7, 1, [255]) end}]].
 
-unknown_op_is_dropped(Config) ->
+%% As from Erlang: what comes after a number that nobody knows cannot be
+%% trusted. The log has the number.
+unknown_op_ends(Config) ->
+    [begin
+         Since = log_size(Config),
+         ends(Config, Op, fun(S, _) -> Send(S, Op) end),
+         logged(Config, Since, "\\b" ++ integer_to_list(Op) ++ "\\b")
+     end || {Send, Ops} <-
+                [{fun(S, Op) -> send_ctl(S, {Op, x, y}) end,
+                  [0, 9, 38, 99, 250, 256, 1 bsl 40]},
+                 {fun(S, Op) -> send_ctl(S, {Op, x}, with_a_payload) end,
+                  [251]}],
+            Op <- Ops].
+
+%% What the protocol knows and this node does nothing with.
+known_op_is_dropped(Config) ->
     Since = log_size(Config),
-    {S, Node, _} = peer(Config),
-    [send_ctl(S, {Op, x, y}) || Op <- [9, 38, 99, 250]],
-    send_ctl(S, {251, x}, with_a_payload),
+    {S, Node, Me} = peer(Config),
+    {Pid, _} = loop(S, Node, Me),
+    [send_ctl(S, Ctl) || Ctl <- [{4, Me, Pid}, {5}, {7, Me, Pid}]],
     pong = raw_peer:ping(S, Node),
-    [logged(Config, Since, "\\b" ++ Op ++ "\\b")
-     || Op <- ["9", "38", "99", "250", "251"]],
+    [logged(Config, Since, Name)
+     || Name <- ["\\bUNLINK\\b", "NODE_LINK", "GROUP_LEADER"]],
     raw_peer:close(S).
 
 %% Nothing that is addressed to nobody is an error.
@@ -795,10 +806,19 @@ simultaneous(Prefix) ->
          ?assertEqual({ok, N}, gen_server:call(Pid, N)),
          ?assertEqual(pong, net_adm:ping(Name)),
          ?assertEqual({ok, again}, gen_server:call(Pid, again)),
-         true = erlang:disconnect_node(Name)
+         true = erlang:disconnect_node(Name),
+         wait_until(fun() -> has_lost_us(Serve) end)
      end || N <- lists:seq(1, 20)],
     raw_peer:close(Third),
     cnode_test:stop(Serve).
+
+%% What it sends until it knows goes into the connection that was closed.
+has_lost_us(Serve) ->
+    Log = cnode_test:stderr(Serve),
+    Count = fun(What) -> length(binary:matches(
+                                  Log, [<<(atom_to_binary(node()))/binary, What/binary>>]))
+            end,
+    Count(<<" is up">>) =:= Count(<<" is down">>).
 
 %% --------------------------------------------------------------- links by hand
 
