@@ -472,14 +472,45 @@ static void lose(cnode__peer *p, const cn_error *why) {
 
     p->waiting = p->incomplete = false;
     cnode__timer_disarm(&n->timers, &p->timer);
-    cn__buf_free(&p->pending);
     cnode__relations_lost(n, p, why);
+}
+
+/* The opposite of cnode__freeze; what a signal does not have is zero. */
+static int thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
+    static const cnode_ctrl empty = {0};
+    const char *why;
+
+    *c = empty;
+    return cnode__ctrl_get(c, r, frame, false, &why);
+}
+
+/* What was sent between the end of a connection and its burial is for the next
+ * one, but only messages: links and monitors have just been lost. */
+static void keep_messages(cnode__peer *p) {
+    cn_buf *b = &p->pending;
+    size_t to = b->head, at = b->head;
+
+    while (at + 4 < b->len) {
+        size_t size = cn__be32(b->data + at) + (size_t)4;
+        cnode_ctrl c;
+        etf_reader r;
+        if (thaw(&c, &r, (etf_view){b->data + at + 4, size - 4}) == 0 &&
+            c.signal <= CNODE_SIG_ALIAS_SEND) {
+            memmove(b->data + to, b->data + at, size);
+            to += size;
+        }
+        at += size;
+    }
+    b->len = to;
+    if (cn__buf_size(b) == 0 || !p->node->named)
+        cn__buf_free(b);
 }
 
 /* It could not be reached. Those who want it now hear so; those who come to
  * want it in a callback of this loss want another attempt. */
 static void give_up(cnode__peer *p, const cn_error *why) {
     finish_wants(p, why);
+    cn__buf_free(&p->pending);
     lose(p, why);
 }
 
@@ -494,6 +525,7 @@ static void peer_down(cnode__peer *p, const cn_error *why) {
         n->named = false; /* it was valid in that cluster only */
         (void)snprintf(n->name, sizeof n->name, "nonode@nohost");
     }
+    keep_messages(p);
     lose(p, why);
     tell_peer_event(p, false, why->code, why->text);
 }
@@ -576,6 +608,12 @@ static void dial_again(cnode__peer *p) {
     }
 }
 
+static bool wants_another(const cnode__peer *p) {
+    return !p->node->closing && p->up == NULL && p->dial == NULL &&
+           !p->waiting &&
+           (peer_wanted(p, true) || cn__buf_size(&p->pending) > 0);
+}
+
 static void bury_wire(cnode__wire *w) {
     cnode__peer *p = w->peer;
     cn_error why = w->error;
@@ -595,8 +633,7 @@ static void bury_wire(cnode__wire *w) {
         peer_down(p, &why);
     else if (was_dial)
         dial_failed(p, &why);
-    if (redial || (was_up && p->up == NULL && p->dial == NULL && !p->waiting &&
-                   peer_wanted(p, true)))
+    if (redial || (was_up && wants_another(p)))
         dial_again(p);
     let_go_of_peer(p);
 }
@@ -607,15 +644,6 @@ static void bury_wire(cnode__wire *w) {
 static void replace_wire(cnode__wire *w, const char *why) {
     w->peer = NULL;
     cnode__wire_fail(w, CN_ECANCELED, 0, why);
-}
-
-/* The opposite of cnode__freeze; what a signal does not have is zero. */
-static int thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
-    static const cnode_ctrl empty = {0};
-    const char *why;
-
-    *c = empty;
-    return cnode__ctrl_get(c, r, frame, false, &why);
 }
 
 static void flush_pending(cnode__peer *p) {
@@ -676,7 +704,6 @@ static void peer_up(cnode__wire *w, const cnode_event *ev) {
 
     if (is_second_name(w, ev))
         return;
-
     if (w->peer == NULL &&
         cnode__find_peer_n(n, ev->peer, strlen(ev->peer), &w->peer) != 0) {
         cnode__wire_fail(w, n->error.code, 0, n->error.text);

@@ -51,6 +51,27 @@ static void connects(mesh *m) {
     WANT(m, cnode_connect(a, "nobody", NULL, NULL) == CN_EBADARG);
 }
 
+/* A message sent after the connection has failed, but before that was dealt
+ * with, is for the next one; a monitor is lost with the old one. */
+static void sends_while_it_goes_down(mesh *m) {
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, mesh_proc(m, 1, "bob"));
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
+    SAID(m, "r1: b@h OK");
+    OK(m, cnode_disconnect(mesh_cnode(m, 0), "b@h"));
+    OK(m, cnode_monitor(a, "b@h", "bob", NULL));
+    OK(m, cnode_send_name(a, "b@h", "bob", "one"));
+    OK(m, cnode_monitor(a, "b@h", "bob", NULL));
+    OK(m, cnode_send_name(a, "b@h", "bob", "two"));
+    SAID(m, "alice: down noconnection\nalice: down noconnection\n"
+            "bob: one\nbob: two");
+    WANT(m, mesh_cnode(m, 1)->watches.count == 0);
+    WANT(m, m->nodes[0].ups == 2);
+}
+
 static void cannot_connect(mesh *m) {
     cnode *a;
 
@@ -488,6 +509,7 @@ static void asks_again(mesh *m) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(connects),
+        MESH_CASE(sends_while_it_goes_down),
         MESH_CASE(cannot_connect),
         MESH_CASE(refused),
         MESH_CASE(both_dial),
