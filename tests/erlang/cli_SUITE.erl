@@ -28,7 +28,7 @@ groups() ->
       [node_unknown, name_in_use, node_of_another_name, host_unknown,
        epmd_down, closed_port, not_erlang, silent_service, epmd_not_epmd,
        stopped_node, node_not_allowed, connection_lost, address_forms,
-       address_of_unix_socket]},
+       address_of_ipv6, address_of_unix_socket]},
      {names, [],
       [names, names_of_host, names_none, names_control_characters,
        names_fail]},
@@ -529,7 +529,21 @@ address_forms(Config) ->
      || A <- ["127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:99999",
               ":" ++ Port]].
 
-%% With a relay between, for Erlang does not listen on one by itself.
+%% With a relay between, for this Erlang does not listen there by itself.
+address_of_ipv6(Config) ->
+    case gen_tcp:listen(0, [inet6, {ip, {0, 0, 0, 0, 0, 0, 0, 1}}, binary,
+                            {active, false}]) of
+        {ok, L} ->
+            {ok, Port} = inet:port(L),
+            To = port_of(Config),
+            spawn_link(fun() -> relay(L, To) end),
+            pong(run(["ping", node_text(Config), "--address",
+                      "[::1]:" ++ integer_to_list(Port)])),
+            gen_tcp:close(L);
+        {error, _} ->
+            {skip, "no IPv6 here"}
+    end.
+
 address_of_unix_socket(Config) ->
     Path = "/tmp/" ++ unique("cnode"),
     {ok, L} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, binary,
