@@ -2,16 +2,19 @@
  *
  * node.h: what the files of a node share (internal).
  *
- *   node.c     identity, peers, connections, routing
+ *   node.c     identity, life, the pump
+ *   peer.c     other nodes, and what their going up and down means
+ *   wire.c     sockets with a connection on them
+ *   route.c    which way a signal takes
  *   process.c  processes, names, mailboxes, exits
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
  *   spawn.c    functions that other nodes apply here
  *   services.c net_kernel, rex, user, ...: the processes every node has
- *   uv.c       sockets, clock, threads
+ *   uv*.c      sockets, clock, threads
  *
- * Everything but uv.c is pure: it asks the shell (below) for what it needs
+ * Everything but uv*.c is pure: it asks the shell (below) for what it needs
  * from outside. No user code runs in a call that the user makes: whatever has
  * a callback as its consequence is put on a list that cnode__pump goes
  * through, which the shell calls before it waits for the next event.
@@ -245,18 +248,14 @@ struct cnode {
 int cnode__init(cnode *n, const cnode_config *c, const cnode__shell *shell,
                 void *ctx);
 void cnode__destroy(cnode *n);
+uint32_t cnode__random_creation(cnode *n);
 /* EPMD's creation, if ours has not been used. */
 void cnode__adopt_creation(cnode *n, uint32_t creation);
 int cnode__err(cnode *n, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 uint64_t cnode__now(cnode *n);
-
-/* Events from the shell. */
-cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer);
-int cnode__wire_open(cnode__wire *w);
-void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
-void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
-void cnode__wire_eof(cnode__wire *w);
+/* cnode__pump is wanted. */
+void cnode__wake(cnode *n);
 /* Runs what waits on the lists and flushes. True: something was done, or is
  * still to do, so the loop must not wait before it looks again. */
 bool cnode__pump(cnode *n);
@@ -266,11 +265,44 @@ void cnode__run_timers(cnode *n, uint64_t now);
 /* Closes every wire at once. */
 void cnode__close_wires(cnode *n);
 
+/* --- peer.c --- */
 /* NULL: this node, also for an empty name. CN_EBADARG, CN_ENOMEM. */
 int cnode__find_peer(cnode *n, const char *name, cnode__peer **out);
 int cnode__find_peer_n(cnode *n, const char *name, size_t len,
                        cnode__peer **out);
 bool cnode__is_self(const cnode *n, const char *name, size_t len);
+void cnode__peer_free(cnode__peer *p);
+/* Frees it when nothing is known or wanted of it any more. */
+void cnode__peer_release(cnode__peer *p);
+/* Around callbacks, which may take back what p is kept for. */
+void cnode__peer_hold(cnode__peer *p);
+void cnode__peer_let_go(cnode__peer *p);
+int cnode__peer_dial(cnode__peer *p);
+/* The same, unless it is connected or about to be. */
+int cnode__peer_want(cnode__peer *p);
+/* Waits for the peer's own attempt, for the setup time. */
+void cnode__peer_await(cnode__peer *p);
+void cnode__peer_up(cnode__wire *w, const cnode_event *ev);
+void cnode__peer_down(cnode__peer *p, const cn_error *why);
+/* Takes its peer from a wire and fails it. */
+void cnode__wire_replace(cnode__wire *w, const char *why);
+/* Frees a failed wire, with all that means for its peer. */
+void cnode__wire_bury(cnode__wire *w);
+
+/* --- wire.c --- */
+/* Events from the shell. */
+cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer);
+int cnode__wire_open(cnode__wire *w);
+void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
+void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
+void cnode__wire_eof(cnode__wire *w);
+void cnode__wire_free(cnode__wire *w);
+/* Of its peer, as far as known: for messages. */
+const char *cnode__wire_name(const cnode__wire *w);
+/* It has output. */
+void cnode__wire_dirty(cnode__wire *w);
+
+/* --- route.c --- */
 /* Sends a signal to a peer (NULL: here), connecting if need be. Keeps the
  * error. */
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
@@ -279,11 +311,14 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
  * timeout: when it is lost, the connection ends. */
 void cnode__answered(cnode *n, const char *node, int err);
+#define CNODE__LOST_SIGNAL "a signal for it could not be kept"
 /* What another thread asked for: node "" is this one, and the sender needs
  * only its number, for the node's name belongs to the thread of the loop. */
 void cnode__carried(cnode *n, const char *node, etf_view frame);
 /* A signal as bytes that do not depend on a connection. */
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);
+/* The opposite; what a signal does not have is zero. */
+int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame);
 
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);

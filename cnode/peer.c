@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * peer.c: the other nodes, connected or not.
+ *
+ * A peer is another node; a wire is one socket. The happy path of a first
+ * message: route -> no connection, so the signal waits in peer->pending and
+ * the shell dials -> cnode__wire_open starts the handshake -> CNODE_EV_UP ->
+ * the pending signals go out.
+ *
+ * Failures end a wire: cnode__wire_fail marks it, the pump buries it. A peer
+ * that was up is lost then: links and monitors see noconnection. A peer that
+ * could not be reached is lost in the same way, and whoever wanted the
+ * connection hears why.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cnode/digest.h"
+#include "cnode/node.h"
+
+/* --- peers --------------------------------------------------------------- */
+
+bool cnode__is_self(const cnode *n, const char *name, size_t len) {
+    return len == 0 ||
+           (strlen(n->name) == len && memcmp(n->name, name, len) == 0);
+}
+
+static void peer_timeout(cnode__timer *t);
+
+static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
+    cnode__peer *p = cn__calloc(&n->alloc, 1, sizeof *p);
+
+    if (p == NULL)
+        return NULL;
+    p->node = n;
+    memcpy(p->name, name, len);
+    cnode__list_init(&p->links);
+    cnode__list_init(&p->watches);
+    cnode__list_init(&p->waiters);
+    cn__buf_init(&p->pending, &n->alloc);
+    if (cnode__timer_make(&n->timers, &p->timer, peer_timeout) == 0 &&
+        cn__map_put(&n->peers, p->name, len, p) == 0)
+        return p;
+    cnode__timer_drop(&n->timers, &p->timer);
+    cn__free(&n->alloc, p, 1, sizeof *p);
+    return NULL;
+}
+
+int cnode__find_peer_n(cnode *n, const char *name, size_t len,
+                       cnode__peer **out) {
+    char text[CNODE__NAME_MAX + 1];
+
+    *out = NULL;
+    if (cnode__is_self(n, name, len))
+        return 0;
+    *out = cn__map_get(&n->peers, name, len);
+    if (*out != NULL)
+        return 0;
+    if (len > CNODE__NAME_MAX || memchr(name, '\0', len) != NULL)
+        return cnode__err(n, CN_EBADARG, "that is no node name");
+    memcpy(text, name, len);
+    text[len] = '\0';
+    if (!cnode__name_ok(text))
+        return cnode__err(n, CN_EBADARG,
+                          "'%.100s' is no node name; it looks like name@host",
+                          text);
+    *out = new_peer(n, name, len);
+    return *out == NULL ? cnode__err(n, CN_ENOMEM, "out of memory") : 0;
+}
+
+int cnode__find_peer(cnode *n, const char *name, cnode__peer **out) {
+    *out = NULL;
+    return name == NULL ? 0 : cnode__find_peer_n(n, name, strlen(name), out);
+}
+
+static void free_secret(cnode *n, char *s) {
+    size_t size = s == NULL ? 0 : strlen(s) + 1;
+
+    if (s != NULL)
+        cnode__wipe(s, size);
+    cn__free(&n->alloc, s, size, 1);
+}
+
+void cnode__peer_free(cnode__peer *p) {
+    cnode *n = p->node;
+
+    (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
+    cnode__timer_drop(&n->timers, &p->timer);
+    cn__buf_free(&p->pending);
+    free_secret(n, p->cookie);
+    cn__strfree(&n->alloc, p->address);
+    cn__free(&n->alloc, p, 1, sizeof *p);
+}
+
+static bool has_wire(const cnode__peer *p) {
+    const cnode *n = p->node;
+
+    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
+        if (cnode__list_of(cnode__wire, in_node, l)->peer == p)
+            return true;
+    return false;
+}
+
+static bool peer_in_use(const cnode__peer *p) {
+    return p->held > 0 || p->up != NULL || p->dial != NULL || p->waiting ||
+           p->cookie != NULL || p->address != NULL ||
+           cn__buf_size(&p->pending) > 0 || !cnode__list_empty(&p->links) ||
+           !cnode__list_empty(&p->watches) || !cnode__list_empty(&p->waiters);
+}
+
+/* undone: by somebody who still waits. */
+static bool peer_wanted(const cnode__peer *p, bool undone) {
+    const cnode *n = p->node;
+
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next) {
+        const cnode__want *w = cnode__list_of(cnode__want, in_node, l);
+        if (w->peer == p && !(undone && w->done))
+            return true;
+    }
+    return false;
+}
+
+void cnode__peer_release(cnode__peer *p) {
+    if (!peer_in_use(p) && !peer_wanted(p, false) && !has_wire(p))
+        cnode__peer_free(p);
+}
+
+/* Around callbacks, which may take back what p is kept for. */
+void cnode__peer_hold(cnode__peer *p) {
+    p->held++;
+}
+
+void cnode__peer_let_go(cnode__peer *p) {
+    p->held--;
+    cnode__peer_release(p);
+}
+
+/* --- dialling ------------------------------------------------------------ */
+
+int cnode__peer_dial(cnode__peer *p) {
+    cnode *n = p->node;
+    cnode__wire *w = cnode__wire_new(n, p);
+    uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
+    int err;
+
+    if (w == NULL)
+        return CN_ENOMEM;
+    p->dial = w;
+    cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + setup);
+    err = n->shell->dial(n->shell_ctx, w);
+    if (err != 0)
+        cnode__wire_fail(w, err, 0, cn_strerror(err));
+    return 0;
+}
+
+int cnode__peer_want(cnode__peer *p) {
+    return p->up != NULL || p->dial != NULL || p->waiting ? 0
+                                                          : cnode__peer_dial(p);
+}
+
+/* --- down ---------------------------------------------------------------- */
+
+static void tell_peer_event(cnode__peer *p, bool up, int status,
+                            const char *text) {
+    cnode *n = p->node;
+    cnode_peer ev = {
+        .name = p->name,
+        .up = up,
+        .hidden = (p->flags & CNODE_FLAG_PUBLISHED) == 0,
+        .id = p->conn_id,
+        .flags = p->flags,
+        .status = status,
+        .text = text,
+    };
+    if (n->config.on_peer != NULL && !n->closing)
+        n->config.on_peer(n, &ev, n->config.data);
+}
+
+static void finish_wants(cnode__peer *p, const cn_error *e) {
+    cnode *n = p->node;
+
+    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next) {
+        cnode__want *w = cnode__list_of(cnode__want, in_node, l);
+        if (w->peer != p || w->done)
+            continue;
+        w->done = true;
+        w->error = *e;
+    }
+}
+
+/* All that crossed the connection, or waited for it, is over. */
+static void lose(cnode__peer *p, const cn_error *why) {
+    cnode *n = p->node;
+
+    p->waiting = p->incomplete = false;
+    cnode__timer_disarm(&n->timers, &p->timer);
+    cnode__relations_lost(n, p, why);
+}
+
+/* What was sent between the end of a connection and its burial is for the next
+ * one, but only messages: links and monitors have just been lost. */
+static void keep_messages(cnode__peer *p) {
+    cn_buf *b = &p->pending;
+    size_t to = b->head, at = b->head;
+
+    while (at + 4 < b->len) {
+        size_t size = cn__be32(b->data + at) + (size_t)4;
+        cnode_ctrl c;
+        etf_reader r;
+        if (cnode__thaw(&c, &r, (etf_view){b->data + at + 4, size - 4}) == 0 &&
+            c.signal <= CNODE_SIG_ALIAS_SEND) {
+            memmove(b->data + to, b->data + at, size);
+            to += size;
+        }
+        at += size;
+    }
+    b->len = to;
+    if (cn__buf_size(b) == 0 || !p->node->named)
+        cn__buf_free(b);
+}
+
+/* It could not be reached. Those who want it now hear so; those who come to
+ * want it in a callback of this loss want another attempt. */
+static void give_up(cnode__peer *p, const cn_error *why) {
+    finish_wants(p, why);
+    cn__buf_free(&p->pending);
+    lose(p, why);
+}
+
+void cnode__peer_down(cnode__peer *p, const cn_error *why) {
+    cnode *n = p->node;
+
+    p->up = NULL;
+    n->stats.connections--;
+    cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is down: %s", p->name,
+            why->text);
+    if (n->dynamic && n->stats.connections == 0) {
+        n->named = false; /* it was valid in that cluster only */
+        (void)snprintf(n->name, sizeof n->name, "nonode@nohost");
+    }
+    keep_messages(p);
+    lose(p, why);
+    tell_peer_event(p, false, why->code, why->text);
+}
+
+/* Is the peer itself in a handshake with us? */
+static bool handshake_from(const cnode__peer *p) {
+    const cnode *n = p->node;
+
+    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next) {
+        cnode__wire *w = cnode__list_of(cnode__wire, in_node, l);
+        if (!w->dialled && !w->failed && w->conn != NULL &&
+            strcmp(cnode_conn_peer(w->conn), p->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void cnode__peer_await(cnode__peer *p) {
+    cnode *n = p->node;
+    uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
+
+    p->waiting = true;
+    cnode__timer_arm(&n->timers, &p->timer, cnode__now(n) + setup);
+}
+
+static void peer_timeout(cnode__timer *t) {
+    cnode__peer *p = cnode__list_of(cnode__peer, timer, t);
+    cn_error e;
+
+    if (!p->waiting)
+        return;
+    (void)cn__fail(&e, CN_ETIMEDOUT, 0,
+                   "it was connecting here itself, but did not finish");
+    cnode__peer_hold(p);
+    give_up(p, &e);
+    cnode__peer_let_go(p);
+}
+
+static void dial_failed(cnode__peer *p, const cn_error *why) {
+    cnode *n = p->node;
+
+    if (why->code == CN_ECANCELED || handshake_from(p)) {
+        cnode__peer_await(p);
+        return;
+    }
+    cn__log(&n->config.log, CN_LOG_INFO, "node", "%s: %s", p->name, why->text);
+    give_up(p, why);
+}
+
+/* A wire that ended without a fault is only worth a line where it is lost. */
+static void log_end(const cnode__wire *w, const cn_error *why, bool was_up) {
+    bool quiet = w->dialled ? !was_up : why->code == CN_ECANCELED;
+
+    if (was_up && (why->code == 0 || why->code == CN_ECLOSED))
+        quiet = true;
+    if (!quiet)
+        cn__log(&w->node->config.log, CN_LOG_WARN, "node", "%s: %s",
+                cnode__wire_name(w), why->text);
+}
+
+static void explain_cookie(const cnode__wire *w, cn_error *why) {
+    const cnode__peer *p = w->peer;
+
+    if (why->code == CN_ECOOKIE && w->dialled && p != NULL)
+        (void)cn__fail(
+            why, CN_ECOOKIE, 0,
+            "cookie rejected by %.100s: this node used %.200s", p->name,
+            p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
+}
+
+static void dial_again(cnode__peer *p) {
+    cn_error why;
+    int err;
+
+    p->waiting = false;
+    err = cnode__peer_dial(p);
+    if (err != 0) {
+        (void)cn__fail(&why, err, 0, "%s", cn_strerror(err));
+        give_up(p, &why);
+    }
+}
+
+static bool wants_another(const cnode__peer *p) {
+    return !p->node->closing && p->up == NULL && p->dial == NULL &&
+           !p->waiting &&
+           (peer_wanted(p, true) || cn__buf_size(&p->pending) > 0);
+}
+
+void cnode__wire_bury(cnode__wire *w) {
+    cnode__peer *p = w->peer;
+    cn_error why = w->error;
+    bool was_up = p != NULL && p->up == w;
+    bool was_dial = p != NULL && p->dial == w;
+    bool redial = w->redial && p != NULL && p->waiting;
+
+    explain_cookie(w, &why);
+    log_end(w, &why, was_up);
+    if (was_dial)
+        p->dial = NULL;
+    cnode__wire_free(w);
+    if (p == NULL)
+        return;
+    cnode__peer_hold(p);
+    if (was_up)
+        cnode__peer_down(p, &why);
+    else if (was_dial)
+        dial_failed(p, &why);
+    if (redial || (was_up && wants_another(p)))
+        dial_again(p);
+    cnode__peer_let_go(p);
+}
+
+/* --- up ------------------------------------------------------------------ */
+
+/* A wire that lost its peer to another wire. */
+void cnode__wire_replace(cnode__wire *w, const char *why) {
+    w->peer = NULL;
+    cnode__wire_fail(w, CN_ECANCELED, 0, why);
+}
+
+static void flush_pending(cnode__peer *p) {
+    cn_buf b = p->pending;
+    cnode *n = p->node;
+
+    cn__buf_init(&p->pending, &n->alloc);
+    while (cn__buf_size(&b) > 4 && p->up != NULL && !p->up->failed) {
+        size_t len = cn__be32(cn__buf_at(&b));
+        cnode_ctrl c;
+        etf_reader r;
+        if (cnode__thaw(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}) == 0)
+            cnode__tell(n, p, &c);
+        cn__buf_consume(&b, len + 4, SIZE_MAX);
+    }
+    cn__buf_free(&b);
+    if (p->incomplete && p->up != NULL)
+        cnode__wire_fail(p->up, CN_ENOMEM, 0, CNODE__LOST_SIGNAL);
+    p->incomplete = false;
+}
+
+static void adopt_name(cnode *n, const cnode_event *ev) {
+    if (n->named)
+        return;
+    n->named = true;
+    n->creation = ev->creation;
+    (void)snprintf(n->name, sizeof n->name, "%s", ev->name);
+}
+
+static void take_over(cnode__peer *p) {
+    cnode__wire *old = p->up;
+    cn_error why;
+
+    if (old == NULL)
+        return;
+    (void)cn__fail(&why, CN_ECLOSED, 0, "replaced by a new connection");
+    cnode__wire_replace(old, why.text);
+    cnode__peer_down(p, &why);
+}
+
+/* Two peers were asked for a name at once: the first one's is ours, the
+ * second has to be told. */
+static bool is_second_name(cnode__wire *w, const cnode_event *ev) {
+    cnode__peer *p = w->peer;
+
+    if (!w->dialled || !w->node->named || strcmp(ev->name, w->node->name) == 0)
+        return false;
+    p->dial = NULL;
+    p->waiting = w->redial = true;
+    cnode__wire_fail(w, CN_ECANCELED, 0, "this node has got a name meanwhile");
+    return true;
+}
+
+void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
+    static const cn_error fine = {0};
+    cnode *n = w->node;
+    cnode__peer *p;
+
+    if (is_second_name(w, ev))
+        return;
+    if (w->peer == NULL &&
+        cnode__find_peer_n(n, ev->peer, strlen(ev->peer), &w->peer) != 0) {
+        cnode__wire_fail(w, n->error.code, 0, n->error.text);
+        return;
+    }
+    p = w->peer;
+    take_over(p);
+    if (p->dial != NULL && p->dial != w)
+        cnode__wire_replace(p->dial, "the peer's own attempt was faster");
+    p->dial = NULL;
+    p->waiting = false;
+    cnode__timer_disarm(&n->timers, &p->timer);
+    p->up = w;
+    p->conn_id = ++n->next_conn;
+    p->creation = ev->peer_creation;
+    p->flags = cnode_conn_common_flags(w->conn);
+    n->stats.connections++;
+    adopt_name(n, ev);
+    cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is up (%s)", p->name,
+            p->flags & CNODE_FLAG_PUBLISHED ? "visible" : "hidden");
+    tell_peer_event(p, true, 0, "");
+    flush_pending(p);
+    finish_wants(p, &fine);
+}
+
+/* --- public -------------------------------------------------------------- */
+
+int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
+    cnode__peer *p;
+    cnode__want *w;
+    int err = cnode__find_peer(n, peer, &p);
+
+    if (err != 0)
+        return err;
+    if (p == NULL)
+        return cnode__err(n, CN_EBADARG, "%s is this node", n->name);
+    if (n->closing)
+        return cnode__err(n, CN_ECLOSED, "the node is closing");
+    w = cn__calloc(&n->alloc, 1, sizeof *w);
+    if (w == NULL) {
+        cnode__peer_release(p);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    w->peer = p;
+    w->cb = cb;
+    w->data = data;
+    w->done = p->up != NULL && !p->up->failed;
+    cnode__list_add(&n->wants, &w->in_node);
+    err = cnode__peer_want(p);
+    if (err != 0) {
+        w->done = true;
+        (void)cn__fail(&w->error, err, 0, "%s", cn_strerror(err));
+    }
+    cnode__wake(n);
+    return 0;
+}
+
+static cnode__peer *peer_that_is_up(const cnode *n, const char *name) {
+    cnode__peer *p = cn__map_get(&n->peers, name, strlen(name));
+    return p != NULL && p->up != NULL && !p->up->failed ? p : NULL;
+}
+
+int cnode_disconnect(cnode *n, const char *peer) {
+    cnode__peer *p = peer_that_is_up(n, peer);
+
+    if (p == NULL)
+        return cnode__err(n, CN_ENOCONN, "%s is not connected", peer);
+    cnode__wire_fail(p->up, 0, 0, "disconnected");
+    return 0;
+}
+
+bool cnode_connected(const cnode *n, const char *peer) {
+    return peer_that_is_up(n, peer) != NULL;
+}
+
+const char *cnode_next_peer(const cnode *n, size_t *at) {
+    const cnode__peer *p;
+
+    while ((p = cn__map_next(&n->peers, at)) != NULL)
+        if (p->up != NULL && !p->up->failed)
+            return p->name;
+    return NULL;
+}
+
+static int set_peer_string(cnode *n, const char *peer, const char *value,
+                           bool cookie) {
+    cnode__peer *p;
+    char *copy = NULL;
+    char **place;
+    int err = cnode__find_peer(n, peer, &p);
+
+    if (err == 0 && p == NULL)
+        err = cnode__err(n, CN_EBADARG, "not for this node itself");
+    if (err != 0)
+        return err;
+    if (value != NULL && (copy = cn__strdup(&n->alloc, value)) == NULL) {
+        cnode__peer_release(p);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    place = cookie ? &p->cookie : &p->address;
+    if (cookie)
+        free_secret(n, *place);
+    else
+        cn__strfree(&n->alloc, *place);
+    *place = copy;
+    cnode__peer_release(p);
+    return 0;
+}
+
+int cnode_set_address(cnode *n, const char *peer, const char *address) {
+    return set_peer_string(n, peer, address, false);
+}
+
+int cnode_set_cookie(cnode *n, const char *peer, const char *cookie) {
+    if (cookie != NULL &&
+        (cookie[0] == '\0' || strlen(cookie) > CNODE__COOKIE_MAX))
+        return cnode__err(n, CN_EBADARG, "a cookie has 1 to %d characters",
+                          (int)CNODE__COOKIE_MAX);
+    return set_peer_string(n, peer, cookie, true);
+}

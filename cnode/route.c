@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * route.c: which way a signal takes: to a process here, over a connection, or
+ * into the queue of a peer that is being connected to. A signal that waits is
+ * frozen: its control tuple as bytes that no connection has a say in.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cnode/control.h"
+#include "cnode/node.h"
+
+enum { DEFAULT_PENDING = 256 << 20 };
+
+static const uint64_t every_flag = ~UINT64_C(0);
+
+int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
+    cnode_ctrl copy = *c;
+    int err;
+
+    etf_writer_reset(w);
+    err = cnode__ctrl_put(w, &copy, every_flag, false);
+    return err != 0 ? err : etf_writer_finish(w, out);
+}
+
+/* As in a connection, what keeps links and monitors true may take twice as
+ * much; and all of it must find room there, where each signal is some bytes
+ * longer. */
+static size_t pending_limit(const cnode *n, cnode_signal signal) {
+    size_t max =
+        n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
+
+    max -= max / 8;
+    return signal <= CNODE_SIG_ALIAS_SEND || signal == CNODE_SIG_SPAWN_REQUEST
+               ? max
+           : max > SIZE_MAX / 2 ? SIZE_MAX
+                                : max * 2;
+}
+
+/* The opposite of cnode__freeze; what a signal does not have is zero. */
+int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
+    static const cnode_ctrl empty = {0};
+    const char *why;
+
+    *c = empty;
+    return cnode__ctrl_get(c, r, frame, false, &why);
+}
+
+static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
+    etf_view f;
+    uint8_t *p;
+    int err = cnode__freeze(&n->scratch, c, &f);
+
+    if (err != 0)
+        return err;
+    if (f.len > UINT32_MAX)
+        return CN_ELIMIT;
+    if (cn__buf_size(b) > pending_limit(n, c->signal))
+        return CN_EBUSY;
+    p = cn__buf_reserve(b, f.len + 4);
+    if (p == NULL)
+        return CN_ENOMEM;
+    (void)cn__put_bytes(cn__put32(p, (uint32_t)f.len), f.data, f.len);
+    cn__buf_commit(b, f.len + 4);
+    cnode__wake(n);
+    return 0;
+}
+
+static int route_pending(cnode__peer *p, const cnode_ctrl *c) {
+    int err;
+
+    if (p->node->closing || !p->node->named)
+        return CN_ENOCONN; /* its own pids have no name to go out with */
+    err = cnode__peer_want(p);
+    return err != 0 ? err : keep_frozen(p->node, &p->pending, c);
+}
+
+/* Our own identifiers go without the name of the node, which may change. */
+static int route_here(cnode *n, const cnode_ctrl *c) {
+    cnode_ctrl local = *c;
+
+    cnode__make_local(n, &local);
+    return keep_frozen(n, &n->local, &local);
+}
+
+static int route_up(cnode__peer *p, const cnode_ctrl *c) {
+    int err = cnode_conn_send(p->up->conn, c);
+
+    if (err == 0)
+        cnode__wire_dirty(p->up);
+    if (err == 0 && c->signal <= CNODE_SIG_ALIAS_SEND)
+        p->node->stats.messages_out++;
+    return err;
+}
+
+int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    int err;
+
+    n->creation_used = true;
+    if (peer == NULL)
+        err = route_here(n, c);
+    else if (peer->up != NULL && !peer->up->failed)
+        err = route_up(peer, c);
+    else
+        err = route_pending(peer, c);
+    if (err != 0)
+        (void)cnode__err(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
+                         cn_strerror(err));
+    return err;
+}
+
+void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    int err;
+
+    if (peer != NULL && peer->up == NULL && peer->dial == NULL &&
+        !peer->waiting)
+        return; /* it was lost, and with it whom this was for */
+    if (peer != NULL && n->closing)
+        return; /* the end of the connection tells it all */
+    err = cnode__route(n, peer, c);
+    if (err == 0 || err == CN_ENOTSUP)
+        return; /* such a peer keeps no links or monitors to tell about */
+    cn__log(&n->config.log, CN_LOG_ERROR, "node", "a signal was lost: %s",
+            n->error.text);
+    if (peer != NULL && peer->up != NULL)
+        cnode__wire_fail(peer->up, err, 0, CNODE__LOST_SIGNAL);
+    else if (peer != NULL)
+        peer->incomplete = true;
+}
+
+void cnode__answered(cnode *n, const char *node, int err) {
+    const cnode__peer *p = cn__map_get(&n->peers, node, strlen(node));
+
+    if (err == 0)
+        return;
+    cn__log(&n->config.log, CN_LOG_ERROR, "node", "an answer was lost: %s",
+            n->error.text);
+    if (p != NULL && p->up != NULL)
+        cnode__wire_fail(p->up, err, 0, CNODE__LOST_SIGNAL);
+}
+
+void cnode__carried(cnode *n, const char *node, etf_view frame) {
+    cnode__peer *peer;
+    cnode_ctrl c;
+    etf_reader r;
+
+    if (cnode__thaw(&c, &r, frame) == 0 &&
+        cnode__find_peer(n, node[0] == '\0' ? NULL : node, &peer) == 0) {
+        c.from = cnode__pid_of(n, cnode__number_of(&c.from));
+        if (cnode__route(n, peer, &c) == 0)
+            return;
+    }
+    n->stats.dropped++;
+    cn__log(&n->config.log, CN_LOG_ERROR, "node",
+            "a message from another thread was lost: %s", n->error.text);
+}

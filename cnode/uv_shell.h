@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * uv_shell.h: what the files of the shell on libuv share (internal).
+ *
+ *   uv.c        threads, turns of the loop, birth and death
+ *   uv_wire.c   sockets: dialling, reading, writing, the end
+ *   uv_listen.c the listener and the registration with EPMD
+ */
+#ifndef CNODE_UV_SHELL_H
+#define CNODE_UV_SHELL_H
+
+#include <uv.h>
+
+#include "cnode/node.h"
+#include "epmd/epmd.h"
+
+enum { CNODE__READ_CHUNK = 64 * 1024 };
+
+typedef struct cnode__uv cnode__uv;
+
+/* The socket of a wire. */
+typedef struct cnode__socket {
+    cnode__uv *shell;
+    cnode__wire *wire; /* NULL: it has let go */
+    cnode_conn *conn;  /* taken over from it */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } u;
+    uv_timer_t linger;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    uv_connect_t connect;
+    uv_getaddrinfo_t resolve;
+    epmd_request *lookup;
+    uint16_t port;
+    bool opened;    /* the handle was initialised */
+    bool connected; /* it reads and writes */
+    bool resolving;
+    bool writing;
+    bool ended; /* the peer has closed, or it is broken */
+    bool lingers;
+    bool closing;
+    int holds; /* callbacks of libuv that still come, and one until closing */
+} cnode__socket;
+
+/* Something from another thread. */
+typedef struct cnode__letter {
+    struct cnode__letter *next;
+    void (*fn)(cnode *n, void *arg);
+    void *arg;
+    size_t len;
+    uint8_t frame[];
+    /* the node name stands behind the frame */
+} cnode__letter;
+
+struct cnode__uv {
+    cnode node; /* first: a cnode is one of these */
+    uv_loop_t *loop;
+    uv_loop_t own_loop;
+    bool owns_loop;
+    _Atomic uv_thread_t thread; /* whose loop it is; others only read it */
+    uv_prepare_t prepare;
+    uv_idle_t idle;
+    uv_timer_t timer;
+    uv_async_t async;
+    uv_tcp_t listener;
+    bool listening;
+    uv_tcp_t refused; /* a connection there is no memory for */
+    bool refusing;
+    bool unaccepted; /* one more came meanwhile */
+    int handles;     /* open ones, of links too */
+    uv_mutex_t mutex;
+    cnode__letter *first;
+    cnode__letter *last;
+    bool closed; /* no more letters */
+    bool stop;
+    epmd_registration *registration;
+    bool registered;
+    int registration_status; /* 1: no answer yet */
+    cn_error registration_error;
+    uint8_t chunk[CNODE__READ_CHUNK];
+};
+
+static inline cnode__uv *cnode__uv_of(const cnode *n) {
+    union {
+        const cnode *c;
+        cnode__uv *s;
+    } u = {n};
+    return u.s;
+}
+
+/* --- uv.c --- */
+/* cnode_stop was called. */
+bool cnode__uv_stopped(cnode__uv *s);
+
+/* --- uv_wire.c --- */
+/* cnode__shell's. */
+int cnode__uv_dial(void *ctx, cnode__wire *w);
+void cnode__uv_flush(void *ctx, cnode__wire *w);
+void cnode__uv_close(void *ctx, cnode__wire *w);
+/* Takes the connection that waits at the listener; false: no memory, it still
+ * waits. */
+bool cnode__uv_accept(cnode__uv *s);
+
+/* --- uv_listen.c --- */
+/* Stops to listen, and gives the name back. */
+void cnode__uv_unlisten(cnode__uv *s);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wire.c: a socket with a connection on it, from the node's side: its
+ * handshake, who may come in, what it reads, how it fails.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cnode/node.h"
+
+/* --- wires --------------------------------------------------------------- */
+
+static void wire_timeout(cnode__timer *t);
+
+cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer) {
+    cnode__wire *w = cn__calloc(&n->alloc, 1, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    if (cnode__timer_make(&n->timers, &w->timer, wire_timeout) != 0) {
+        cn__free(&n->alloc, w, 1, sizeof *w);
+        return NULL;
+    }
+    w->node = n;
+    w->peer = peer;
+    w->dialled = peer != NULL;
+    cnode__list_add(&n->wires, &w->in_node);
+    return w;
+}
+
+void cnode__wire_free(cnode__wire *w) {
+    cnode *n = w->node;
+
+    cnode__list_leave(&w->in_node);
+    cnode__timer_drop(&n->timers, &w->timer);
+    n->shell->close(n->shell_ctx, w);
+    cnode_conn_free(w->conn);
+    cn__free(&n->alloc, w, 1, sizeof *w);
+}
+
+const char *cnode__wire_name(const cnode__wire *w) {
+    if (w->peer != NULL)
+        return w->peer->name;
+    if (w->conn != NULL && cnode_conn_peer(w->conn)[0] != '\0')
+        return cnode_conn_peer(w->conn);
+    return "a peer without a name";
+}
+
+void cnode__wire_fail(cnode__wire *w, int code, int os_error,
+                      const char *text) {
+    if (w->failed)
+        return;
+    w->failed = true;
+    (void)cn__fail(&w->error, code, os_error, "%s", text);
+    cnode__wake(w->node);
+}
+
+static void fail_by_conn(cnode__wire *w) {
+    const cn_error *e = cnode_conn_error(w->conn);
+    cnode__wire_fail(w, e->code, e->os_error, e->text);
+}
+
+void cnode__wire_dirty(cnode__wire *w) {
+    w->dirty = true;
+    cnode__wake(w->node);
+}
+
+static void rearm(cnode__wire *w) {
+    cnode__timer_arm(&w->node->timers, &w->timer, cnode_conn_deadline(w->conn));
+}
+
+static void wire_timeout(cnode__timer *t) {
+    cnode__wire *w = cnode__list_of(cnode__wire, timer, t);
+
+    if (w->failed)
+        return;
+    if (w->conn == NULL) {
+        cnode__wire_fail(w, CN_ETIMEDOUT, 0, "no answer while connecting");
+        return;
+    }
+    if (cnode_conn_timeout(w->conn, cnode__now(w->node)) != 0) {
+        fail_by_conn(w);
+        return;
+    }
+    cnode__wire_dirty(w);
+    rearm(w);
+}
+
+static void frame_hook(void *ctx, bool in, const char *text, etf_view payload) {
+    cnode__wire *w = ctx;
+    cnode *n = w->node;
+    n->config.on_frame(n, cnode__wire_name(w), in, text, payload,
+                       n->config.data);
+}
+
+static const char *cookie_for(const cnode__peer *p, cnode *n) {
+    return p != NULL && p->cookie != NULL ? p->cookie : n->cookie;
+}
+
+static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
+    cnode *n = w->node;
+
+    *c = (cnode_conn_config){
+        .initiator = w->dialled,
+        .name = n->name,
+        .takeover = !n->config.no_takeover,
+        .creation = n->creation,
+        .flags =
+            cnode_conn_flags() | (n->config.visible ? CNODE_FLAG_PUBLISHED : 0),
+        .setup_ms = n->config.setup_ms,
+        .ticktime_ms = n->config.ticktime_s > UINT32_MAX / 1000
+                           ? UINT32_MAX
+                           : n->config.ticktime_s * 1000,
+        .max_frame = n->config.max_frame,
+        .max_queue = n->config.max_queue,
+        .alloc = n->alloc,
+        .log = n->config.log,
+        .on_frame = n->config.on_frame != NULL ? frame_hook : NULL,
+        .frame_ctx = w,
+    };
+    n->shell->random(n->shell_ctx, &c->challenge, sizeof c->challenge);
+    if (!w->dialled)
+        return;
+    c->peer = w->peer->name;
+    c->cookie = cookie_for(w->peer, n);
+    if (!n->named) {
+        c->dynamic_name = true;
+        c->name = strchr(w->peer->name, '@') + 1;
+    }
+}
+
+int cnode__wire_open(cnode__wire *w) {
+    cnode *n = w->node;
+    cnode_conn_config c;
+    int err;
+
+    if (w->failed)
+        return w->error.code;
+    n->creation_used = true;
+    fill_conn_config(w, &c);
+    err = cnode_conn_new(&w->conn, &c, cnode__now(n));
+    if (err != 0) {
+        cnode__wire_fail(w, err, 0, cn_strerror(err));
+        return err;
+    }
+    rearm(w);
+    cnode__wire_dirty(w);
+    return 0;
+}
+
+/* --- a name at the door -------------------------------------------------- */
+
+/* Names for those who have none: base 36 of 64 random bits, at their host. */
+static void make_name(cnode *n, const char *host, char *out, size_t cap) {
+    char text[16];
+    uint64_t r;
+    size_t i = sizeof text - 1;
+
+    n->shell->random(n->shell_ctx, &r, sizeof r);
+    text[i] = '\0';
+    do {
+        text[--i] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[r % 36];
+        r /= 36;
+    } while (r > 0 && i > 0);
+    (void)snprintf(out, cap, "%s@%s", text + i, host);
+}
+
+static cnode_answer judge(cnode__wire *w, const char *name) {
+    cnode *n = w->node;
+    cnode__peer *p = cn__map_get(&n->peers, name, strlen(name));
+
+    if (cnode__is_self(n, name, strlen(name)) || n->closing)
+        return CNODE_ANSWER_NOT_ALLOWED;
+    if (p == NULL)
+        return CNODE_ANSWER_OK;
+    if (p->up != NULL && !p->up->failed)
+        return CNODE_ANSWER_ALIVE;
+    if (p->dial == NULL || p->dial->failed)
+        return CNODE_ANSWER_OK;
+    /* Both dial at once: the attempt of the greater name stays; one that has
+     * not reached the handshake gives way. */
+    if (p->dial->conn != NULL && strcmp(n->name, name) > 0)
+        return CNODE_ANSWER_NOK;
+    cnode__wire_replace(p->dial, "the peer is connecting itself");
+    p->dial = NULL;
+    w->peer = p;
+    w->redial = true;
+    cnode__peer_await(p);
+    return CNODE_ANSWER_OK_SIMULTANEOUS;
+}
+
+static void got_name(cnode__wire *w, const cnode_event *ev) {
+    cnode *n = w->node;
+    char name[CNODE__NAME_MAX + 32];
+    cnode_answer a = CNODE_ANSWER_NAMED;
+    const cnode__peer *p;
+
+    if (ev->peer[0] == '\0') {
+        make_name(n, ev->name, name, sizeof name);
+    } else {
+        (void)snprintf(name, sizeof name, "%s", ev->peer);
+        a = judge(w, name);
+    }
+    p = cn__map_get(&n->peers, name, strlen(name));
+    if (cnode_conn_answer(w->conn, a, cookie_for(p, n), name,
+                          cnode__random_creation(n)) != 0)
+        fail_by_conn(w);
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+static void handle_signal(cnode__wire *w, const cnode_event *ev) {
+    cnode *n = w->node;
+    const char *why = "";
+    int err;
+
+    if (w->peer == NULL)
+        return; /* replaced while it had something to say */
+    n->peer_now = w->peer->name;
+    err = cnode__signal(n, w->peer, ev->ctrl, &why);
+    n->peer_now = n->name;
+    if (err != 0)
+        cnode__wire_fail(w, err, 0, why);
+}
+
+static void handle_event(cnode__wire *w, const cnode_event *ev) {
+    switch (ev->type) {
+    case CNODE_EV_NAME:
+        got_name(w, ev);
+        break;
+    case CNODE_EV_UP:
+        cnode__peer_up(w, ev);
+        break;
+    case CNODE_EV_SIGNAL:
+        handle_signal(w, ev);
+        break;
+    default:
+        break;
+    }
+}
+
+void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len) {
+    cnode_event ev;
+    int r;
+
+    if (w->failed)
+        return;
+    r = cnode_conn_feed(w->conn, p, len, cnode__now(w->node));
+    while (r >= 0 && !w->failed) {
+        r = cnode_conn_next(w->conn, &ev);
+        if (r <= 0)
+            break;
+        handle_event(w, &ev);
+    }
+    if (r < 0 && !w->failed)
+        fail_by_conn(w);
+    if (!w->failed)
+        rearm(w);
+    cnode__wire_dirty(w);
+}
+
+void cnode__wire_eof(cnode__wire *w) {
+    if (w->failed)
+        return;
+    if (w->conn == NULL) {
+        cnode__wire_fail(w, CN_ECLOSED, 0, "closed");
+        return;
+    }
+    (void)cnode_conn_eof(w->conn);
+    fail_by_conn(w);
+}
