@@ -50,7 +50,9 @@ uint8_t *cn__buf_reserve(cn_buf *b, size_t n) {
     return b->data + b->len;
 }
 
-void cn__buf_commit(cn_buf *b, size_t n) { b->len += n; }
+void cn__buf_commit(cn_buf *b, size_t n) {
+    b->len += n;
+}
 
 int cn__buf_append(cn_buf *b, const void *p, size_t n) {
     uint8_t *room = cn__buf_reserve(b, n);

@@ -33,7 +33,9 @@ int cn__buf_append(cn_buf *b, const void *p, size_t n);
 static inline const uint8_t *cn__buf_at(const cn_buf *b) {
     return b->data == NULL ? NULL : b->data + b->head;
 }
-static inline size_t cn__buf_size(const cn_buf *b) { return b->len - b->head; }
+static inline size_t cn__buf_size(const cn_buf *b) {
+    return b->len - b->head;
+}
 /* Drop n bytes at the front; a buffer that became empty starts over, and
  * gives back its memory when it had grown beyond keep. */
 void cn__buf_consume(cn_buf *b, size_t n, size_t keep);

@@ -9,7 +9,9 @@
 
 #include "base/error.h"
 
-const char *cn_version(void) { return CN_VERSION; }
+const char *cn_version(void) {
+    return CN_VERSION;
+}
 
 const char *cn_strerror(int status) {
     switch (status) {

@@ -48,7 +48,7 @@ void cnode__call_done(cnode__waiter *w, int status, etf_view result) {
     cnode *n = w->proc->node;
 
     if (status != 0)
-        (void)cnode__err(n, status, "%s: %s",
+        cnode__set_error(n, status, "%s: %s",
                          w->peer == NULL ? n->name : w->peer->name,
                          cn_strerror(status));
     end_call(w, status, result);

@@ -294,11 +294,12 @@ CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
 
 /* The answer to a call; runs exactly once, unless the calling process ends
  * first. status 0: result is the value. CN_EREMOTE: it raised, result is
- * {Class, Reason, Stacktrace}, or {badrpc, Reason} from rex; CN_EEXITED: the process that ran it (or the
- * server) ended, result is the reason; CN_ENOPROC: the server does not exist;
- * CN_ENOTSUP: the node cannot run it, result is an atom; CN_ETIMEDOUT;
- * CN_ENOCONN and the codes of cnode_connect_cb: not reached. result is empty
- * where not said. cnode_error(cnode_of(p)) has the text. */
+ * {Class, Reason, Stacktrace}, or {badrpc, Reason} from rex; CN_EEXITED: the
+ * process that ran it (or the server) ended, result is the reason; CN_ENOPROC:
+ * the server does not exist; CN_ENOTSUP: the node cannot run it, result is an
+ * atom; CN_ETIMEDOUT; CN_ENOCONN and the codes of cnode_connect_cb: not
+ * reached. result is empty where not said. cnode_error(cnode_of(p)) has the
+ * text. */
 typedef void (*cnode_call_cb)(cnode_proc *p, int status, etf_view result,
                               void *data);
 

@@ -57,8 +57,8 @@ static bool try_path(const char *dir, const char *name, char *cookie,
     char path[1024];
     cn_error e;
 
-    if (dir == NULL || snprintf(path, sizeof path, "%s/%s", dir, name) >=
-                           (int)sizeof path)
+    if (dir == NULL ||
+        snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
         return false;
     (void)snprintf(from, from_cap, "%.200s", path);
     return read_file(path, cookie, cap, &e) == 0;

@@ -109,7 +109,7 @@ static bool set_lock(cnode_proc *self, global *g, const etf_pid *pid,
     if (add_holder(self, l, pid) == 0)
         return true;
     if (l->holders == NULL)
-        drop_lock(n, find_lock(g, resource));
+        drop_lock(n, &g->locks); /* the new one, which is the first */
     return no_memory(n);
 }
 

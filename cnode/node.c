@@ -15,7 +15,7 @@ enum { LOCAL_ROUNDS = 64 };
 
 /* --- errors, time -------------------------------------------------------- */
 
-int cnode__err(cnode *n, int code, const char *fmt, ...) {
+void cnode__set_error(cnode *n, int code, const char *fmt, ...) {
     va_list ap;
 
     n->error.code = code;
@@ -23,7 +23,6 @@ int cnode__err(cnode *n, int code, const char *fmt, ...) {
     va_start(ap, fmt);
     (void)vsnprintf(n->error.text, sizeof n->error.text, fmt, ap);
     va_end(ap);
-    return code;
 }
 
 uint64_t cnode__now(cnode *n) {

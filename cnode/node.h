@@ -251,8 +251,11 @@ void cnode__destroy(cnode *n);
 uint32_t cnode__random_creation(cnode *n);
 /* EPMD's creation, if ours has not been used. */
 void cnode__adopt_creation(cnode *n, uint32_t creation);
-int cnode__err(cnode *n, int code, const char *fmt, ...)
+void cnode__set_error(cnode *n, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The value is seen to be code, which is no zero. */
+#define cnode__err(n, code, ...)                                               \
+    (cnode__set_error((n), (code), __VA_ARGS__), (code))
 uint64_t cnode__now(cnode *n);
 /* cnode__pump is wanted. */
 void cnode__wake(cnode *n);
@@ -333,7 +336,8 @@ void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term);
 /* Counts a message that p will not get, and logs the first of them. */
 void cnode__drop_message(cnode_proc *p, const char *why);
 /* For a call on a process that has ended: CN_ENOPROC. */
-int cnode__gone(cnode_proc *p);
+#define cnode__gone(p)                                                         \
+    cnode__err((p)->node, CN_ENOPROC, "the process has ended")
 /* Ends p; the reason is copied. */
 void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);

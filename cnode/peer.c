@@ -202,7 +202,7 @@ static void lose(cnode__peer *p, const cn_error *why) {
  * one, but only messages: links and monitors have just been lost. */
 static void keep_messages(cnode__peer *p) {
     cn_buf *b = &p->pending;
-    size_t to = b->head, at = b->head;
+    size_t at = b->head, to = at;
 
     while (at + 4 < b->len) {
         size_t size = cn__be32(b->data + at) + (size_t)4;
@@ -424,6 +424,10 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
         return;
     }
     p = w->peer;
+    if (p == NULL) {
+        cnode__wire_fail(w, CN_EBADARG, 0, "the peer has this node's own name");
+        return;
+    }
     take_over(p);
     if (p->dial != NULL && p->dial != w)
         cnode__wire_replace(p->dial, "the peer's own attempt was faster");

@@ -68,10 +68,6 @@ void *cnode_proc_data(const cnode_proc *p) {
     return p->config.data;
 }
 
-int cnode__gone(cnode_proc *p) {
-    return cnode__err(p->node, CN_ENOPROC, "the process has ended");
-}
-
 /* --- names --------------------------------------------------------------- */
 
 cnode_proc *cnode_whereis(const cnode *n, const char *name) {
@@ -482,7 +478,7 @@ static int send_here(cnode *n, const char *node, size_t node_len, cnode_ctrl *c,
     (void)etf_pack_args(&n->message, in, count);
     err = etf_writer_finish(&n->message, &c->term);
     if (err != 0)
-        (void)cnode__err(n, err, "send: %s", cn_strerror(err));
+        cnode__set_error(n, err, "send: %s", cn_strerror(err));
     else if (node != NULL)
         err = cnode__find_peer_n(n, node, node_len, &peer);
     if (err == 0)
@@ -622,7 +618,7 @@ int cnode_reply_args(cnode_proc *p, const cnode_from *from, const etf_in *in,
     (void)etf_pack_args(&w, in, count);
     err = etf_writer_finish(&w, &value);
     if (err != 0)
-        (void)cnode__err(n, err, "reply: %s", cn_strerror(err));
+        cnode__set_error(n, err, "reply: %s", cn_strerror(err));
     else if (alias_of_tag(from->tag, &alias) && peer_has_alias(n, &alias))
         err = cnode_send_alias(p, &alias, "{~t, ~t}", from->tag, value);
     else

@@ -104,7 +104,7 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     else
         err = route_pending(peer, c);
     if (err != 0)
-        (void)cnode__err(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
+        cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
                          cn_strerror(err));
     return err;
 }

@@ -255,9 +255,8 @@ static void on_user_message(cnode_proc *self, const cnode_msg *m, void *data) {
                   &request) != 0)
         return;
     if (etf_match(request, "{put_chars, _, ~t}", &text) == 0 ||
-        etf_match(request, "{put_chars, ~t}", &text) == 0)
-        log_term(self, CN_LOG_INFO, "user", text);
-    else if (etf_match(request, "{put_chars, _, _, _, ~t}", &text) == 0)
+        etf_match(request, "{put_chars, ~t}", &text) == 0 ||
+        etf_match(request, "{put_chars, _, _, _, ~t}", &text) == 0)
         log_term(self, CN_LOG_INFO, "user", text);
     else {
         cnode__answered(self->node, from.node,

@@ -252,13 +252,12 @@ static void unwrap(const cnode_ctrl *c, application *a) {
     *a = (application){{NULL, 0}, c->module, c->function, c->term};
     if (!etf_view_is(c->module, "erpc"))
         return;
-    if (etf_view_is(c->function, "execute_call") &&
-        etf_match(c->term, "[~t, ~a, ~a, ~t]", &inner.ref, &inner.module,
-                  &inner.function, &inner.args) == 0)
-        *a = inner;
-    else if (etf_view_is(c->function, "execute_cast") &&
-             etf_match(c->term, "[~a, ~a, ~t]", &inner.module, &inner.function,
-                       &inner.args) == 0)
+    if ((etf_view_is(c->function, "execute_call") &&
+         etf_match(c->term, "[~t, ~a, ~a, ~t]", &inner.ref, &inner.module,
+                   &inner.function, &inner.args) == 0) ||
+        (etf_view_is(c->function, "execute_cast") &&
+         etf_match(c->term, "[~a, ~a, ~t]", &inner.module, &inner.function,
+                   &inner.args) == 0))
         *a = inner;
 }
 
@@ -361,21 +360,33 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
 
 /* --- requests ------------------------------------------------------------ */
 
+/* All but what came of it: the pid as from, or the error as result. */
 static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
-                  const cnode_proc *p, uint64_t flags, const char *error) {
+                  cnode_ctrl *c) {
+    c->signal = CNODE_SIG_SPAWN_REPLY;
+    c->ref = request->ref;
+    c->to = request->from;
+    c->token = request->token;
+    cnode__tell(n, peer, c);
+}
+
+static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
+                      const cnode_proc *p, uint64_t flags) {
     static const cnode_ctrl empty = {0};
     cnode_ctrl c = empty;
 
-    c.signal = CNODE_SIG_SPAWN_REPLY;
-    c.ref = request->ref;
-    c.to = request->from;
+    c.from = cnode__pid_of(n, p->number);
     c.id = flags;
-    c.token = request->token;
-    if (error != NULL)
-        c.result = text_view(error);
-    else
-        c.from = cnode__pid_of(n, p->number);
-    cnode__tell(n, peer, &c);
+    reply(n, peer, request, &c);
+}
+
+static void reply_error(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
+                        const char *error) {
+    static const cnode_ctrl empty = {0};
+    cnode_ctrl c = empty;
+
+    c.result = text_view(error);
+    reply(n, peer, request, &c);
 }
 
 static int relate(cnode_proc *p, cnode__peer *peer, const cnode_ctrl *c,
@@ -404,7 +415,7 @@ static void discard(cnode_proc *p) {
 static void no_memory(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cn__log(&n->config.log, CN_LOG_ERROR, "node",
             "%s: out of memory, refused to apply a function", n->peer_now);
-    reply(n, peer, c, NULL, 0, "system_limit");
+    reply_error(n, peer, c, "system_limit");
 }
 
 /* The reply goes out before anything else of the new process. */
@@ -414,7 +425,7 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     uint64_t flags;
 
     if (!parse_options(c->opts, &flags)) {
-        reply(n, peer, c, NULL, 0, "badopt");
+        reply_error(n, peer, c, "badopt");
         return;
     }
     if (cnode__proc_new(n, &plain, &p) != 0) {
@@ -426,6 +437,6 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         no_memory(n, peer, c);
         return;
     }
-    reply(n, peer, c, p, flags, NULL);
+    reply_pid(n, peer, c, p, flags);
     apply(p, c);
 }

@@ -119,8 +119,8 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
         .frame_ctx = w,
     };
     n->shell->random(n->shell_ctx, &c->challenge, sizeof c->challenge);
-    if (!w->dialled)
-        return;
+    if (w->peer == NULL)
+        return; /* accepted: the peer will say who it is */
     c->peer = w->peer->name;
     c->cookie = cookie_for(w->peer, n);
     if (!n->named) {

@@ -160,7 +160,7 @@ static void the_caller_ends(mesh *m) {
 #define PLAYED(m, r, a)                                                        \
     OK(m, mesh_start(m, 0, NULL));                                             \
     (r) = mesh_play(m, 0, "r@h");                                              \
-    NEED(m, a = mesh_proc(m, 0, "alice"));                                     \
+    NEED(m, (a) = mesh_proc(m, 0, "alice"));                                   \
     mesh_raw_dial((r), 0);                                                     \
     WANT(m, (r)->up)
 

@@ -27,8 +27,6 @@ enum { WATCHDOG_MS = 20000, CONNS = 16 };
 #define ALIVE_8 "76 00 00000008"
 #define TAKEN "76 01 00000063"
 
-extern char **environ;
-
 /* --- a server that follows a script ------------------------------------------
  */
 

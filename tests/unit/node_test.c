@@ -389,7 +389,7 @@ static void a_name_is_given(mesh *m) {
     OK(m, cnode_monitor_pid(c, &bob, NULL));
     ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
     SAID(m, "r1: b@h OK");
-    (void)strcpy(name, cnode_name(mesh_cnode(m, 0)));
+    (void)snprintf(name, sizeof name, "%s", cnode_name(mesh_cnode(m, 0)));
     WANT(m, strcmp(strchr(name, '@'), "@h") == 0);
     WANT(m, cnode_connected(mesh_cnode(m, 1), name));
     NEED(m, mesh_proc(m, 1, "dave"));

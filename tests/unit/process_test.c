@@ -36,7 +36,7 @@ static void see_sender(cnode_proc *p, const cnode_msg *msg, void *data) {
     seen_sender = msg->from != NULL;
     if (seen_sender)
         seen_from = *msg->from;
-    (void)strcpy(seen_peer, msg->peer);
+    (void)snprintf(seen_peer, sizeof seen_peer, "%s", msg->peer);
     mesh_say_term(mesh_of(cnode_of(p)), "s", "", msg->term);
 }
 

@@ -16,11 +16,11 @@
 #include "base/base.h"
 
 typedef struct fault_alloc {
-    cn_alloc alloc;  /* give &f->alloc to what is tested */
-    size_t calls;    /* allocations and growths so far */
-    size_t fail_at;  /* this one fails, counted from 1; 0: none */
-    size_t live;     /* bytes that are allocated now */
-    bool failed;     /* the failure has happened */
+    cn_alloc alloc; /* give &f->alloc to what is tested */
+    size_t calls;   /* allocations and growths so far */
+    size_t fail_at; /* this one fails, counted from 1; 0: none */
+    size_t live;    /* bytes that are allocated now */
+    bool failed;    /* the failure has happened */
 } fault_alloc;
 
 /* Ready, with the n-th allocation failing; n == 0: none. */
