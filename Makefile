@@ -172,9 +172,12 @@ lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 # All that a compiler can complain about, for lint.
 everything: all $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
 
-.PHONY: ct test-otp test
+.PHONY: ct ct-asan test-otp test
 ct: all ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
+
+ct-asan: ## the same with the program under address sanitizer
+	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" ct
 
 test-otp: all ## the same with another release: OTP=27 or OTP=29
 	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
