@@ -6,7 +6,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <uv.h>
 
@@ -39,16 +38,15 @@ typedef struct serve {
     cli_server server;
 } serve;
 
-/* cnode_listen waits for EPMD, whatever comes: nothing is owed to anyone
- * before, so that is the end at once. */
+/* cnode_listen runs the loop by itself and is told by cnode_stop. */
 static void stop(serve *s, int status) {
-    if (s->listening)
-        _exit(status);
     if (s->stopped)
         return;
     s->stopped = true;
     s->status = status;
     uv_stop(&s->loop);
+    if (s->listening)
+        cnode_stop(s->server.node);
 }
 
 /* --- signals, stdin, time ------------------------------------------------ */
@@ -195,6 +193,8 @@ static int start_listening(serve *s) {
     s->listening = true;
     rc = cnode_listen(s->server.node);
     s->listening = false;
+    if (s->stopped)
+        return 0;
     if (rc != 0)
         return say_not_listening(s, rc);
     s->log.muted = false;
@@ -248,7 +248,7 @@ static int say_ready(serve *s) {
 static int run_node(serve *s) {
     int rc = start_listening(s);
 
-    if (rc == 0)
+    if (rc == 0 && !s->stopped)
         rc = connect_all(s);
     if (rc == 0 && !s->stopped)
         rc = say_ready(s);
