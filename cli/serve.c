@@ -184,6 +184,7 @@ static void say_not_registered(const serve *s) {
 static int start_listening(serve *s) {
     int rc;
 
+    s->server.o = s->o;
     s->server.began_ms = cnode_now(s->server.node);
     rc = cli_serve_processes(&s->server);
     if (rc == 0)
@@ -259,6 +260,9 @@ static int run_node(serve *s) {
     if (s->o->verbose > 0)
         cli_say(s->o, "echo dropped %llu messages that it did not know",
                 (unsigned long long)s->server.dropped);
+    if (s->server.unsent > 0)
+        cli_say(s->o, "%llu answers could not be sent",
+                (unsigned long long)s->server.unsent);
     return s->status;
 }
 

@@ -7,12 +7,16 @@
 
 #include <cnode/cnode.h>
 
+#include "cli/options.h"
+
 /* Must outlive the node. */
 typedef struct cli_server {
+    const cli_options *o;
     cnode *node;
     uint64_t began_ms;   /* cnode_now at the start */
     bool stopping;       /* processes that end are not started again */
     uint64_t dropped;    /* messages that echo did not know */
+    uint64_t unsent;     /* answers that could not be sent */
     uint64_t sink_count; /* messages, and their external size */
     uint64_t sink_bytes;
     cnode_proc *mortal;

@@ -5,8 +5,16 @@
  */
 #include <string.h>
 
+#include "cli/report.h"
 #include "cli/serve.h"
 #include "cli/text.h"
+
+/* Of a flood that nobody reads the answers to, the first one is said. */
+static void sent(cli_server *s, int rc) {
+    if (rc != 0 && s->unsent++ == 0)
+        cli_say(s->o, "warning: an answer is lost: %s",
+                cnode_error(s->node)->text);
+}
 
 /* --- echo ---------------------------------------------------------------- */
 
@@ -16,15 +24,14 @@ static void on_echo(cnode_proc *self, const cnode_msg *m, void *data) {
     etf_view body;
 
     if (etf_match(m->term, "{~p, ~t}", &from, &body) == 0)
-        (void)cnode_send(self, &from, "{~p, ~t}", &me, body);
+        sent(s, cnode_send(self, &from, "{~p, ~t}", &me, body));
     else
         s->dropped++;
 }
 
 static void on_echo_call(cnode_proc *self, const cnode_from *from,
                          etf_view request, void *data) {
-    (void)data;
-    (void)cnode_reply(self, from, "{ok, ~t}", request);
+    sent(data, cnode_reply(self, from, "{ok, ~t}", request));
 }
 
 /* As echo, and it can be told to end. */
@@ -57,8 +64,8 @@ static void on_sink(cnode_proc *self, const cnode_msg *m, void *data) {
     bool call = cnode_msg_is_call(m, &from, &request);
 
     if (call && etf_match(request, "count") == 0) {
-        (void)cnode_reply(self, &from, "{count, ~i, ~i}", s->sink_count,
-                          s->sink_bytes);
+        sent(s, cnode_reply(self, &from, "{count, ~i, ~i}", s->sink_count,
+                            s->sink_bytes));
         return;
     }
     if (cnode_msg_is_cast(m, &request) && etf_match(request, "reset") == 0) {
@@ -68,7 +75,7 @@ static void on_sink(cnode_proc *self, const cnode_msg *m, void *data) {
     s->sink_count++;
     s->sink_bytes += m->term.len + 1; /* with its version byte */
     if (call)
-        (void)cnode_reply(self, &from, "{error, unknown}");
+        sent(s, cnode_reply(self, &from, "{error, unknown}"));
 }
 
 /* --- mortal -------------------------------------------------------------- */
@@ -82,22 +89,22 @@ static bool text_of(etf_view atom, char out[CLI_ATOM_MAX]) {
 }
 
 /* {'DOWN', ...} and {'EXIT', ...} for the process that asked last. */
-static void tell(cnode_proc *self, const cli_server *s, etf_view term) {
+static void tell(cnode_proc *self, cli_server *s, etf_view term) {
     if (s->asker.node_len > 0)
-        (void)cnode_send(self, &s->asker, "~t", term);
+        sent(s, cnode_send(self, &s->asker, "~t", term));
 }
 
 static void on_spawned(cnode_proc *self, int status, etf_view result,
                        void *data) {
-    const cli_server *s = data;
+    cli_server *s = data;
     etf_pid me = cnode_self(self);
 
     if (status == 0 || s->asker.node_len == 0)
         return;
     if (result.len > 0)
-        (void)cnode_send(self, &s->asker, "{'EXIT', ~p, ~t}", &me, result);
+        sent(s, cnode_send(self, &s->asker, "{'EXIT', ~p, ~t}", &me, result));
     else
-        (void)cnode_send(self, &s->asker, "{'EXIT', ~p, noconnection}", &me);
+        sent(s, cnode_send(self, &s->asker, "{'EXIT', ~p, noconnection}", &me));
 }
 
 static void spawn_link(cnode_proc *self, cli_server *s, const etf_view v[4]) {
@@ -159,7 +166,7 @@ static void on_mortal(cnode_proc *self, const cnode_msg *m, void *data) {
     } else if (obey(self, s, m->term)) {
         note_asker(s, m);
     } else if (cnode_msg_is_call(m, &from, &request)) {
-        (void)cnode_reply(self, &from, "{error, unknown}");
+        sent(s, cnode_reply(self, &from, "{error, unknown}"));
     }
 }
 

@@ -27,7 +27,7 @@ all() ->
      bad_control, bad_payload, bad_numbers, bad_headers, bad_fragments,
      bad_signals, unknown_op_ends, known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
-     fragments_never_finished, peer_does_not_read,
+     fragments_never_finished, peer_does_not_read, answers_nobody_reads,
      handshake_stops, handshake_garbage, wrong_cookie, wrong_digest_length,
      flags_missing, version_5, bad_names, our_own_name, second_connection,
      dialled_stops, dialled_bad_answers, dialled_nok, dialled_alive,
@@ -446,6 +446,21 @@ peer_does_not_read(Config) ->
                         || _ <- lists:seq(1, 100)]
                end),
     [unharmed(Config) || _ <- lists:seq(1, 20)],
+    raw_peer:close(S).
+
+%% What is queued for it has an end (256 MiB), and what is lost is said.
+answers_nobody_reads(Config) ->
+    {S, Node, Me} = peer(Config),
+    Since = log_size(Config),
+    Echo = term_to_binary({6, Me, '', echo}),
+    Big = term_to_binary({Me, <<0:7200000>>}),
+    spawn_link(fun() ->
+                       [send_frame(S, [112, Echo, Big])
+                        || _ <- lists:seq(1, 350)]
+               end),
+    logged(Config, Since, ["an answer is lost: ", atom_to_list(Node),
+                           ": too much is queued"]),
+    unharmed(Config),
     raw_peer:close(S).
 
 %% ------------------------------------------------------------------ handshake
