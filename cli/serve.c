@@ -4,6 +4,7 @@
  * connects to whom it was told, says READY on stdout, and serves. Signals and
  * stdin are watched from the beginning, so that it can be stopped at any time.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -284,6 +285,9 @@ static int run_loop(serve *s) {
     while (uv_run(&s->loop, UV_RUN_DEFAULT) != 0)
         ;
     (void)uv_loop_close(&s->loop);
+    /* A signal that comes now must not change the status of what is over. */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
     return rc;
 }
 
