@@ -9,10 +9,9 @@
 
 enum { CNODE__DIGEST = 16 };
 
-/* MD5 of the cookie and the challenge as decimal text. 0, or CN_ENOTSUP when
- * this OpenSSL refuses MD5 (FIPS), CN_ENOMEM. */
-int cnode__digest(const char *cookie, uint32_t challenge,
-                  uint8_t out[CNODE__DIGEST]);
+/* MD5 of the cookie and the challenge as decimal text. */
+void cnode__digest(const char *cookie, uint32_t challenge,
+                   uint8_t out[CNODE__DIGEST]);
 /* In constant time. */
 bool cnode__digest_eq(const uint8_t *a, const uint8_t *b);
 /* Overwrites a secret in a way that is not optimised away. */

@@ -122,20 +122,10 @@ static int send_challenge(cnode__hs *h) {
     return send_message(h, m, (size_t)(p - m));
 }
 
-static int digest_of(cnode__hs *h, uint32_t challenge, uint8_t *out) {
-    int err = cnode__digest(h->cookie, challenge, out);
-
-    return err == 0 ? 0
-                    : cn__fail(h->error, err, 0, "MD5 of the cookie: %s",
-                               cn_strerror(err));
-}
-
 static int send_reply(cnode__hs *h, uint32_t peer_challenge) {
     uint8_t m[1 + 4 + CNODE__DIGEST];
-    int err = digest_of(h, peer_challenge, m + 5);
 
-    if (err != 0)
-        return err;
+    cnode__digest(h->cookie, peer_challenge, m + 5);
     (void)cn__put32(cn__put8(m, 'r'), h->challenge);
     h->state = HS_EXPECT_ACK;
     return send_message(h, m, sizeof m);
@@ -143,10 +133,8 @@ static int send_reply(cnode__hs *h, uint32_t peer_challenge) {
 
 static int send_ack(cnode__hs *h, uint32_t peer_challenge) {
     uint8_t m[1 + CNODE__DIGEST];
-    int err = digest_of(h, peer_challenge, m + 1);
 
-    if (err != 0)
-        return err;
+    cnode__digest(h->cookie, peer_challenge, m + 1);
     (void)cn__put8(m, 'a');
     h->state = HS_DONE;
     return send_message(h, m, sizeof m);
@@ -176,13 +164,14 @@ static int check_flags(cnode__hs *h) {
 
 static int check_digest(cnode__hs *h, const uint8_t *theirs) {
     uint8_t ours[CNODE__DIGEST];
-    int err = digest_of(h, h->challenge, ours);
+    bool same;
 
-    if (err == 0 && !cnode__digest_eq(ours, theirs))
-        err = cn__fail(h->error, CN_ECOOKIE, 0,
-                       "handshake: the peer has another cookie");
+    cnode__digest(h->cookie, h->challenge, ours);
+    same = cnode__digest_eq(ours, theirs);
     cnode__wipe(ours, sizeof ours);
-    return err;
+    return same ? 0
+                : cn__fail(h->error, CN_ECOOKIE, 0,
+                           "handshake: the peer has another cookie");
 }
 
 /* --- initiator ----------------------------------------------------------- */

@@ -857,8 +857,7 @@ static void test_digest(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(cnode__digest(rows[i].cookie, rows[i].challenge, out),
-                         0);
+        cnode__digest(rows[i].cookie, rows[i].challenge, out);
         assert_hex(out, sizeof out, rows[i].hex);
     }
     memcpy(other, out, sizeof out);
