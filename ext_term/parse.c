@@ -377,7 +377,8 @@ static int begin(etf__parser *p) {
 
     if (closer != 0) {
         err = push(p, closer);
-        etf__lex_next(&p->x);
+        if (err == 0)
+            etf__lex_next(&p->x);
         return err;
     }
     switch (p->x.tok) {

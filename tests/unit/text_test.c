@@ -208,7 +208,7 @@ static void limits(void **state) {
     memset(deep, '{', 257);
     etf_writer_reset(&w);
     assert_int_equal(etf_parse(&w, deep, &column), CN_ELIMIT);
-    assert_int_equal(column, 257);
+    assert_int_equal(column, 256);
     etf_writer_free(&w);
 }
 
