@@ -257,16 +257,27 @@ static void step(cli_output *out) {
     }
 }
 
+/* There is no room for it: whoever asked must not wait for ever. */
+static void refuse(cnode_proc *self, etf_view message) {
+    etf_pid from;
+    etf_view reply_as, req;
+
+    if (etf_match(message, "{io_request, ~p, ~t, ~t}", &from, &reply_as,
+                  &req) == 0)
+        (void)cnode_send(self, &from, "{io_reply, ~t, {error, enomem}}",
+                         reply_as);
+}
+
 static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
     cli_output *out = data;
-    request *r;
+    request *r = NULL;
 
-    (void)self;
-    if (m->term.len > QUEUE_MAX - out->queued)
+    if (m->term.len <= QUEUE_MAX - out->queued)
+        r = copy_request(m);
+    if (r == NULL) {
+        refuse(self, m->term);
         return;
-    r = copy_request(m);
-    if (r == NULL)
-        return;
+    }
     if (!open_request(r)) {
         free_request(r);
         return;

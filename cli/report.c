@@ -140,12 +140,18 @@ int cli_usage(const cli_options *o, const char *fmt, ...) {
     return CLI_USAGE;
 }
 
-int cli_syntax(const cli_options *o, const char *what, const char *text,
-               size_t at) {
+int cli_bad_text(const cli_options *o, int code, const char *what,
+                 const char *text, size_t at) {
+    const char *why = code == CN_ESYNTAX  ? "syntax error"
+                      : code == CN_ERANGE ? "number too large"
+                      : code == CN_ELIMIT ? "too long, or nested too deep,"
+                                          : NULL;
     size_t row, column;
 
+    if (why == NULL)
+        return cli_fail(o, code);
     cli_position(text, at, &row, &column);
-    return cli_usage(o, "%s: syntax error at line %zu, column %zu", what, row,
+    return cli_usage(o, "%s: %s at line %zu, column %zu", what, why, row,
                      column);
 }
 
@@ -156,9 +162,7 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);
-    if (rc == CN_ESYNTAX)
-        return cli_syntax(o, what, text, at);
-    return rc == 0 ? 0 : cli_fail(o, rc);
+    return rc == 0 ? 0 : cli_bad_text(o, rc, what, text, at);
 }
 
 int cli_fail(const cli_options *o, int code) {

@@ -48,9 +48,9 @@ int cli_fail(const cli_options *o, int code);
  * where it is wrong and returns an exit status. */
 int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
                        const char *text, etf_view *out);
-/* Tells where a text is no term; returns CLI_USAGE. */
-int cli_syntax(const cli_options *o, const char *what, const char *text,
-               size_t at);
+/* Tells where a text is no term and why; returns an exit status. */
+int cli_bad_text(const cli_options *o, int code, const char *what,
+                 const char *text, size_t at);
 
 /* Right after the result was written: CLI_DONE, or CLI_LOCAL with the reason
  * told when stdout did not take it. */

@@ -116,9 +116,7 @@ static int from_erlang(input *in) {
         etf_writer_reset(&in->w);
         rc = etf_parse_n(&in->w, in->text, n, &at);
     }
-    if (rc == CN_ESYNTAX)
-        return cli_syntax(in->o, in->name, in->text, at);
-    return rc == 0 ? 0 : cli_fail(in->o, rc);
+    return rc == 0 ? 0 : cli_bad_text(in->o, rc, in->name, in->text, at);
 }
 
 static int from_json(input *in) {

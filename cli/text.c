@@ -166,9 +166,9 @@ int cli_node_name(const char *given, char out[CLI_NAME_MAX]) {
 
     host_name(host, true);
     for (const char *p = given; *p != '\0'; p++)
-        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+        if (*p <= ' ' || *p > '~')
             return -1;
-    if (!cli_is_utf8(given, strlen(given)) || at == given || *given == '\0' ||
+    if (at == given || *given == '\0' ||
         (at != NULL && (at[1] == '\0' || strchr(at + 1, '@') != NULL)))
         return -1;
     n = at != NULL ? snprintf(out, CLI_NAME_MAX, "%s", given)

@@ -76,6 +76,7 @@ static void test_node_name(void **state) {
     assert_int_equal(cli_node_name("a b@c", name), -1);
     assert_int_equal(cli_node_name("a\x01@c", name), -1);
     assert_int_equal(cli_node_name("\xff@c", name), -1);
+    assert_int_equal(cli_node_name("\xc3\xa9@c", name), -1);
     memset(longest, 'a', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
     assert_int_equal(cli_node_name(longest, name), -1);
