@@ -252,6 +252,20 @@ CN_API int etf_map_get(etf_view map, const char *atom_key, etf_view *out);
 CN_API int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out);
 CN_API void etf_copy_free(const cn_alloc *alloc, etf_view v);
 
+/* --- hash ------------------------------------------------------------------ */
+
+#define ETF_PHASH2_RANGE (1U << 27)         /* of erlang:phash2/1 */
+#define ETF_PHASH2_ALL ((uint64_t)1 << 32) /* the widest range */
+
+/* erlang:phash2(Term, Range), so that a C program finds the shard that Erlang
+ * would; the same in every release since R14. Memory (alloc NULL is the
+ * default) is only taken for terms nested deeper than 16.
+ * https://www.erlang.org/doc/apps/erts/erlang.html#phash2/2
+ * 0; CN_EBADARG for a range of 0 or above ETF_PHASH2_ALL, CN_ENOMEM, or the
+ * error of the term. */
+CN_API int etf_phash2(const cn_alloc *alloc, etf_view term, uint64_t range,
+                      uint32_t *hash);
+
 /* --- pack and match ------------------------------------------------------ */
 
 /* etf_pack(w, "{reply, ~i, ~t}", n, term) writes the term of the pattern;

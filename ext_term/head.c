@@ -397,6 +397,38 @@ int etf__head_u64(const etf__head *h, uint64_t *v) {
     return 0;
 }
 
+etf_view etf__head_magnitude(const etf__head *h, uint8_t room[8],
+                             bool *negative) {
+    int64_t v;
+    size_t n = 0;
+
+    if (h->tag == ETF__SMALL_BIG || h->tag == ETF__LARGE_BIG) {
+        *negative = h->negative && h->n > 0;
+        return (etf_view){h->body, h->n};
+    }
+    (void)etf__head_i64(h, &v);
+    *negative = v < 0;
+    for (uint64_t m = (uint64_t)(v < 0 ? -v : v); m > 0; m >>= 8)
+        room[n++] = (uint8_t)m;
+    return (etf_view){room, n};
+}
+
+/* One of the two integers behind the module of a fun. */
+static int32_t take_int(cn_cursor *c) {
+    if (cn__take8(c) == ETF__SMALL_INTEGER)
+        return cn__take8(c);
+    return (int32_t)cn__take32(c);
+}
+
+void etf__head_fun(const etf__head *h, etf__fun *out) {
+    const uint8_t *p = h->at + 1 + 4;
+    cn_cursor c = cn__cursor(h->rest, (size_t)(h->end - h->rest));
+
+    *out = (etf__fun){p[0], p + 1, cn__be32(p + 17), 0};
+    (void)take_int(&c);
+    out->old_uniq = take_int(&c);
+}
+
 double etf__head_float(const etf__head *h) {
     double v = 0;
     uint64_t bits;

@@ -54,41 +54,59 @@ static int get_node(const etf__head *h, char node[ETF_NODE_MAX + 1],
     return 0;
 }
 
-static cn_cursor behind_node(const etf__head *h) {
-    return cn__cursor(h->rest, (size_t)(h->end - h->rest));
+/* The oldest form of a reference has its creation behind the word, the others
+ * before the words. */
+static void ref_numbers(const etf__head *h, cn_cursor *c, etf__numbers *out) {
+    if (h->tag == ETF__NEWER_REFERENCE)
+        out->creation = cn__take32(c);
+    else if (h->tag == ETF__NEW_REFERENCE)
+        out->creation = cn__take8(c);
+    for (uint32_t i = 0; i < h->n; i++)
+        out->words[i] = cn__take32(c);
+    if (h->tag == ETF__REFERENCE)
+        out->creation = cn__take8(c);
+}
+
+void etf__head_numbers(const etf__head *h, etf__numbers *out) {
+    cn_cursor c = cn__cursor(h->rest, (size_t)(h->end - h->rest));
+
+    *out = (etf__numbers){0};
+    if (h->type == ETF_REF) {
+        ref_numbers(h, &c, out);
+        return;
+    }
+    out->id = h->tag == ETF__V4_PORT ? cn__take64(&c) : cn__take32(&c);
+    if (h->type == ETF_PID)
+        out->serial = cn__take32(&c);
+    if (h->tag == ETF__PID || h->tag == ETF__PORT)
+        out->creation = cn__take8(&c);
+    else
+        out->creation = cn__take32(&c);
 }
 
 int etf__head_pid(const etf__head *h, etf_pid *out) {
-    cn_cursor c = behind_node(h);
+    etf__numbers n;
 
-    *out = (etf_pid){.id = cn__take32(&c)};
-    out->serial = cn__take32(&c);
-    out->creation = h->tag == ETF__PID ? cn__take8(&c) : cn__take32(&c);
+    etf__head_numbers(h, &n);
+    *out = (etf_pid){
+        .id = (uint32_t)n.id, .serial = n.serial, .creation = n.creation};
     return get_node(h, out->node, &out->node_len);
 }
 
 int etf__head_port(const etf__head *h, etf_port *out) {
-    cn_cursor c = behind_node(h);
+    etf__numbers n;
 
-    *out = (etf_port){0};
-    out->id = h->tag == ETF__V4_PORT ? cn__take64(&c) : cn__take32(&c);
-    out->creation = h->tag == ETF__PORT ? cn__take8(&c) : cn__take32(&c);
+    etf__head_numbers(h, &n);
+    *out = (etf_port){.id = n.id, .creation = n.creation};
     return get_node(h, out->node, &out->node_len);
 }
 
-/* The oldest form has its creation behind the word. */
 int etf__head_ref(const etf__head *h, etf_ref *out) {
-    cn_cursor c = behind_node(h);
+    etf__numbers n;
 
-    *out = (etf_ref){.n = (uint16_t)h->n};
-    if (h->tag == ETF__NEWER_REFERENCE)
-        out->creation = cn__take32(&c);
-    else if (h->tag == ETF__NEW_REFERENCE)
-        out->creation = cn__take8(&c);
-    for (uint32_t i = 0; i < h->n; i++)
-        out->ids[i] = cn__take32(&c);
-    if (h->tag == ETF__REFERENCE)
-        out->creation = cn__take8(&c);
+    etf__head_numbers(h, &n);
+    *out = (etf_ref){.creation = n.creation, .n = (uint16_t)h->n};
+    memcpy(out->ids, n.words, sizeof out->ids);
     return get_node(h, out->node, &out->node_len);
 }
 

@@ -141,22 +141,6 @@ uint64_t etf_get_uint(etf_reader *r) {
     return v;
 }
 
-/* The magnitude of any integer; that of a small one goes to room. */
-static etf_view magnitude(const etf__head *h, uint8_t room[8], bool *negative) {
-    int64_t v;
-    size_t n = 0;
-
-    if (h->tag == ETF__SMALL_BIG || h->tag == ETF__LARGE_BIG) {
-        *negative = h->negative && h->n > 0;
-        return (etf_view){h->body, h->n};
-    }
-    (void)etf__head_i64(h, &v);
-    *negative = v < 0;
-    for (uint64_t m = (uint64_t)(v < 0 ? -v : v); m > 0; m >>= 8)
-        room[n++] = (uint8_t)m;
-    return (etf_view){room, n};
-}
-
 etf_view etf_get_big(etf_reader *r, bool *negative) {
     etf__head h;
     etf_view m;
@@ -164,7 +148,7 @@ etf_view etf_get_big(etf_reader *r, bool *negative) {
     *negative = false;
     if (!expect(r, ETF_INT, &h))
         return (etf_view){0};
-    m = magnitude(&h, r->tiny, negative);
+    m = etf__head_magnitude(&h, r->tiny, negative);
     move(r, &h);
     return m;
 }
@@ -199,7 +183,7 @@ double etf_get_float(etf_reader *r) {
         v = etf__head_float(&h);
     else if (h.type != ETF_INT)
         etf_reader_fail(r, CN_ETYPE);
-    else if (!exact(magnitude(&h, room, &negative), &v))
+    else if (!exact(etf__head_magnitude(&h, room, &negative), &v))
         etf_reader_fail(r, CN_ERANGE);
     if (r->err != 0)
         return 0;

@@ -38,9 +38,29 @@ etf_view etf__head_text(const etf__head *h, uint8_t room[ETF__LATIN1_ROOM]);
 int etf__head_i64(const etf__head *h, int64_t *v);
 int etf__head_u64(const etf__head *h, uint64_t *v);
 double etf__head_float(const etf__head *h);
+/* Sign and magnitude of any integer, least significant byte first; that of a
+ * small one goes to room. */
+etf_view etf__head_magnitude(const etf__head *h, uint8_t room[8],
+                             bool *negative);
+/* What tells a closure from others, besides its module and variables. */
+typedef struct etf__fun {
+    uint8_t arity;
+    const uint8_t *uniq; /* 16 bytes */
+    uint32_t index;
+    int32_t old_uniq;
+} etf__fun;
+void etf__head_fun(const etf__head *h, etf__fun *out);
 
 /* --- ids.c ---------------------------------------------------------------- */
 
+/* The numbers of an identifier, whatever its kind. */
+typedef struct etf__numbers {
+    uint64_t id;
+    uint32_t serial;
+    uint32_t creation;
+    uint32_t words[ETF_REF_WORDS]; /* h->n of them, the rest 0 */
+} etf__numbers;
+void etf__head_numbers(const etf__head *h, etf__numbers *out);
 /* 0, or CN_ELIMIT for a node name that is too long. */
 int etf__head_pid(const etf__head *h, etf_pid *out);
 int etf__head_port(const etf__head *h, etf_port *out);
