@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,11 +29,33 @@ static bool plausible(cli_cookie *c) {
     return c->text[0] != '\0' && strlen(c->text) <= 255;
 }
 
-static int read_fd(cli_cookie *c, int fd) {
+/* Whoever has the other end of a pipe may never write. */
+static bool comes_in_time(int fd, uint64_t until_ns) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t now;
+    int rc;
+
+    do {
+        now = cli_now_ns();
+        rc = now >= until_ns
+                 ? 0
+                 : poll(&p, 1, (int)((until_ns - now) / 1000000 + 1));
+    } while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        errno = ETIMEDOUT;
+    return rc > 0;
+}
+
+/* What is behind a NUL is not a cookie's, nor what is before. */
+static int read_fd(cli_cookie *c, int fd, uint32_t ms) {
+    uint64_t until_ns = cli_now_ns() + (uint64_t)ms * 1000000;
     size_t n = 0;
 
     while (n < sizeof c->text - 1) {
-        ssize_t got = read(fd, c->text + n, sizeof c->text - 1 - n);
+        ssize_t got = -1;
+
+        if (comes_in_time(fd, until_ns))
+            got = read(fd, c->text + n, sizeof c->text - 1 - n);
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -46,6 +69,8 @@ static int read_fd(cli_cookie *c, int fd) {
             break;
     }
     c->text[n] = '\0';
+    if (memchr(c->text, '\0', n) != NULL)
+        cli_cookie_wipe(c);
     c->own = true;
     return 0;
 }
@@ -62,6 +87,11 @@ static void warn_if_open(const cli_options *o, int fd, const char *path) {
 }
 
 static int unreadable(const cli_options *o, const cli_cookie *c, int error) {
+    if (error == ETIMEDOUT) {
+        cli_say(o, "no cookie came from %s within %g s", c->source,
+                o->timeout_ms / 1000.0);
+        return CLI_TIMEOUT;
+    }
     cli_say(o, "cannot read the cookie from %s: %s", c->source,
             strerror(error));
     return CLI_LOCAL;
@@ -79,14 +109,15 @@ static int judge(const cli_options *o, cli_cookie *c) {
 }
 
 static int from_file(const cli_options *o, cli_cookie *c) {
-    int fd = open(o->cookie_file, O_RDONLY | O_CLOEXEC);
+    /* A FIFO that nobody writes to would hold up open. */
+    int fd = open(o->cookie_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int rc;
 
     (void)snprintf(c->source, sizeof c->source, "file %s", o->cookie_file);
     if (fd < 0)
         return unreadable(o, c, errno);
     warn_if_open(o, fd, o->cookie_file);
-    rc = read_fd(c, fd);
+    rc = read_fd(c, fd, o->timeout_ms);
     if (rc != 0)
         rc = unreadable(o, c, errno);
     (void)close(fd);
@@ -95,7 +126,7 @@ static int from_file(const cli_options *o, cli_cookie *c) {
 
 static int from_fd(const cli_options *o, cli_cookie *c) {
     (void)snprintf(c->source, sizeof c->source, "descriptor %d", o->cookie_fd);
-    if (read_fd(c, o->cookie_fd) != 0)
+    if (read_fd(c, o->cookie_fd, o->timeout_ms) != 0)
         return unreadable(o, c, errno);
     return judge(o, c);
 }
@@ -119,7 +150,7 @@ static bool warn_if_open_in(const cli_options *o, const char *dir,
     if (dir == NULL ||
         snprintf(path, sizeof path, "%s%s", dir, rest) >= (int)sizeof path)
         return false;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     warn_if_open(o, fd, path);

@@ -18,18 +18,30 @@ static bool acceptable(const char *cookie) {
     return cookie[0] != '\0';
 }
 
+static int unreadable(const char *path, int error, cn_error *e) {
+    return cn__fail(e, CN_EIO, error, "cookie file %.120s: %s", path,
+                    strerror(error));
+}
+
 static int read_file(const char *path, char *cookie, size_t cap, cn_error *e) {
     char line[CNODE__COOKIE_MAX + 3];
     FILE *f = fopen(path, "re");
-    bool got;
+    size_t n, end;
+    int error;
 
     if (f == NULL)
-        return cn__fail(e, CN_EIO, errno, "cookie file %.120s: %s", path,
-                        strerror(errno));
+        return unreadable(path, errno, e);
     (void)setvbuf(f, NULL, _IONBF, 0); /* no copy stays in a buffer */
-    got = fgets(line, sizeof line, f) != NULL;
+    n = fread(line, 1, sizeof line - 1, f);
+    error = ferror(f) ? errno : 0;
     (void)fclose(f);
-    line[got ? strcspn(line, "\r\n") : 0] = '\0';
+    if (error != 0)
+        return unreadable(path, error, e);
+    line[n] = '\0';
+    end = strcspn(line, "\r\n");
+    if (end < n && line[end] == '\0') /* what is behind a NUL is not read */
+        end = 0;
+    line[end] = '\0';
     if (!acceptable(line) || strlen(line) >= cap) {
         cnode__wipe(line, sizeof line);
         return cn__fail(e, CN_EIO, 0,
@@ -52,22 +64,28 @@ static int from_environment(const char *value, char *cookie, size_t cap,
     return 0;
 }
 
-static bool try_path(const char *dir, const char *name, char *cookie,
-                     size_t cap, char *from, size_t from_cap) {
+/* CN_ENOENT: there is no such file. One that is of no use is not passed over:
+ * its owner means it. */
+static int try_path(const char *dir, const char *name, char *cookie, size_t cap,
+                    char *from, size_t from_cap, cn_error *e) {
     char path[1024];
-    cn_error e;
+    int rc;
 
     if (dir == NULL ||
         snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
-        return false;
+        return CN_ENOENT;
     (void)snprintf(from, from_cap, "%.200s", path);
-    return read_file(path, cookie, cap, &e) == 0;
+    rc = read_file(path, cookie, cap, e);
+    return rc != 0 && (e->os_error == ENOENT || e->os_error == ENOTDIR)
+               ? CN_ENOENT
+               : rc;
 }
 
 int cnode__read_cookie(const char *file, char *cookie, size_t cap, char *from,
                        size_t from_cap, cn_error *e) {
     const char *value = getenv("CNODE_COOKIE");
     const char *home = getenv("HOME");
+    int rc;
 
     if (file != NULL) {
         (void)snprintf(from, from_cap, "%.200s", file);
@@ -77,13 +95,15 @@ int cnode__read_cookie(const char *file, char *cookie, size_t cap, char *from,
         (void)snprintf(from, from_cap, "$CNODE_COOKIE");
         return from_environment(value, cookie, cap, e);
     }
-    if (try_path(home, ".erlang.cookie", cookie, cap, from, from_cap)) {
+    rc = try_path(home, ".erlang.cookie", cookie, cap, from, from_cap, e);
+    if (rc == 0)
         (void)snprintf(from, from_cap, "~/.erlang.cookie");
-        return 0;
-    }
-    if (try_path(getenv("XDG_CONFIG_HOME"), "erlang/.erlang.cookie", cookie,
-                 cap, from, from_cap))
-        return 0;
+    if (rc != CN_ENOENT)
+        return rc;
+    rc = try_path(getenv("XDG_CONFIG_HOME"), "erlang/.erlang.cookie", cookie,
+                  cap, from, from_cap, e);
+    if (rc != CN_ENOENT)
+        return rc;
     return cn__fail(e, CN_EIO, 0,
                     "no cookie: give one, or set $CNODE_COOKIE, or make "
                     "~/.erlang.cookie");
