@@ -11,6 +11,7 @@
 
 #include "cli/commands.h"
 #include "cli/report.h"
+#include "cli/text.h"
 
 typedef struct names {
     const cli_options *o;
@@ -28,12 +29,11 @@ static int by_name(const void *x, const void *y) {
 /* The names come from whoever registered them: nothing in them may reach a
  * terminal that is more than text. */
 static void print_line(const epmd_name *n) {
-    for (size_t i = 0; i < n->len; i++) {
-        unsigned char c = (unsigned char)n->name[i];
+    char name[1024];
 
-        (void)putchar(c < ' ' || c == 0x7f ? '?' : c);
-    }
-    printf(" %u\n", n->port);
+    (void)snprintf(name, sizeof name, "%.*s", (int)n->len, n->name);
+    cli_tame(name);
+    printf("%s %u\n", name, n->port);
 }
 
 static size_t count(const char *text, size_t len) {
@@ -45,34 +45,44 @@ static size_t count(const char *text, size_t len) {
     return n;
 }
 
-/* EPMD has them in no order. */
-static int print_sorted(const names *n, const char *text, size_t len) {
-    size_t all = count(text, len);
-    epmd_name *list = calloc(all + 1, sizeof *list);
-
-    if (list == NULL)
-        return cli_fail(n->o, CN_ENOMEM);
-    if (all == 0)
-        cli_say(n->o, "no node is registered on %s", n->host);
-    for (size_t i = 0; i < all; i++)
-        (void)epmd_names_next(&text, &len, &list[i]);
-    qsort(list, all, sizeof *list, by_name);
-    for (size_t i = 0; i < all; i++)
-        print_line(&list[i]);
-    free(list);
-    return all > 0 ? CLI_DONE : CLI_NO;
-}
-
 static const char *hint_of(int status) {
     switch (status) {
     case CN_EEPMD:
         return "does a node run there, and may we reach its port mapper "
                "(firewall, --epmd-port)?";
     case CN_EPROTO:
+    case CN_ELIMIT:
         return "is this the port of EPMD? --epmd-port gives another";
     default:
         return cli_hint(status);
     }
+}
+
+/* Text without a name in it is not EPMD's. */
+static int say_none(const names *n, size_t len) {
+    if (len == 0) {
+        cli_say(n->o, "no node is registered on %s", n->host);
+        return CLI_NO;
+    }
+    cli_say(n->o, "%s: what answers for EPMD does not list nodes", n->host);
+    cli_say_hint(n->o, "%s", hint_of(CN_EPROTO));
+    return CLI_UNREACHED;
+}
+
+/* EPMD has them in no order. */
+static int print_sorted(const names *n, const char *text, size_t len) {
+    size_t all = count(text, len), whole = len;
+    epmd_name *list = calloc(all + 1, sizeof *list);
+
+    if (list == NULL)
+        return cli_fail(n->o, CN_ENOMEM);
+    for (size_t i = 0; i < all; i++)
+        (void)epmd_names_next(&text, &len, &list[i]);
+    qsort(list, all, sizeof *list, by_name);
+    for (size_t i = 0; i < all; i++)
+        print_line(&list[i]);
+    free(list);
+    return all > 0 ? CLI_DONE : say_none(n, whole);
 }
 
 static void on_names(void *data, int status, const cn_error *err,
@@ -83,7 +93,7 @@ static void on_names(void *data, int status, const cn_error *err,
         cli_say(n->o, "%s", err->text);
         if (hint_of(status) != NULL)
             cli_say_hint(n->o, "%s", hint_of(status));
-        n->status = cli_status(status);
+        n->status = status == CN_ELIMIT ? CLI_UNREACHED : cli_status(status);
         return;
     }
     n->status = print_sorted(n, text, len);

@@ -61,8 +61,8 @@ const char *cli_hint(int code) {
         return "does the node use TLS distribution, or another cookie? its "
                "log tells more";
     case CN_EPROTO:
-        return "are name and port right, and is it an Erlang node without "
-               "TLS?";
+        return "are name and port right (--epmd-port, --address), and is it "
+               "an Erlang node without TLS?";
     case CN_ECOOKIE:
         return "the nodes of a cluster share one cookie; --cookie-file or "
                "$CNODE_COOKIE gives it";

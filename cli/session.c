@@ -91,7 +91,7 @@ static const char *text_of(int status, const cn_error *err) {
 int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
-    const char *hint = cli_hint(status);
+    const char *hint = cli_hint(status == CN_ELIMIT ? CN_EPROTO : status);
 
     if (status == CN_EBADARG && o->address != NULL)
         return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or "
@@ -104,7 +104,8 @@ int cli_say_unreached(const cli_options *o, const char *peer,
         cli_say(o, "%s: %s", peer, text);
     if (hint != NULL)
         cli_say_hint(o, "%s", hint);
-    return cli_status(status);
+    /* More than a peer that is a node would send. */
+    return status == CN_ELIMIT ? CLI_UNREACHED : cli_status(status);
 }
 
 /* --- the session --------------------------------------------------------- */
