@@ -2,6 +2,7 @@
  *
  * main.c: the `cnode` command: the table of commands, and help for each.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -96,6 +97,20 @@ static int unknown(cli_options *o) {
     return CLI_USAGE;
 }
 
+/* A loop and a few connections; libuv ends the program without a word when it
+ * gets none for itself. */
+static int enough_descriptors(void) {
+    int fd[16], n = 0, error;
+
+    while (n < 16 && (fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        n++;
+    error = n < 16 ? errno : 0;
+    while (n > 0)
+        (void)close(fd[--n]);
+    errno = error;
+    return error == EMFILE || error == ENFILE ? -1 : 0;
+}
+
 static int run(const cli_options *o, const command *c) {
     char why[160];
 
@@ -107,6 +122,12 @@ static int run(const cli_options *o, const command *c) {
         return usage_of(o, c, "too many arguments");
     if (o->tls != NULL)
         return cli_usage(o, "this build has no TLS: --tls cannot be used");
+    if (c->bit != CLI_TERM && enough_descriptors() != 0) {
+        cli_say(o, "%s: 16 more than are open must be allowed",
+                strerror(errno));
+        cli_say_hint(o, "`ulimit -n 64` allows it");
+        return CLI_LOCAL;
+    }
     return c->run(o);
 }
 
