@@ -27,11 +27,10 @@ static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out) {
     return 0;
 }
 
-/* 0 is "any", which only a port to listen on may be. */
-static int port(const char *text, uint16_t *out) {
+static int port(const char *text, uint64_t min, uint16_t *out) {
     uint64_t n;
 
-    if (number(text, 0, UINT16_MAX, &n) != 0)
+    if (number(text, min, UINT16_MAX, &n) != 0)
         return -1;
     *out = (uint16_t)n;
     return 0;
@@ -103,7 +102,8 @@ static int format(const char *text, unsigned allowed, cli_format *out) {
 typedef enum kind {
     FLAG,
     TEXT,
-    PORT,
+    PORT, /* to listen on: 0 is any */
+    PEER_PORT,
     COUNT,
     BYTES,
     SECONDS,
@@ -163,7 +163,7 @@ static const option table[] = {
      "TLS distribution (not in this build)"},
     {"address", 0, TEXT, AT(address), "HOST:PORT", CLI_NODE | CLI_COMMON,
      "dial here, not by EPMD; [v6]:PORT, unix:PATH"},
-    {"epmd-port", 0, PORT, AT(epmd_port), "PORT",
+    {"epmd-port", 0, PEER_PORT, AT(epmd_port), "PORT",
      CLI_NODE | CLI_NAMES | CLI_COMMON,
      "port of EPMD (default $ERL_EPMD_PORT or 4369)"},
     {"timeout", 0, SECONDS, AT(timeout_ms), "SECONDS", CLI_ALL,
@@ -199,7 +199,9 @@ static int store(cli_options *o, const option *opt, const char *value) {
         *(const char **)field = value;
         return *value == '\0' ? -1 : 0;
     case PORT:
-        return port(value, field);
+        return port(value, 0, field);
+    case PEER_PORT:
+        return port(value, 1, field);
     case COUNT:
         return count(value, field);
     case BYTES:

@@ -20,6 +20,7 @@ typedef struct serve {
     cli_log log;
     char name[CLI_NAME_MAX];
     char connect[CLI_MAX_CONNECT][CLI_NAME_MAX];
+    bool up[CLI_MAX_CONNECT];
     size_t waiting; /* connections under way */
     bool listening; /* cnode_listen is at work */
     bool ready;
@@ -102,12 +103,17 @@ static int open_input(serve *s) {
 
 static void on_deadline(uv_timer_t *h) {
     serve *s = h->data;
+    double seconds = s->o->timeout_ms / 1000.0;
+    size_t i = 0;
 
     if (s->ready || s->stopped)
         return;
-    cli_say(s->o, "%s within %g s",
-            s->listening ? "EPMD does not answer" : "not connected",
-            s->o->timeout_ms / 1000.0);
+    while (i < s->o->nconnect && s->up[i])
+        i++;
+    if (s->listening || i == s->o->nconnect)
+        cli_say(s->o, "EPMD does not answer within %g s", seconds);
+    else
+        cli_say(s->o, "%s: not connected within %g s", s->connect[i], seconds);
     cli_say_hint(s->o, "%s", cli_hint(CN_ETIMEDOUT));
     stop(s, CLI_TIMEOUT);
 }
@@ -213,6 +219,8 @@ static void on_connected(cnode *n, const char *peer, int status,
 
     (void)n;
     s->waiting--;
+    for (size_t i = 0; i < s->o->nconnect; i++)
+        s->up[i] = s->up[i] || strcmp(s->connect[i], peer) == 0;
     if (status != 0 && !s->stopped)
         stop(s, cli_say_unreached(s->o, peer, &s->cookie, status, err));
 }

@@ -400,7 +400,7 @@ static int dial_address(cnode__socket *l, const char *address) {
     char host[256];
     uint16_t port;
 
-    if (strncmp(address, "unix:", 5) == 0) {
+    if (strncmp(address, "unix:", 5) == 0 && address[5] != '\0') {
         connect_pipe(l, address + 5);
         return 0;
     }
