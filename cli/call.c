@@ -122,6 +122,14 @@ static void on_written(void *arg) {
     cli_session_end(c->s, end_with(c));
 }
 
+/* Nobody reads on: there is nothing to wait for. */
+static void on_broken(void *arg) {
+    call *c = arg;
+
+    if (!c->s->ended)
+        cli_session_end(c->s, cli_wrote(c->s->o));
+}
+
 static bool is_answer(int status) {
     return status == 0 || status == CN_EREMOTE || status == CN_EEXITED ||
            status == CN_ENOTSUP;
@@ -154,6 +162,7 @@ static void start_call(cli_session *s) {
         cli_output_new(&c->output, s->node, s->o->no_output ? NULL : stdout);
 
     if (rc == 0) {
+        cli_output_when_broken(c->output, on_broken, c);
         leader = cli_output_pid(c->output);
         rc = cnode_rpc(s->proc, &to, on_result, c, "~t", c->args);
     }

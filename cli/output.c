@@ -35,6 +35,8 @@ struct cli_output {
     cli_encoding encoding; /* of what it formats */
     void (*on_idle)(void *arg);
     void *arg;
+    void (*on_broken)(void *arg);
+    void *broken_arg;
 };
 
 /* --- queue --------------------------------------------------------------- */
@@ -96,7 +98,8 @@ static const char *put_chars(const cli_output *out, etf_view chars,
         return ok;
     if (cli_put_chars(chars, e, out->to) != 0)
         return error_chars;
-    (void)fflush(out->to);
+    if ((fflush(out->to) != 0 || ferror(out->to)) && out->on_broken != NULL)
+        out->on_broken(out->broken_arg);
     return ok;
 }
 
@@ -322,4 +325,9 @@ void cli_output_when_idle(cli_output *out, void (*fn)(void *arg), void *arg) {
     out->on_idle = fn;
     out->arg = arg;
     step(out);
+}
+
+void cli_output_when_broken(cli_output *out, void (*fn)(void *arg), void *arg) {
+    out->on_broken = fn;
+    out->broken_arg = arg;
 }

@@ -23,6 +23,9 @@ etf_pid cli_output_pid(const cli_output *out);
 /* fn(arg) when all that was asked for is written: now, or later. */
 void cli_output_when_idle(cli_output *out, void (*fn)(void *arg), void *arg);
 
+/* fn(arg) when what comes cannot be written any more. */
+void cli_output_when_broken(cli_output *out, void (*fn)(void *arg), void *arg);
+
 typedef enum cli_encoding {
     CLI_UTF8,   /* binaries are UTF-8 */
     CLI_LATIN1, /* binaries are latin-1; written in UTF-8 as well */

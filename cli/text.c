@@ -241,6 +241,15 @@ static size_t atom_end(const char *text) {
     return text[i] == '\'' ? i + 1 : i;
 }
 
+/* name/2 is no name: the arity is that of the arguments. */
+static bool ends_with_arity(const char *fun) {
+    const char *slash = strrchr(fun, '/');
+
+    return fun[0] != '\'' && slash != NULL && slash != fun &&
+           slash[1] != '\0' &&
+           slash[1 + strspn(slash + 1, "0123456789")] == '\0';
+}
+
 int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]) {
     size_t n = atom_end(given);
@@ -249,7 +258,9 @@ int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
         return -1;
     given += n + 1;
     n = atom_end(given);
-    return given[n] == '\0' ? cli_atom(given, n, fun) : -1;
+    if (given[n] != '\0' || ends_with_arity(given))
+        return -1;
+    return cli_atom(given, n, fun);
 }
 
 void cli_position(const char *text, size_t at, size_t *row, size_t *column) {
