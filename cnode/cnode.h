@@ -64,7 +64,9 @@ typedef struct cnode_config {
                                is believed (CN_EEXIST), not told to drop the
                                other connection */
     uint16_t port;          /* to listen on; 0: any free port */
-    const char *address;    /* to listen on; NULL: all */
+    const char *address;    /* to listen on, digits; NULL: all of IPv4, or, when
+                               the host in the name is an IPv6 address, all
+                               of both */
     uint16_t epmd_port;     /* 0: $ERL_EPMD_PORT, else 4369 */
     uint32_t ticktime_s;    /* net_ticktime; 0: 60 s */
     uint32_t setup_ms;      /* net_setuptime; 0: 7,000 ms */

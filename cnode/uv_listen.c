@@ -58,6 +58,11 @@ static int bind_to(cnode__uv *s, const char *address) {
     return r;
 }
 
+/* A node that is called by an IPv6 address must be there. */
+static const char *default_address(const cnode *n) {
+    return strchr(strchr(n->name, '@'), ':') != NULL ? "::" : "0.0.0.0";
+}
+
 static void keep_port(cnode__uv *s) {
     struct sockaddr_storage a;
     int len = sizeof a;
@@ -79,7 +84,10 @@ static int open_listener(cnode__uv *s) {
     s->handles++;
     s->listening = true;
     s->listener.data = s;
-    r = bind_to(s, address == NULL ? "0.0.0.0" : address);
+    r = bind_to(s, address == NULL ? default_address(n) : address);
+    if (r == UV_EINVAL)
+        return cnode__err(n, CN_EBADARG, "listen: %.100s is no IP address",
+                          address);
     if (r == 0)
         r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
     if (r != 0) {
