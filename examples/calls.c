@@ -12,15 +12,19 @@
 /* application_controller is a gen_server that every Erlang node runs. */
 static const char server[] = "application_controller";
 
+static int failed;
+
 static void report(cnode_proc *p, const char *what, int status,
                    etf_view result) {
-    printf("%s: ", what);
+    FILE *to = status == 0 ? stdout : stderr;
+    fprintf(to, "%s: ", what);
     if (status != 0)
-        printf("%s ", cnode_error(cnode_of(p))->text);
+        fprintf(to, "%s ", cnode_error(cnode_of(p))->text);
     if (result.len > 0)
-        etf_print_file(result, stdout);
-    printf("\n");
-    fflush(stdout);
+        etf_print_file(result, to);
+    fprintf(to, "\n");
+    fflush(to);
+    failed |= status != 0;
 }
 
 static void on_down(cnode_proc *p, const cnode_down *d, void *node) {
@@ -67,5 +71,5 @@ int main(int argc, char **argv) {
     if (status != 0)
         fprintf(stderr, "calls: %s\n", cnode_error(n)->text);
     cnode_free(n);
-    return status != 0;
+    return status != 0 || failed;
 }

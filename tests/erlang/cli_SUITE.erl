@@ -34,19 +34,22 @@ groups() ->
        names_fail]},
      {cookies, [],
       [cookie_of_environment, cookie_of_home, cookie_of_xdg, cookie_of_file,
-       cookie_of_descriptor, cookie_of_option, cookie_open_to_others,
+       cookie_of_descriptor, cookie_that_never_comes, cookie_with_nul,
+       cookie_of_home_unusable, cookie_of_option, cookie_open_to_others,
        no_cookie, cookie_rejected_by_serve]},
      {usage, [],
       [unknown_command, unknown_option, bad_options, options_not_for_command,
        number_of_arguments, bad_arguments, tls_refused, help, version]},
-     {output, [], [full_disk, closed_pipe, closed_descriptors]},
+     {output, [],
+      [full_disk, closed_pipe, closed_descriptors, few_descriptors,
+       reader_leaves]},
      {term, [],
       [term_formats, term_defaults, term_files, term_round_trips,
        term_json_is_json, term_compressed, term_bad_input]},
      {serve, [],
       [serve_sigterm, serve_sigint, serve_visibility, serve_name_taken,
        serve_port_taken, serve_without_epmd, serve_epmd_down,
-       serve_epmd_silent,
+       serve_epmd_silent, serve_ipv6,
        serve_connect_fails, serve_connect_times_out, serve_usage]}].
 
 peer() ->
@@ -383,7 +386,8 @@ node_of_another_name(Config) ->
     Other = atom_to_list(unique_node("other")),
     fails(3, [text("pang: ~ts: handshake: it says that its name is '~ts'",
                    [Other, Node]),
-              "hint: are name and port right, and is it an Erlang node "
+              "hint: are name and port right (--epmd-port, --address), "
+                  "and is it an Erlang node "
               "without TLS?"],
           ["ping", Other, "--address", address(port_of(Config))]).
 
@@ -442,7 +446,8 @@ not_erlang(_) ->
           || Name <- [[], ["--name", "y@127.0.0.1"]]]
      end || {Kind, What, Hint} <-
                 [{Kind, "this is not the distribution protocol",
-                  "hint: are name and port right, and is it an Erlang node "
+                  "hint: are name and port right (--epmd-port, --address), "
+                  "and is it an Erlang node "
                   "without TLS?"} || Kind <- [echo, http, ssh, zeros]] ++
                 [{closes, "the peer closed the connection, waited for its "
                   "status (is it an Erlang node?)",
@@ -464,7 +469,8 @@ epmd_not_epmd(_) ->
          Port = integer_to_list(service(Kind)),
          fails(3, ["pang: x@127.0.0.1: node x: EPMD at 127.0.0.1:" ++ Port ++
                    ": the answer is not EPMD's",
-                   "hint: are name and port right, and is it an Erlang node "
+                   "hint: are name and port right (--epmd-port, --address), "
+                  "and is it an Erlang node "
                    "without TLS?"],
                ["ping", "x@127.0.0.1", "--epmd-port", Port])
      end || Kind <- [echo, http, zeros]],
@@ -654,7 +660,10 @@ names_none(_) ->
 
 names_control_characters(_) ->
     Port = integer_to_list(service({names, "name \e[1mx\b\d at port 1\n"})),
-    done("?[1mx?? 1\n", ["names", "--epmd-port", Port]).
+    done("?[1mx?? 1\n", ["names", "--epmd-port", Port]),
+    %% U+009B, which is ESC [ to some terminals.
+    C1 = integer_to_list(service({names, "name x\x{c2}\x{9b}2J at port 1\n"})),
+    done("x??2J 1\n", ["names", "--epmd-port", C1]).
 
 names_fail(_) ->
     Port = integer_to_list(cnode_test:free_port()),
@@ -667,6 +676,14 @@ names_fail(_) ->
     fails(3, ["EPMD at 127.0.0.1:" ++ Http ++ ": the answer is not EPMD's",
               "hint: is this the port of EPMD? --epmd-port gives another"],
           ["names", "127.0.0.1", "--epmd-port", Http]),
+    Text = integer_to_list(service({names, "hello\n"})),
+    fails(3, ["127.0.0.1: what answers for EPMD does not list nodes",
+              "hint: is this the port of EPMD? --epmd-port gives another"],
+          ["names", "127.0.0.1", "--epmd-port", Text]),
+    Long = integer_to_list(service({names, lists:duplicate(1 bsl 23, $x)})),
+    fails(3, ["EPMD at 127.0.0.1:" ++ Long ++ ": the list of names is too long",
+              "hint: is this the port of EPMD? --epmd-port gives another"],
+          ["names", "127.0.0.1", "--epmd-port", Long]),
     Silent = integer_to_list(service(silent)),
     fails(5, ["EPMD at 127.0.0.1:" ++ Silent ++ ": no answer within 500 ms",
               "hint: --timeout SECONDS gives more time"],
@@ -762,6 +779,41 @@ cookie_of_descriptor(Config) ->
           ["ping", node_text(Config) | Fd],
           #{wrap => "sh -c 'exec 3>&-; exec \"$@\"' sh "}).
 
+%% Nobody writes it: --timeout is for this too.
+cookie_that_never_comes(Config) ->
+    Fifo = string:trim(fifo(), both, "\""),
+    fails(5, ["no cookie came from file " ++ Fifo ++ " within 0.5 s"],
+          ["ping", node_text(Config), "--timeout", "0.5", "--cookie-file",
+           Fifo]),
+    fails(5, ["no cookie came from descriptor 3 within 0.5 s"],
+          ["ping", node_text(Config), "--timeout", "0.5", "--cookie-fd", "3"],
+          #{wrap => "sh -c 'exec 3<>\"" ++ Fifo ++ "\"; exec \"$@\"' sh "}).
+
+%% The cookie and something behind a NUL.
+cookie_with_nul(Config) ->
+    Nul = cnode_test:cookie() ++ [0, $x, $\n],
+    File = cnode_test:file(Nul, 8#600),
+    fails(6, ["file " ++ File ++ " holds no cookie: that is a line of 1 to 255 "
+              "printable ASCII characters"],
+          ["ping", node_text(Config), "--cookie-file", File]),
+    Home = home(".", Nul),
+    {6, <<>>, Err} = run(["ping", node_text(Config)],
+                         #{cookie => false, home => Home}),
+    ?assertNotEqual(nomatch, string:find(Err, "printable characters")).
+
+%% A file at ~ that is of no use is named.
+cookie_of_home_unusable(Config) ->
+    Home = home(".", ""),
+    {6, <<>>, Empty} = run(["ping", node_text(Config)],
+                           #{cookie => false, home => Home}),
+    ?assertNotEqual(nomatch, string:find(Empty, Home ++ "/.erlang.cookie")),
+    ok = file:delete(Home ++ "/.erlang.cookie"),
+    ok = file:make_dir(Home ++ "/.erlang.cookie"),
+    {6, <<>>, Folder} = run(["ping", node_text(Config)],
+                            #{cookie => false, home => Home}),
+    ?assertNotEqual(nomatch, string:find(Folder, "Is a directory")),
+    ok = file:del_dir(Home ++ "/.erlang.cookie").
+
 %% On the command line others can see it: that is said, the cookie is not.
 cookie_of_option(Config) ->
     Warning = "warning: other users of this machine can read what stands "
@@ -836,6 +888,7 @@ bad_options(_) ->
              {"--timeout was given a bad value", ["--timeout=soon"]},
              {"--format was given a bad value", ["--format", "xml"]},
              {"--epmd-port was given a bad value", ["--epmd-port", "70000"]},
+             {"--epmd-port was given a bad value", ["--epmd-port", "0"]},
              {"--cookie-fd was given a bad value", ["--cookie-fd", "x"]},
              {"--name was given a bad value", ["--name="]},
              {"--visible takes no value", ["--visible=yes"]}]].
@@ -872,7 +925,8 @@ bad_arguments(_) ->
     Node = "x@127.0.0.1",
     [begin
          [fails(2, ["not MOD:FUN: " ++ F], [C, Node, F])
-          || F <- ["foo", "foo:", ":foo", "a:b:c", "'a", "'a'b:c"]],
+          || F <- ["foo", "foo:", ":foo", "a:b:c", "'a", "'a'b:c",
+                    "erlang:node/0"]],
          [fails(2, ["ARGS must be a list, such as '[1,10]'"],
                 [C, Node, "a:b", Args])
           || Args <- ["{}", "1", "[1|2]", "<<>>"]],
@@ -956,6 +1010,14 @@ closed_pipe(Config) ->
     not_written(Config, "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
                     " 4<&-; exec \"$@\" >&5 5>&-' sh ", "Broken pipe").
 
+%% Nobody reads on, and what was called does not end by itself.
+reader_leaves(Config) ->
+    Fifo = fifo(),
+    fails(6, ["cannot write the result: Broken pipe"],
+          ["call", node_text(Config), "cnode_test:mumble", "--timeout", "50"],
+          #{wrap => "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
+                " 4<&-; exec \"$@\" >&5 5>&-' sh "}).
+
 fifo() ->
     Path = cnode_test:file("fifo"),
     "" = os:cmd("mkfifo '" ++ Path ++ "'"),
@@ -977,6 +1039,13 @@ closed_descriptors(Config) ->
     ?assertEqual({6, <<>>, <<>>}, run(["call", Node, "erlang:node"],
                                       Without("<&- >&- 2>&-"))),
     fails(6, ["stdin: Bad file descriptor"], ["term"], Without("<&-")).
+
+few_descriptors(Config) ->
+    Few = #{wrap => "sh -c 'ulimit -n 10; exec \"$@\"' sh "},
+    [fails(6, ["Too many open files: 16 more than are open must be allowed",
+               "hint: `ulimit -n 64` allows it"], Args, Few)
+     || Args <- [["ping", node_text(Config)], ["names"],
+                 ["serve", "-n", "few@127.0.0.1"]]].
 
 %% --------------------------------------------------------------------- term
 
@@ -1180,6 +1249,19 @@ serve_epmd_silent(_) ->
           ["serve", "-n", "a@127.0.0.1", "--epmd-port", Port,
            "--timeout", "0.5"]).
 
+%% With an IPv6 address for its host it is there too.
+serve_ipv6(_) ->
+    case gen_tcp:listen(0, [inet6, {ip, {0, 0, 0, 0, 0, 0, 0, 1}}]) of
+        {ok, L} ->
+            gen_tcp:close(L),
+            Name = unique("six") ++ "@::1",
+            Serve = cnode_test:serve(#{name => list_to_atom(Name)}),
+            pong(run(["ping", Name])),
+            cnode_test:stop(Serve);
+        {error, _} ->
+            {skip, "no IPv6 here"}
+    end.
+
 serve_connect_fails(_) ->
     Serve = fun(To) -> ["serve", "-n", atom_to_list(unique_node("s")),
                         "--connect", atom_to_list(To)] end,
@@ -1193,7 +1275,7 @@ serve_connect_fails(_) ->
           Serve(node()), #{cookie => "wrong"}).
 
 serve_connect_times_out(_) ->
-    fails(5, ["not connected within 0.5 s",
+    fails(5, ["x@127.0.0.1: not connected within 0.5 s",
               "hint: --timeout SECONDS gives more time"],
           ["serve", "-n", atom_to_list(unique_node("s")), "--connect",
            "x@127.0.0.1", "--address", address(service(silent)),

@@ -20,7 +20,8 @@
 %% peer nodes
 -export([with_peer/2, start_peer/1, stop_peer/1]).
 %% called on peer nodes
--export([report/1, mailbox/1, received/1, talk/0, print_alone/1, forget/1]).
+-export([report/1, mailbox/1, received/1, talk/0, mumble/0, print_alone/1,
+         forget/1]).
 
 -define(WAIT, 10000).
 
@@ -465,6 +466,11 @@ talk() ->
     io:write({four, "4"}),
     io:put_chars(group_leader(), <<"\nfive\n">>),
     done.
+
+%% Prints for ever.
+mumble() ->
+    io:put_chars("so\n"),
+    mumble().
 
 %% Prints once no other node is connected, and keeps what came of it.
 print_alone(Key) ->
