@@ -17,6 +17,7 @@ PKGS      := libuv openssl zlib
 CLI_PKGS  := jansson
 PKG_FLAGS := $(shell pkg-config --cflags $(PKGS) $(CLI_PKGS) 2>/dev/null)
 LIBS      := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+TERM_LIBS := $(shell pkg-config --libs zlib 2>/dev/null) -lm
 CLI_LIBS  := $(shell pkg-config --libs $(CLI_PKGS) 2>/dev/null)
 
 # CPPFLAGS, CFLAGS and LDFLAGS are the user's and come last.
@@ -25,7 +26,8 @@ CC_FLAGS   = -std=c11 -D_GNU_SOURCE -I. $(PKG_FLAGS) $(WARN) $(OPT) $(SAN) \
 LD_FLAGS   = $(SAN) -pthread $(LDFLAGS)
 
 object    = $(patsubst %.c,$(BUILD)/%.o,$(1))
-LIB_OBJ   := $(call object,$(wildcard base/*.c ext_term/*.c epmd/*.c cnode/*.c))
+TERM_OBJ  := $(call object,$(wildcard base/*.c ext_term/*.c))
+LIB_OBJ   := $(TERM_OBJ) $(call object,$(wildcard epmd/*.c cnode/*.c))
 CLI_SRC   := $(wildcard cli/*.c)
 CLI_OBJ   := $(call object,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SRC  := $(wildcard tests/unit/*_test.c)
@@ -38,6 +40,7 @@ EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
                cnode/cnode.h cnode/conn.h)
+LIBRARIES := libcnode libcnode-term
 PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
 
 Q         := $(if $(V),,@)
@@ -46,7 +49,7 @@ submake    = $(MAKE) --no-print-directory
 
 .SECONDARY:
 .PHONY: all
-all: $(BUILD)/libcnode.a $(BUILD)/libcnode.so $(PROGRAM) ## libraries and the cnode command
+all: $(LIBRARIES:%=$(BUILD)/%.a) $(LIBRARIES:%=$(BUILD)/%.so) $(PROGRAM) ## libraries and the cnode command
 
 # --- building ----------------------------------------------------------------
 
@@ -60,19 +63,26 @@ $(BUILD)/%.o: %.c | $(BUILD)/.libraries
 	$(Q)$(CC) $(CC_FLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/libcnode.a: $(LIB_OBJ)
+$(BUILD)/libcnode-term.a: $(TERM_OBJ)
 $(BUILD)/libcli.a: $(CLI_OBJ)
 $(BUILD)/%.a:
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+share = $(Q)$(CC) -shared -Wl,-soname,$(1).so.$(SOVERSION) \
+        $(if $(SAN),,-Wl,-z,defs) $(LD_FLAGS) $^ $(2) -o $@
+
 $(BUILD)/libcnode.so.$(VERSION): $(LIB_OBJ)
 	$(call say,LD)
-	$(Q)$(CC) -shared -Wl,-soname,libcnode.so.$(SOVERSION) \
-	    $(if $(SAN),,-Wl,-z,defs) $(LD_FLAGS) $^ $(LIBS) -o $@
+	$(call share,libcnode,$(LIBS))
 
-$(BUILD)/libcnode.so: $(BUILD)/libcnode.so.$(VERSION)
-	@ln -sf libcnode.so.$(VERSION) $(BUILD)/libcnode.so.$(SOVERSION)
-	@ln -sf libcnode.so.$(SOVERSION) $@
+$(BUILD)/libcnode-term.so.$(VERSION): $(TERM_OBJ)
+	$(call say,LD)
+	$(call share,libcnode-term,$(TERM_LIBS))
+
+$(BUILD)/%.so: $(BUILD)/%.so.$(VERSION)
+	@ln -sf $*.so.$(VERSION) $(BUILD)/$*.so.$(SOVERSION)
+	@ln -sf $*.so.$(SOVERSION) $@
 
 link = $(Q)$(CC) $(LD_FLAGS) $^ $(1) $(LIBS) -o $@
 
@@ -115,12 +125,14 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
 	for h in $(HEADERS); do install -D -m 644 $$h \
 	    $(DESTDIR)$(PREFIX)/include/libcnode/$$h || exit 1; done
-	install -m 644 $(BUILD)/libcnode.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(BUILD)/libcnode.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib
-	cp -P $(BUILD)/libcnode.so $(BUILD)/libcnode.so.$(SOVERSION) \
-	    $(DESTDIR)$(PREFIX)/lib
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
-	    libcnode.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libcnode.pc
+	for l in $(LIBRARIES); do \
+	    install -m 644 $(BUILD)/$$l.a $(DESTDIR)$(PREFIX)/lib && \
+	    install -m 755 $(BUILD)/$$l.so.$(VERSION) \
+	        $(DESTDIR)$(PREFIX)/lib && \
+	    cp -P $(BUILD)/$$l.so $(BUILD)/$$l.so.$(SOVERSION) \
+	        $(DESTDIR)$(PREFIX)/lib && \
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	        $$l.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/$$l.pc || exit 1; done
 	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(wildcard man/cnode.1),install -D -m 644 man/cnode.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/cnode.1)
