@@ -160,6 +160,13 @@ layers: ## no folder includes upward
 check-install: ## install into a fresh folder and use it from there
 	@BUILD=$(BUILD) scripts/check-install
 
+.PHONY: amalgamation check-amalgamation
+amalgamation: ## the term codec as two files, etf.h and etf.c
+	@scripts/amalgamate $(BUILD)/amalgamation
+
+check-amalgamation: amalgamation ## the two files on machines of all kinds
+	@BUILD=$(BUILD) scripts/check-amalgamation
+
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
         -fno-omit-frame-pointer
 

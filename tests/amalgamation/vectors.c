@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * vectors.c: the codec as two files, on whatever machine: every vector of
+ * tests/data is read, printed, parsed and hashed, and has to give what Erlang
+ * gave. A line for each says all that came out, also of damaged copies of it,
+ * so that the lines of two machines can be compared.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "etf.h"
+
+enum { LONGEST = 1 << 16, DAMAGED = 40 };
+
+static char line[LONGEST], printed[4 * LONGEST];
+static uint8_t bytes[LONGEST / 2], damaged[LONGEST / 2];
+static size_t failed;
+
+#define EXPECT(what)                                                           \
+    do {                                                                       \
+        if (!(what)) {                                                         \
+            printf("line %d: %s does not hold for %s\n", __LINE__, #what,      \
+                   line);                                                      \
+            failed++;                                                          \
+        }                                                                      \
+    } while (0)
+
+/* --- a digest of everything that came out --------------------------------- */
+
+typedef struct digest {
+    uint64_t sum;
+} digest;
+
+static void add_number(digest *d, uint64_t v) {
+    for (int i = 0; i < 8; i++)
+        d->sum = (d->sum ^ (v >> (8 * i) & 0xff)) * UINT64_C(0x100000001b3);
+}
+
+static void add_bytes(digest *d, const void *p, size_t n) {
+    const uint8_t *b = p;
+
+    add_number(d, n);
+    for (size_t i = 0; i < n; i++)
+        add_number(d, b[i]);
+}
+
+static void add_double(digest *d, double v) {
+    uint64_t u;
+
+    memcpy(&u, &v, sizeof u);
+    add_number(d, u);
+}
+
+/* --- reading ----------------------------------------------------------------
+ */
+
+static void add_value(digest *d, etf_reader *r, etf_type type) {
+    etf_reader at = *r;
+    etf_view v;
+    bool minus = false;
+
+    add_number(d, (uint64_t)etf_get_int(&at));
+    at = *r;
+    add_number(d, etf_get_uint(&at));
+    at = *r;
+    add_double(d, etf_get_float(&at));
+    at = *r;
+    v = etf_get_big(&at, &minus);
+    add_bytes(d, v.data, v.len);
+    add_number(d, minus);
+    at = *r;
+    v = etf_get_atom(&at);
+    add_bytes(d, v.data, v.len);
+    add_number(d, (uint64_t)type);
+}
+
+/* Every value of the term, to its end or to the first error. */
+static void add_term(digest *d, etf_view term) {
+    etf_reader r;
+    etf_type type;
+
+    etf_reader_init(&r, term);
+    while ((type = etf_peek(&r)) != ETF_NONE) {
+        add_value(d, &r, type);
+        if (type == ETF_LIST)
+            add_number(d, etf_get_list(&r));
+        else if (type == ETF_TUPLE)
+            add_number(d, etf_get_tuple(&r));
+        else if (type == ETF_MAP)
+            add_number(d, etf_get_map(&r));
+        else
+            etf_skip(&r);
+    }
+    add_number(d, (uint64_t)r.err);
+    add_number(d, r.err_at);
+}
+
+static void add_print(digest *d, etf_view term) {
+    size_t n = etf_print(term, printed, sizeof printed);
+
+    add_bytes(d, printed, n < sizeof printed ? n : sizeof printed - 1);
+}
+
+static void add_hash(digest *d, etf_view term) {
+    uint32_t h = 0;
+
+    add_number(d, (uint64_t)etf_phash2(NULL, term, ETF_PHASH2_ALL, &h));
+    add_number(d, h);
+}
+
+static void add_damaged(digest *d, etf_view term) {
+    uint32_t seed = (uint32_t)term.len;
+
+    for (int i = 0; i < DAMAGED; i++) {
+        memcpy(damaged, term.data, term.len);
+        for (int k = 0; k <= i % 3; k++) {
+            seed = seed * 1664525 + 1013904223;
+            damaged[(seed >> 8) % term.len] = (uint8_t)(seed >> 24);
+        }
+        etf_view t = {damaged, term.len - (i % 7 == 6)};
+        add_term(d, t);
+        add_print(d, t);
+        add_hash(d, t);
+    }
+}
+
+/* --- the vectors
+ * -------------------------------------------------------------- */
+
+static unsigned nibble(char c) {
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static etf_view from_hex(const char *hex) {
+    size_t n = strlen(hex) / 2;
+
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+    return (etf_view){bytes, n};
+}
+
+static void expect_parse(const char *text, etf_view term) {
+    etf_writer w;
+    etf_view t = {NULL, 0};
+
+    etf_writer_init(&w, NULL);
+    EXPECT(etf_parse(&w, text, NULL) == 0);
+    EXPECT(etf_writer_finish(&w, &t) == 0 && etf_view_eq(t, term));
+    etf_writer_free(&w);
+}
+
+static void term_vector(void) {
+    digest d = {0};
+    char *hex = strchr(line + 2, '\t');
+    etf_view term;
+
+    if (hex == NULL)
+        return;
+    *hex++ = '\0';
+    term = from_hex(hex);
+    EXPECT(etf_print(term, printed, sizeof printed) == strlen(line + 2));
+    EXPECT(strcmp(printed, line + 2) == 0);
+    if (line[0] == '=')
+        expect_parse(line + 2, term);
+    add_term(&d, term);
+    add_hash(&d, term);
+    add_damaged(&d, term);
+    printf("%016" PRIx64 " %.40s\n", d.sum, hex);
+}
+
+static void hash_vector(void) {
+    uint32_t narrow, wide, h = 0;
+    digest d = {0};
+    etf_view term;
+    int at = 0;
+
+    if (sscanf(line, "%" SCNu32 " %" SCNu32 " %n", &narrow, &wide, &at) < 2)
+        return;
+    term = from_hex(line + at);
+    EXPECT(etf_phash2(NULL, term, ETF_PHASH2_RANGE, &h) == 0 && h == narrow);
+    EXPECT(etf_phash2(NULL, term, ETF_PHASH2_ALL, &h) == 0 && h == wide);
+    add_damaged(&d, term);
+    printf("%016" PRIx64 " %.40s\n", d.sum, line + at);
+}
+
+static void each_line(const char *path, void (*vector)(void)) {
+    FILE *f = fopen(path, "r");
+    size_t n = 0;
+
+    if (f == NULL) {
+        perror(path);
+        exit(1);
+    }
+    for (; fgets(line, sizeof line, f) != NULL; n++) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '#')
+            vector();
+    }
+    (void)fclose(f);
+    if (n < 100) {
+        printf("%s: only %zu lines\n", path, n);
+        failed++;
+    }
+}
+
+int main(void) {
+    each_line("tests/data/term_vectors.txt", term_vector);
+    each_line("tests/data/phash2_vectors.txt", hash_vector);
+    printf("%zu failed\n", failed);
+    return failed != 0;
+}
