@@ -184,6 +184,13 @@ valgrind: $(UNIT_BIN) ## unit tests under valgrind
 	@scripts/run-units --with "valgrind -q --error-exitcode=99 \
 	    --leak-check=full --errors-for-leak-kinds=definite,possible" $^
 
+.PHONY: coverage
+coverage: ## how much of ext_term/ the unit tests and replay reach
+	@find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null; \
+	    $(submake) CC=gcc BUILD=$(BUILD)/coverage OPT="-O0 -g" SAN=--coverage \
+	    unit replay
+	@scripts/coverage $(BUILD)/coverage 97 90
+
 .PHONY: lint everything
 lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 	@BUILD=$(BUILD) scripts/lint
