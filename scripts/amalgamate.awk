@@ -252,6 +252,14 @@ function renaming(file, i, p, t) {
 
 # --- writing -------------------------------------------------------------------
 
+# Code in the public headers may need functions that are not for the public.
+function is_published(name, file) {
+    for (file in is_public)
+        if ((file, name) in uses)
+            return 1
+    return 0
+}
+
 # What begins here, at the left edge: a function that the files share?
 function is_shared_function(file, i, t) {
     if (file in is_public || i > first[file] && text[i - 1] != "\n")
@@ -267,7 +275,7 @@ function is_shared_function(file, i, t) {
             return 0
     }
     t = text[before(i, first[file])]
-    return t ~ /^(cn|etf)__/
+    return t ~ /^(cn|etf)__/ && !is_published(t)
 }
 
 function is_own_include(file, i, n, name) {
