@@ -33,7 +33,8 @@ CLI_OBJ   := $(call object,$(filter-out cli/main.c,$(CLI_SRC)))
 UNIT_SRC  := $(wildcard tests/unit/*_test.c)
 UNIT_BIN  := $(UNIT_SRC:%.c=$(BUILD)/%)
 UNIT_OBJ  := $(call object,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
-FUZZ_SRC  := $(wildcard tests/fuzz/*_fuzz.c)
+TARGET    := *
+FUZZ_SRC  := $(wildcard tests/fuzz/$(TARGET)_fuzz.c)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
@@ -214,7 +215,7 @@ test: ## install what the tests need and run everything
 
 # Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
 .PHONY: fuzz fuzz-bin
-fuzz: ## each fuzz target for SECONDS=60
+fuzz: ## each fuzz target, or TARGET=name, for SECONDS=60
 	@$(submake) CC=clang BUILD=$(BUILD)/fuzz \
 	    SAN="$(ASAN) -fsanitize=fuzzer-no-link" fuzz-bin
 	@scripts/run-fuzz $(SECONDS) $(FUZZ_BIN:$(BUILD)/%=$(BUILD)/fuzz/%)

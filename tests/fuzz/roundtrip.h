@@ -16,6 +16,10 @@
             abort();                                                           \
     } while (0)
 
+static inline bool is_term(etf_view in) {
+    return etf_check(in, NULL) == 0;
+}
+
 /* Closures, records and what is too deep are printed for people only. */
 static inline bool for_people(const char *text) {
     for (const char *p = text; (p = strchr(p, '#')) != NULL; p++)
