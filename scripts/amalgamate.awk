@@ -206,6 +206,7 @@ function survey(file, i, k, is_source) {
 
 # --- renaming ------------------------------------------------------------------
 
+# Names with the prefix of a folder are the same for all files of it.
 function plan(file, n, i, list, stem) {
     stem = file
     sub(/^.*\//, "", stem)
@@ -215,7 +216,8 @@ function plan(file, n, i, list, stem) {
     stems[stem] = 1
     n = split(owned[file], list, " ")
     for (i = 1; i <= n; i++)
-        if (users[list[i]] > 1 && !is_pasted(file, list[i]))
+        if (users[list[i]] > 1 && list[i] !~ /^(etf|ETF|cn|CN)_/ &&
+            !is_pasted(file, list[i]))
             renamed[file, list[i]] = stem "__" list[i]
 }
 
