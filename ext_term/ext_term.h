@@ -79,7 +79,8 @@ CN_API bool etf_view_eq(etf_view a, etf_view b);
 /* The fields are private; the struct is here so that it lives on the stack. */
 typedef struct etf_writer {
     uint8_t *data;
-    size_t len; /* goes on counting after CN_ELIMIT of a fixed array */
+    size_t len;   /* goes on counting after CN_ELIMIT of a fixed array */
+    size_t limit; /* below it there is room, and nothing else to look at */
     size_t cap;
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;

@@ -112,6 +112,8 @@ int etf__head_ref(const etf__head *h, etf_ref *out) {
 
 /* --- writing -------------------------------------------------------------- */
 
+enum { ID_ROOM = 3 + 4 + 4 * ETF_REF_WORDS }; /* beside the node, at most */
+
 static bool good_node(etf_writer *w, const char *node, uint16_t n) {
     if (n <= ETF_NODE_MAX && etf__utf8_count((const uint8_t *)node, n) <= n)
         return true;
@@ -125,7 +127,24 @@ static uint8_t *put_node(uint8_t *p, const char *node, uint16_t n) {
     return cn__put_bytes(p, node, n);
 }
 
-void etf_put_pid(etf_writer *w, const etf_pid *pid) {
+/* On the usual way: puts the node, an ASCII atom, behind `front` bytes, and
+ * gives its end; len stays. NULL: nothing is put. */
+static inline uint8_t *node_at(const etf_writer *w, size_t front,
+                               const char *node, uint16_t n) {
+    uint8_t *p;
+
+    if (n > ETF_NODE_MAX || !etf__roomy(w, (size_t)n + ID_ROOM))
+        return NULL;
+    p = cn__put8(w->data + w->len + front, ETF__SMALL_ATOM_UTF8);
+    p = cn__put8(p, (uint8_t)n);
+    return etf__copy_ascii(p, node, n) ? p + n : NULL;
+}
+
+static void written(etf_writer *w, const uint8_t *end) {
+    w->len = (size_t)(end - w->data);
+}
+
+static ETF__SLOW void put_any_pid(etf_writer *w, const etf_pid *pid) {
     uint8_t *p;
 
     if (!good_node(w, pid->node, pid->node_len))
@@ -139,7 +158,20 @@ void etf_put_pid(etf_writer *w, const etf_pid *pid) {
     (void)cn__put32(p, pid->creation);
 }
 
-void etf_put_port(etf_writer *w, const etf_port *port) {
+void etf_put_pid(etf_writer *w, const etf_pid *pid) {
+    uint8_t *p = node_at(w, 1, pid->node, pid->node_len);
+
+    if (p == NULL) {
+        put_any_pid(w, pid);
+        return;
+    }
+    w->data[w->len] = ETF__NEW_PID;
+    p = cn__put32(p, pid->id);
+    p = cn__put32(p, pid->serial);
+    written(w, cn__put32(p, pid->creation));
+}
+
+static ETF__SLOW void put_any_port(etf_writer *w, const etf_port *port) {
     uint8_t *p;
 
     if (!good_node(w, port->node, port->node_len))
@@ -152,7 +184,19 @@ void etf_put_port(etf_writer *w, const etf_port *port) {
     (void)cn__put32(p, port->creation);
 }
 
-void etf_put_ref(etf_writer *w, const etf_ref *ref) {
+void etf_put_port(etf_writer *w, const etf_port *port) {
+    uint8_t *p = node_at(w, 1, port->node, port->node_len);
+
+    if (p == NULL) {
+        put_any_port(w, port);
+        return;
+    }
+    w->data[w->len] = ETF__V4_PORT;
+    p = cn__put64(p, port->id);
+    written(w, cn__put32(p, port->creation));
+}
+
+static ETF__SLOW void put_any_ref(etf_writer *w, const etf_ref *ref) {
     uint8_t *p;
 
     if (ref->n > ETF_REF_WORDS) {
@@ -169,4 +213,20 @@ void etf_put_ref(etf_writer *w, const etf_ref *ref) {
     p = cn__put32(p, ref->creation);
     for (uint16_t i = 0; i < ref->n; i++)
         p = cn__put32(p, ref->ids[i]);
+}
+
+void etf_put_ref(etf_writer *w, const etf_ref *ref) {
+    uint8_t *p = NULL;
+
+    if (ref->n <= ETF_REF_WORDS)
+        p = node_at(w, 3, ref->node, ref->node_len);
+    if (p == NULL) {
+        put_any_ref(w, ref);
+        return;
+    }
+    (void)cn__put16(cn__put8(w->data + w->len, ETF__NEWER_REFERENCE), ref->n);
+    p = cn__put32(p, ref->creation);
+    for (uint16_t i = 0; i < ref->n; i++)
+        p = cn__put32(p, ref->ids[i]);
+    written(w, p);
 }

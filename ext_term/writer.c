@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * writer.c: terms into bytes. Every etf_put_* asks etf__put for room once and
- * fills it; etf__put is the only place that grows, latches and counts the
- * elements of the lists that are open.
+ * writer.c: terms into bytes. Every etf_put_* asks for room once and fills it:
+ * etf__roomy when all is as usual, else etf__put, which is the only place that
+ * grows, latches and counts the elements of the lists that are open.
  * https://www.erlang.org/doc/apps/erts/erl_ext_dist.html
  */
 #include <math.h>
@@ -12,18 +12,28 @@
 
 enum { FIRST_CAP = 128, MAX_OPEN = 32 };
 
+/* One compare on the way of every small term: below `limit` there is room for
+ * ETF__SLACK bytes, no error is latched and no open list has to count. */
+static void set_limit(etf_writer *w) {
+    bool plain = w->err == 0 && w->depth == 0 && w->cap > ETF__SLACK;
+
+    w->limit = plain ? w->cap - ETF__SLACK : 0;
+}
+
 void etf_writer_init(etf_writer *w, const cn_alloc *alloc) {
     *w = (etf_writer){.alloc = cn__alloc(alloc)};
 }
 
 void etf_writer_init_fixed(etf_writer *w, void *data, size_t cap) {
     *w = (etf_writer){.data = data, .cap = data == NULL ? 0 : cap};
+    set_limit(w);
 }
 
 void etf_writer_reset(etf_writer *w) {
     w->len = 0;
     w->err = 0;
     w->depth = 0;
+    set_limit(w);
 }
 
 void etf_writer_free(etf_writer *w) {
@@ -35,6 +45,7 @@ void etf_writer_free(etf_writer *w) {
 void etf_writer_fail(etf_writer *w, int code) {
     if (w->err == 0)
         w->err = code;
+    w->limit = 0;
 }
 
 int etf_writer_finish(etf_writer *w, etf_view *out) {
@@ -60,8 +71,11 @@ bool etf__put_counts(const etf_writer *w) {
     return w->err == 0 || measuring(w);
 }
 
+/* A limit that is 0 for another reason than no memory stays so: the open
+ * lists may be out of sight, see etf__put_one. */
 static bool grow(etf_writer *w, size_t need) {
     size_t cap = w->cap > FIRST_CAP ? w->cap : FIRST_CAP;
+    bool plain = w->limit != 0 || w->cap == 0;
     uint8_t *p;
 
     while (cap < need) {
@@ -74,6 +88,8 @@ static bool grow(etf_writer *w, size_t need) {
         return false;
     w->data = p;
     w->cap = cap;
+    if (plain)
+        set_limit(w);
     return true;
 }
 
@@ -143,6 +159,10 @@ void etf__put_one(etf_writer *w) {
 }
 
 uint8_t *etf__put(etf_writer *w, size_t n, uint64_t children) {
+    if (w->len < w->limit && n < w->limit - w->len) {
+        w->len += n;
+        return w->data + w->len - n;
+    }
     count(w, children);
     return etf__put_more(w, n);
 }
@@ -156,6 +176,7 @@ void etf_begin_list(etf_writer *w) {
     w->open_n[w->depth] = 0;
     w->open_left[w->depth] = 0;
     w->depth++;
+    set_limit(w);
 }
 
 void etf_end_list(etf_writer *w) {
@@ -174,6 +195,7 @@ void etf_end_list(etf_writer *w) {
     *p = ETF__NIL;
     if (w->open_n[w->depth] > 0)
         (void)cn__put32(w->data + at + 1, w->open_n[w->depth]);
+    set_limit(w);
 }
 
 /* --- numbers ---------------------------------------------------------------
@@ -186,22 +208,16 @@ void etf_put_version(etf_writer *w) {
         *p = ETF__VERSION;
 }
 
-static void put_small(etf_writer *w, uint8_t v) {
-    uint8_t *p = etf__put(w, 2, 0);
-
-    if (p != NULL)
-        (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), v);
+/* Short texts are the usual ones, and copied without a call. */
+static void copy(uint8_t *to, const void *from, size_t n) {
+    if (n <= 32)
+        (void)etf__copy_ascii(to, from, n);
+    else
+        memcpy(to, from, n);
 }
 
-static void put_int32(etf_writer *w, int32_t v) {
-    uint8_t *p = etf__put(w, 5, 0);
-
-    if (p != NULL)
-        (void)cn__put32(cn__put8(p, ETF__INTEGER), (uint32_t)v);
-}
-
-static void put_magnitude(etf_writer *w, const uint8_t *m, size_t n,
-                          bool negative) {
+static ETF__SLOW void put_any_magnitude(etf_writer *w, const uint8_t *m,
+                                        size_t n, bool negative) {
     bool small = n <= UINT8_MAX;
     uint8_t *p = etf__put(w, (small ? 3 : 6) + n, 0);
 
@@ -213,29 +229,87 @@ static void put_magnitude(etf_writer *w, const uint8_t *m, size_t n,
     (void)cn__put_bytes(p, m, n);
 }
 
-static void put_u64(etf_writer *w, uint64_t v, bool negative) {
-    uint8_t m[8];
-    size_t n = 0;
+static inline void put_magnitude(etf_writer *w, const uint8_t *m, size_t n,
+                                 bool negative) {
+    uint8_t *p;
 
-    if (!negative && v <= UINT8_MAX) {
-        put_small(w, (uint8_t)v);
-    } else if (v <= INT32_MAX) {
-        put_int32(w, negative ? -(int32_t)v : (int32_t)v);
-    } else if (negative && v == (uint64_t)INT32_MAX + 1) {
-        put_int32(w, INT32_MIN);
-    } else {
-        for (; v > 0; v >>= 8)
-            m[n++] = (uint8_t)v;
-        put_magnitude(w, m, n, negative);
+    if (n > UINT8_MAX || !etf__roomy(w, n)) {
+        put_any_magnitude(w, m, n, negative);
+        return;
     }
+    p = cn__put8(w->data + w->len, ETF__SMALL_BIG);
+    p = cn__put8(cn__put8(p, (uint8_t)n), negative ? 1 : 0);
+    copy(p, m, n);
+    w->len += 3 + n;
+}
+
+/* | 110 | n | sign | n bytes | of a magnitude above 32 bits; it takes less
+ * than ETF__SLACK bytes, of which the last ones may be too many. */
+static size_t big_of_u64(uint8_t *p, uint64_t v, bool negative) {
+    size_t n = 8 - (size_t)__builtin_clzll(v) / 8;
+
+    p = cn__put8(cn__put8(p, ETF__SMALL_BIG), (uint8_t)n);
+    p = cn__put8(p, negative ? 1 : 0);
+    (void)cn__put64(p, __builtin_bswap64(v));
+    return 3 + n;
+}
+
+static ETF__SLOW void put_any_big_u64(etf_writer *w, uint64_t v,
+                                      bool negative) {
+    uint8_t room[ETF__SLACK], *p;
+    size_t n = big_of_u64(room, v, negative);
+
+    p = etf__put(w, n, 0);
+    if (p != NULL)
+        (void)cn__put_bytes(p, room, n);
+}
+
+/* For |v| above 2^31. */
+static inline void put_big_u64(etf_writer *w, uint64_t v, bool negative) {
+    if (etf__roomy(w, 0))
+        w->len += big_of_u64(w->data + w->len, v, negative);
+    else
+        put_any_big_u64(w, v, negative);
+}
+
+static ETF__SLOW void put_any_int32(etf_writer *w, int32_t v) {
+    bool small = v >= 0 && v <= UINT8_MAX;
+    uint8_t *p = etf__put(w, small ? 2 : 5, 0);
+
+    if (p == NULL)
+        return;
+    if (small)
+        (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), (uint8_t)v);
+    else
+        (void)cn__put32(cn__put8(p, ETF__INTEGER), (uint32_t)v);
 }
 
 void etf_put_int(etf_writer *w, int64_t v) {
-    put_u64(w, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
+    uint8_t *p;
+
+    if (v != (int32_t)v) {
+        put_big_u64(w, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
+        return;
+    }
+    if (!etf__roomy(w, 0)) {
+        put_any_int32(w, (int32_t)v);
+        return;
+    }
+    p = w->data + w->len;
+    if ((uint64_t)v > UINT8_MAX) {
+        (void)cn__put32(cn__put8(p, ETF__INTEGER), (uint32_t)v);
+        w->len += 5;
+    } else {
+        (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), (uint8_t)v);
+        w->len += 2;
+    }
 }
 
 void etf_put_uint(etf_writer *w, uint64_t v) {
-    put_u64(w, v, false);
+    if (v <= INT64_MAX)
+        etf_put_int(w, (int64_t)v);
+    else
+        put_big_u64(w, v, false);
 }
 
 void etf_put_big(etf_writer *w, const uint8_t *magnitude, size_t n,
@@ -254,21 +328,36 @@ void etf_put_big(etf_writer *w, const uint8_t *magnitude, size_t n,
     }
     for (size_t i = n; i > 0; i--)
         v = v << 8 | magnitude[i - 1];
-    put_u64(w, v, negative && v != 0);
+    if (!negative)
+        etf_put_uint(w, v);
+    else if (v <= INT64_MAX)
+        etf_put_int(w, -(int64_t)v);
+    else
+        put_big_u64(w, v, true);
 }
 
-void etf_put_float(etf_writer *w, double v) {
-    uint64_t bits;
+static ETF__SLOW void put_any_float(etf_writer *w, double v, uint64_t bits) {
     uint8_t *p;
 
     if (!isfinite(v)) {
         etf_writer_fail(w, CN_ERANGE);
         return;
     }
-    memcpy(&bits, &v, sizeof bits);
     p = etf__put(w, 9, 0);
     if (p != NULL)
         (void)cn__put64(cn__put8(p, ETF__NEW_FLOAT), bits);
+}
+
+void etf_put_float(etf_writer *w, double v) {
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    if (!etf__roomy(w, 0) || !isfinite(v)) {
+        put_any_float(w, v, bits);
+        return;
+    }
+    (void)cn__put64(cn__put8(w->data + w->len, ETF__NEW_FLOAT), bits);
+    w->len += 9;
 }
 
 /* --- atoms, binaries, strings ----------------------------------------------
@@ -304,7 +393,7 @@ static bool good_atom(etf_writer *w, const char *text, size_t n) {
     return chars <= ETF__ATOM_CHARS;
 }
 
-void etf_put_atom_n(etf_writer *w, const char *text, size_t n) {
+static ETF__SLOW void put_any_atom(etf_writer *w, const char *text, size_t n) {
     uint8_t *p;
 
     if (!good_atom(w, text, n))
@@ -314,15 +403,33 @@ void etf_put_atom_n(etf_writer *w, const char *text, size_t n) {
         (void)put_atom(p, text, n);
 }
 
+static inline void put_text_atom(etf_writer *w, const char *text, size_t n) {
+    uint8_t *p;
+
+    if (n <= ETF__ATOM_CHARS && etf__roomy(w, n) && text != NULL) {
+        p = w->data + w->len;
+        if (etf__copy_ascii(p + 2, text, n)) {
+            (void)cn__put8(cn__put8(p, ETF__SMALL_ATOM_UTF8), (uint8_t)n);
+            w->len += 2 + n;
+            return;
+        }
+    }
+    put_any_atom(w, text, n);
+}
+
+void etf_put_atom_n(etf_writer *w, const char *text, size_t n) {
+    put_text_atom(w, text, n);
+}
+
 void etf_put_atom(etf_writer *w, const char *text) {
     if (text == NULL)
         etf_writer_fail(w, CN_EBADARG);
     else
-        etf_put_atom_n(w, text, strlen(text));
+        put_text_atom(w, text, strlen(text));
 }
 
 void etf_put_bool(etf_writer *w, bool v) {
-    etf_put_atom(w, v ? "true" : "false");
+    put_text_atom(w, v ? "true" : "false", v ? 4 : 5);
 }
 
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
@@ -364,7 +471,8 @@ static bool good_bytes(etf_writer *w, const void *data, size_t n) {
     return false;
 }
 
-void etf_put_binary(etf_writer *w, const void *data, size_t n) {
+static ETF__SLOW void put_any_binary(etf_writer *w, const void *data,
+                                     size_t n) {
     uint8_t *p;
 
     if (!good_bytes(w, data, n))
@@ -376,11 +484,27 @@ void etf_put_binary(etf_writer *w, const void *data, size_t n) {
     (void)cn__put_bytes(p, data, n);
 }
 
+static inline void put_binary(etf_writer *w, const void *data, size_t n) {
+    uint8_t *p;
+
+    if (n > UINT32_MAX || !etf__roomy(w, n) || data == NULL) {
+        put_any_binary(w, data, n);
+        return;
+    }
+    p = cn__put8(w->data + w->len, ETF__BINARY);
+    copy(cn__put32(p, (uint32_t)n), data, n);
+    w->len += 5 + n;
+}
+
+void etf_put_binary(etf_writer *w, const void *data, size_t n) {
+    put_binary(w, data, n);
+}
+
 void etf_put_binary_str(etf_writer *w, const char *text) {
     if (text == NULL)
         etf_writer_fail(w, CN_EBADARG);
     else
-        etf_put_binary(w, text, strlen(text));
+        put_binary(w, text, strlen(text));
 }
 
 void etf_put_bits(etf_writer *w, const void *data, size_t bits) {
@@ -412,7 +536,8 @@ static void put_long_string(etf_writer *w, const char *bytes, size_t n) {
     *p = ETF__NIL;
 }
 
-void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
+static ETF__SLOW void put_any_string(etf_writer *w, const char *bytes,
+                                     size_t n) {
     uint8_t *p;
 
     if (!good_bytes(w, bytes, n))
@@ -430,18 +555,40 @@ void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
     }
 }
 
+void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
+    uint8_t *p;
+
+    if (n - 1 >= ETF__STRING_MAX || !etf__roomy(w, n) || bytes == NULL) {
+        put_any_string(w, bytes, n);
+        return;
+    }
+    p = cn__put8(w->data + w->len, ETF__STRING);
+    copy(cn__put16(p, (uint16_t)n), bytes, n);
+    w->len += 3 + n;
+}
+
 /* --- headers ----------------------------------------------------------------
  */
 
-static void put_header(etf_writer *w, uint8_t tag, size_t n,
-                       uint64_t children) {
+static ETF__SLOW void put_any_header(etf_writer *w, uint8_t tag, uint32_t n,
+                                     uint64_t children) {
     uint8_t *p = etf__put(w, 5, children);
 
     if (p != NULL)
-        (void)cn__put32(cn__put8(p, tag), (uint32_t)n);
+        (void)cn__put32(cn__put8(p, tag), n);
 }
 
-void etf_put_tuple(etf_writer *w, size_t n) {
+static inline void put_header(etf_writer *w, uint8_t tag, size_t n,
+                              uint64_t children) {
+    if (!etf__roomy(w, 0)) {
+        put_any_header(w, tag, (uint32_t)n, children);
+        return;
+    }
+    (void)cn__put32(cn__put8(w->data + w->len, tag), (uint32_t)n);
+    w->len += 5;
+}
+
+static ETF__SLOW void put_any_tuple(etf_writer *w, size_t n) {
     uint8_t *p;
 
     if (n > ETF__ARITY_MAX) {
@@ -455,6 +602,18 @@ void etf_put_tuple(etf_writer *w, size_t n) {
     }
 }
 
+void etf_put_tuple(etf_writer *w, size_t n) {
+    uint8_t *p;
+
+    if (n > UINT8_MAX || !etf__roomy(w, 0)) {
+        put_any_tuple(w, n);
+        return;
+    }
+    p = cn__put8(w->data + w->len, ETF__SMALL_TUPLE);
+    (void)cn__put8(p, (uint8_t)n);
+    w->len += 2;
+}
+
 void etf_put_map(etf_writer *w, size_t n) {
     if (n > INT32_MAX)
         etf_writer_fail(w, CN_ELIMIT);
@@ -462,20 +621,31 @@ void etf_put_map(etf_writer *w, size_t n) {
         put_header(w, ETF__MAP, n, 2 * (uint64_t)n);
 }
 
+static ETF__SLOW void put_any_nil(etf_writer *w) {
+    uint8_t *p = etf__put(w, 1, 0);
+
+    if (p != NULL)
+        *p = ETF__NIL;
+}
+
+static inline void put_nil(etf_writer *w) {
+    if (etf__roomy(w, 0))
+        w->data[w->len++] = ETF__NIL;
+    else
+        put_any_nil(w);
+}
+
 void etf_put_list(etf_writer *w, size_t n) {
     if (n > UINT32_MAX)
         etf_writer_fail(w, CN_ELIMIT);
     else if (n == 0)
-        etf_put_nil(w);
+        put_nil(w);
     else
         put_header(w, ETF__LIST, n, (uint64_t)n + 1);
 }
 
 void etf_put_nil(etf_writer *w) {
-    uint8_t *p = etf__put(w, 1, 0);
-
-    if (p != NULL)
-        *p = ETF__NIL;
+    put_nil(w);
 }
 
 void etf_put_term(etf_writer *w, etf_view term) {

@@ -257,6 +257,134 @@ static void nothing_behind_a_full_array(void **state) {
     assert_hex(room, 8, "6101eeeeeeeeeeee");
 }
 
+/* --- wherever the room ends -------------------------------------------------
+ */
+
+static const etf_pid a_pid = {1, 2, 3, 13, "n27@127.0.0.1"};
+static const etf_ref a_ref = {{7, 8, 9, 10, 11}, 5, 5, 13, "n27@127.0.0.1"};
+static const etf_port a_port = {1, 2, 13, "n27@127.0.0.1"};
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmno";
+
+static void put_kind(etf_writer *x, int kind) {
+    switch (kind) {
+    case 0:
+        etf_put_int(x, 7);
+        return;
+    case 1:
+        etf_put_int(x, -300);
+        return;
+    case 2:
+        etf_put_int(x, INT64_MIN);
+        return;
+    case 3:
+        etf_put_uint(x, (uint64_t)1 << 40);
+        return;
+    case 4:
+        etf_put_big(x, (const uint8_t *)letters, 20, true);
+        return;
+    case 5:
+        etf_put_float(x, 1.5);
+        return;
+    case 6:
+        etf_put_pid(x, &a_pid);
+        return;
+    case 7:
+        etf_put_ref(x, &a_ref);
+        return;
+    case 8:
+        etf_put_port(x, &a_port);
+        return;
+    case 9:
+        etf_put_tuple(x, 3);
+        return;
+    case 10:
+        etf_put_map(x, 3);
+        return;
+    case 11:
+        etf_put_nil(x);
+        return;
+    case 12:
+        etf_put_atom(x, "caf\xc3\xa9");
+        return;
+    case 13:
+        etf_put_bool(x, false);
+        return;
+    default:
+        break;
+    }
+    kind -= 14;
+    if (kind < 41)
+        etf_put_atom_n(x, letters, (size_t)kind);
+    else if (kind < 82)
+        etf_put_binary(x, letters, (size_t)kind - 41);
+    else
+        etf_put_string(x, letters, (size_t)kind - 82);
+}
+
+enum { KINDS = 14 + 3 * 41, BEFORE = 300 };
+
+/* Behind any number of bytes, so with any room left in the array, a term is
+ * what it is alone in an array of its size. */
+static void wherever_the_room_ends(void **state) {
+    uint8_t alone[64];
+    etf_view want, got;
+    etf_writer grow;
+
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++) {
+        etf_writer_init_fixed(&w, NULL, 0);
+        put_kind(&w, kind);
+        (void)etf_writer_finish(&w, &want);
+        etf_writer_init_fixed(&w, alone, want.len);
+        put_kind(&w, kind);
+        assert_int_equal(etf_writer_finish(&w, &want), 0);
+        for (size_t before = 0; before < BEFORE; before++) {
+            etf_writer_init(&grow, NULL);
+            for (size_t i = 0; i < before; i++)
+                etf_put_nil(&grow);
+            put_kind(&grow, kind);
+            assert_int_equal(etf_writer_finish(&grow, &got), 0);
+            assert_int_equal(got.len, before + want.len);
+            assert_memory_equal(got.data + before, want.data, want.len);
+            etf_writer_free(&grow);
+        }
+    }
+}
+
+/* What is written over does not show: only the bytes of the terms count. */
+static void nothing_behind_the_end(void **state) {
+    uint8_t room[64 + 8];
+    etf_view out;
+
+    (void)state;
+    for (size_t cap = 0; cap <= 64; cap++) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            memset(room, 0xee, sizeof room);
+            etf_writer_init_fixed(&w, room, cap);
+            put_kind(&w, kind);
+            put_kind(&w, 2);
+            put_kind(&w, kind);
+            (void)etf_writer_finish(&w, &out);
+            assert_int_equal(w.err, out.len > cap ? CN_ELIMIT : 0);
+            assert_hex(room + cap, 8, "eeeeeeeeeeeeeeee");
+        }
+    }
+}
+
+static void an_error_ends_the_usual_way(void **state) {
+    etf_view out;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_put_nil(&w);
+    etf_writer_fail(&w, CN_ERANGE);
+    for (int kind = 0; kind < KINDS; kind++)
+        put_kind(&w, kind);
+    assert_int_equal(etf_writer_finish(&w, &out), CN_ERANGE);
+    assert_int_equal(out.len, 1);
+    etf_writer_free(&w);
+}
+
 static int scenario(fault_alloc *f, void *arg) {
     etf_writer g;
     etf_view out;
@@ -297,6 +425,9 @@ int main(void) {
         cmocka_unit_test(open_lists),
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(nothing_behind_a_full_array),
+        cmocka_unit_test(wherever_the_room_ends),
+        cmocka_unit_test(nothing_behind_the_end),
+        cmocka_unit_test(an_error_ends_the_usual_way),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
