@@ -85,6 +85,7 @@ typedef struct etf_writer {
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;
     uint32_t depth;         /* open etf_begin_list */
+    uint32_t open_wide;     /* bit of each: has elements that are no bytes */
     size_t open_at[32];     /* where their headers are */
     uint32_t open_n[32];    /* elements so far */
     uint64_t open_left[32]; /* terms the last element still waits for */
@@ -126,14 +127,16 @@ CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
 CN_API void etf_put_string(etf_writer *w, const char *bytes, size_t n);
 /* Headers; the elements follow. A map takes 2n terms, key then value. A list
  * header with n > 0 takes n terms and a tail, usually etf_put_nil; with n == 0
- * it is [] itself, and takes nothing. Tuples have less than 2^24 elements:
- * CN_ELIMIT. */
+ * it is [] itself, and takes nothing; it stays a LIST_EXT, whatever its
+ * elements are. Tuples have less than 2^24 elements: CN_ELIMIT. */
 CN_API void etf_put_tuple(etf_writer *w, size_t n);
 CN_API void etf_put_map(etf_writer *w, size_t n);
 CN_API void etf_put_list(etf_writer *w, size_t n);
 CN_API void etf_put_nil(etf_writer *w);
 /* A list whose length is not known: what is put between the two, nested up to
- * 32 deep. etf_end_list counts the elements and writes the tail. */
+ * 32 deep. etf_end_list counts the elements and writes the tail. As the BEAM
+ * does, it makes a STRING_EXT of 1 to 65535 elements that all are integers from
+ * 0 to 255, so that [etf_put_int 1, 2, 3] is the same as etf_put_string. */
 CN_API void etf_begin_list(etf_writer *w);
 CN_API void etf_end_list(etf_writer *w);
 CN_API void etf_put_pid(etf_writer *w, const etf_pid *pid);

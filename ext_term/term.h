@@ -78,7 +78,10 @@ uint8_t *etf__put_gap(etf_writer *w, size_t at, size_t n);
 /* Is all that was put there, or is the writer only counting, or dead? */
 bool etf__put_stored(const etf_writer *w);
 bool etf__put_counts(const etf_writer *w);
-/* Counts a term whose bytes follow by etf__put_more. */
+/* Counts a term whose bytes follow by etf__put_more. An integer from 0 to 255
+ * better goes to etf_put_int: an open list that is a STRING_EXT becomes a
+ * LIST_EXT here, and is looked at again when it ends, which a writer that only
+ * measures cannot. */
 void etf__put_one(etf_writer *w);
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
                      uint8_t arity);

@@ -125,14 +125,33 @@ uint8_t *etf__put_gap(etf_writer *w, size_t at, size_t n) {
     return w->data + at;
 }
 
-/* A list gets its header with its first element, for an empty one has none. */
-static void first_element(etf_writer *w, uint32_t level) {
+/* --- open lists -------------------------------------------------------------
+ *
+ * A list gets its header with its first element, for an empty one has none. As
+ * long as its elements are bytes it is a STRING_EXT, which is what the BEAM
+ * makes of such a list; what else comes makes it wide:
+ *
+ *   | 107 | n 2 | a | b | c |   ->   | 108 | n 4 | 97 a | 97 b | 97 c |
+ */
+static bool is_wide(const etf_writer *w, uint32_t level) {
+    return (w->open_wide >> level & 1) != 0;
+}
+
+static void widen(etf_writer *w, uint32_t level) {
+    uint32_t n = w->open_n[level];
     uint8_t *p;
 
-    w->open_at[level] = w->len;
-    p = etf__put_more(w, 5);
-    if (p != NULL)
-        (void)cn__put32(cn__put8(p, ETF__LIST), 0);
+    w->open_wide |= UINT32_C(1) << level;
+    if (n == 0)
+        w->open_at[level] = w->len;
+    if (etf__put_more(w, n == 0 ? 5 : (size_t)n + 2) == NULL)
+        return;
+    p = w->data + w->open_at[level];
+    for (uint32_t i = n; i > 0; i--) {
+        p[5 + 2 * (size_t)i - 1] = p[3 + (size_t)i - 1];
+        p[5 + 2 * (size_t)i - 2] = ETF__SMALL_INTEGER;
+    }
+    *p = ETF__LIST;
 }
 
 /* One more term with `children` to follow, seen by the innermost open list. */
@@ -145,13 +164,35 @@ static void count(etf_writer *w, uint64_t children) {
         w->open_left[level] += children - 1;
         return;
     }
-    if (w->open_n[level] == 0)
-        first_element(w, level);
+    if (!is_wide(w, level))
+        widen(w, level);
     if (w->open_n[level] == UINT32_MAX)
         etf_writer_fail(w, CN_ELIMIT);
     else
         w->open_n[level]++;
     w->open_left[level] = children;
+}
+
+/* Is the next term an element of a list that may become a STRING_EXT? */
+static bool in_string(const etf_writer *w) {
+    uint32_t level = w->depth - 1;
+
+    return w->depth > 0 && w->open_left[level] == 0 && !is_wide(w, level) &&
+           w->open_n[level] < ETF__STRING_MAX;
+}
+
+static void byte_of_string(etf_writer *w, uint8_t v) {
+    uint32_t level = w->depth - 1;
+    uint8_t *p;
+
+    if (w->open_n[level] == 0) {
+        w->open_at[level] = w->len;
+        (void)etf__put_more(w, 3);
+    }
+    w->open_n[level]++;
+    p = etf__put_more(w, 1);
+    if (p != NULL)
+        *p = v;
 }
 
 void etf__put_one(etf_writer *w) {
@@ -175,26 +216,56 @@ void etf_begin_list(etf_writer *w) {
     count(w, 0);
     w->open_n[w->depth] = 0;
     w->open_left[w->depth] = 0;
+    w->open_wide &= ~(UINT32_C(1) << w->depth);
     w->depth++;
     set_limit(w);
 }
 
-void etf_end_list(etf_writer *w) {
+/* A wide list that has nothing but bytes after all: one came as a whole term
+ * that only its bytes tell, see etf__put_one. */
+static bool narrow(etf_writer *w, uint32_t level) {
+    size_t at = w->open_at[level], n = w->open_n[level];
     uint8_t *p;
-    size_t at;
 
+    if (n > ETF__STRING_MAX || !etf__put_stored(w) || w->len - at != 5 + 2 * n)
+        return false;
+    p = w->data + at;
+    for (size_t i = 0; i < n; i++)
+        if (p[5 + 2 * i] != ETF__SMALL_INTEGER)
+            return false;
+    for (size_t i = 0; i < n; i++)
+        p[3 + i] = p[6 + 2 * i];
+    w->len = at + 3 + n;
+    return true;
+}
+
+/* The header of the list that ends, and the tail of a wide one. */
+static void end_header(etf_writer *w, uint32_t level) {
+    uint32_t n = w->open_n[level];
+    bool string = n > 0 && (!is_wide(w, level) || narrow(w, level));
+    uint8_t *p;
+
+    if (!string) {
+        p = etf__put_more(w, 1);
+        if (p != NULL)
+            *p = ETF__NIL;
+    }
+    if (n == 0 || !etf__put_stored(w))
+        return;
+    p = w->data + w->open_at[level];
+    if (string)
+        (void)cn__put16(cn__put8(p, ETF__STRING), (uint16_t)n);
+    else
+        (void)cn__put32(cn__put8(p, ETF__LIST), n);
+}
+
+void etf_end_list(etf_writer *w) {
     if (w->depth == 0 || w->open_left[w->depth - 1] > 0) {
         etf_writer_fail(w, CN_EBUG);
         return;
     }
     w->depth--;
-    at = w->open_at[w->depth];
-    p = etf__put_more(w, 1);
-    if (p == NULL)
-        return;
-    *p = ETF__NIL;
-    if (w->open_n[w->depth] > 0)
-        (void)cn__put32(w->data + at + 1, w->open_n[w->depth]);
+    end_header(w, w->depth);
     set_limit(w);
 }
 
@@ -274,8 +345,13 @@ static inline void put_big_u64(etf_writer *w, uint64_t v, bool negative) {
 
 static ETF__SLOW void put_any_int32(etf_writer *w, int32_t v) {
     bool small = v >= 0 && v <= UINT8_MAX;
-    uint8_t *p = etf__put(w, small ? 2 : 5, 0);
+    uint8_t *p;
 
+    if (small && in_string(w)) {
+        byte_of_string(w, (uint8_t)v);
+        return;
+    }
+    p = etf__put(w, small ? 2 : 5, 0);
     if (p == NULL)
         return;
     if (small)
@@ -653,6 +729,10 @@ void etf_put_term(etf_writer *w, etf_view term) {
 
     if (term.data == NULL || term.len == 0) {
         etf_writer_fail(w, CN_EBADARG);
+        return;
+    }
+    if (term.len == 2 && term.data[0] == ETF__SMALL_INTEGER) {
+        etf_put_uint(w, term.data[1]);
         return;
     }
     p = etf__put(w, term.len, 0);

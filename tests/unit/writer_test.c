@@ -206,7 +206,7 @@ static void identifiers(void **state) {
 static void open_lists(void **state) {
     (void)state;
     WRITES("6a", etf_begin_list(&w); etf_end_list(&w));
-    WRITES("6c0000000161016a", etf_begin_list(&w); etf_put_int(&w, 1);
+    WRITES("6b000101", etf_begin_list(&w); etf_put_int(&w, 1);
            etf_end_list(&w));
     WRITES("6c00000002 6a 6c00000001 6a6a 6a", etf_begin_list(&w);
            etf_begin_list(&w); etf_end_list(&w); etf_begin_list(&w);
@@ -222,6 +222,94 @@ static void open_lists(void **state) {
     FAILS(CN_EBUG, etf_begin_list(&w));
     FAILS(CN_EBUG, etf_begin_list(&w); etf_put_tuple(&w, 1); etf_end_list(&w));
     FAILS(CN_ELIMIT, for (int i = 0; i < 33; i++) etf_begin_list(&w));
+}
+
+static void open_lists_of_bytes(void **state) {
+    etf_view seven = {(const uint8_t *)"a\7", 2};
+    etf_view none = {(const uint8_t *)"h\0", 2};
+
+    (void)state;
+    WRITES("6b0003 0100ff", etf_begin_list(&w); etf_put_int(&w, 1);
+           etf_put_uint(&w, 0); etf_put_big(&w, (const uint8_t *)"\xff", 1, 0);
+           etf_end_list(&w));
+    WRITES("6b0002 0707", etf_begin_list(&w); etf_put_term(&w, seven);
+           etf_put_term(&w, seven); etf_end_list(&w));
+    WRITES("6c00000003 6101 6102 6200000100 6a", etf_begin_list(&w);
+           etf_put_int(&w, 1); etf_put_int(&w, 2); etf_put_int(&w, 256);
+           etf_end_list(&w));
+    WRITES("6c00000003 6101 62ffffffff 6102 6a", etf_begin_list(&w);
+           etf_put_int(&w, 1); etf_put_int(&w, -1); etf_put_int(&w, 2);
+           etf_end_list(&w));
+    WRITES("6c00000003 6101 6800 6102 6a", etf_begin_list(&w);
+           etf_put_int(&w, 1); etf_put_term(&w, none); etf_put_int(&w, 2);
+           etf_end_list(&w));
+    WRITES("6c00000002 6102 68016103 6a", etf_begin_list(&w);
+           etf_put_int(&w, 2); etf_put_tuple(&w, 1); etf_put_int(&w, 3);
+           etf_end_list(&w));
+    WRITES("6c00000003 6101 6b000102 6a6a", etf_begin_list(&w);
+           etf_put_int(&w, 1); etf_begin_list(&w); etf_put_int(&w, 2);
+           etf_end_list(&w); etf_put_nil(&w); etf_end_list(&w));
+    /* a list header is what it says */
+    WRITES("6c00000001 6101 6a", etf_put_list(&w, 1); etf_put_int(&w, 1);
+           etf_put_nil(&w));
+    /* the level is used again */
+    WRITES("6c00000002 6c000000016a6a 6b000105 6a", etf_begin_list(&w);
+           etf_begin_list(&w); etf_put_nil(&w); etf_end_list(&w);
+           etf_begin_list(&w); etf_put_int(&w, 5); etf_end_list(&w);
+           etf_end_list(&w));
+}
+
+/* Numbers that come by a pattern are seen when the list ends. */
+static void open_lists_of_parsed_bytes(void **state) {
+    etf_view out;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_begin_list(&w);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(etf_pack(&w, "~i", i), 0);
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, out.len, "6b0003 010203");
+    etf_writer_reset(&w);
+    etf_begin_list(&w);
+    for (int i = 254; i < 257; i++)
+        assert_int_equal(etf_pack(&w, "~i", i), 0);
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, out.len, "6c00000003 61fe61ff6200000100 6a");
+    etf_writer_free(&w);
+}
+
+static void put_ints(size_t n, int64_t last) {
+    etf_begin_list(&w);
+    for (size_t i = 1; i < n; i++)
+        etf_put_int(&w, (int64_t)(i & 255));
+    etf_put_int(&w, last);
+    etf_end_list(&w);
+}
+
+static void open_list_sizes(void **state) {
+    static uint8_t room[3 + 65535];
+    etf_view out;
+
+    (void)state;
+    etf_writer_init_fixed(&w, room, sizeof room);
+    put_ints(65535, 255);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 6, "6bffff010203");
+    assert_int_equal(out.len, 3 + 65535);
+    etf_writer_init(&w, NULL);
+    put_ints(65536, 255);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 9, "6c0001000061016102");
+    assert_int_equal(out.len, 5 + 2 * 65536 + 1);
+    assert_int_equal(etf_check(out, NULL), 0);
+    etf_writer_reset(&w);
+    put_ints(65535, 256);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_int_equal(out.len, 5 + 2 * 65534 + 5 + 1);
+    etf_writer_free(&w);
 }
 
 static void first_error_stays(void **state) {
@@ -423,6 +511,9 @@ int main(void) {
         cmocka_unit_test(headers),
         cmocka_unit_test(identifiers),
         cmocka_unit_test(open_lists),
+        cmocka_unit_test(open_lists_of_bytes),
+        cmocka_unit_test(open_lists_of_parsed_bytes),
+        cmocka_unit_test(open_list_sizes),
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(nothing_behind_a_full_array),
         cmocka_unit_test(wherever_the_room_ends),
