@@ -84,6 +84,7 @@ typedef struct etf_writer {
     size_t cap;
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;
+    uint32_t mode;          /* ETF_LATIN1_ATOMS */
     uint32_t depth;         /* open etf_begin_list */
     uint32_t open_wide;     /* bit of each: has elements that are no bytes */
     size_t open_at[32];     /* where their headers are */
@@ -97,7 +98,15 @@ CN_API void etf_writer_init(etf_writer *w, const cn_alloc *alloc);
  * CN_ELIMIT and out->len is the size that was needed; data NULL and cap 0
  * only measures. */
 CN_API void etf_writer_init_fixed(etf_writer *w, void *data, size_t cap);
-/* Empties the writer, keeps its memory, forgets its error. */
+/* How terms are written from here on, 0 after init: what OTP 26 and later
+ * write in term_to_binary, and every release to other nodes.
+ * ETF_LATIN1_ATOMS: as term_to_binary of OTP 25: atoms whose characters all are
+ * latin-1 as ATOM_EXT, also within identifiers, and ports below 2^28 as
+ * NEW_PORT_EXT. Terms that are put encoded stay what they are. Other flags
+ * latch CN_EBADARG. */
+#define ETF_LATIN1_ATOMS 1U
+CN_API void etf_writer_mode(etf_writer *w, uint32_t flags);
+/* Empties the writer, keeps its memory and mode, forgets its error. */
 CN_API void etf_writer_reset(etf_writer *w);
 CN_API void etf_writer_free(etf_writer *w);
 /* The verdict: 0 or the first error. *out (may be NULL) is lent until the

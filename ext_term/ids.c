@@ -112,19 +112,16 @@ int etf__head_ref(const etf__head *h, etf_ref *out) {
 
 /* --- writing -------------------------------------------------------------- */
 
+#define OLD_PORTS (UINT64_C(1) << 28)         /* NEW_PORT_EXT below it */
 enum { ID_ROOM = 3 + 4 + 4 * ETF_REF_WORDS }; /* beside the node, at most */
 
-static bool good_node(etf_writer *w, const char *node, uint16_t n) {
+/* The node atom for the slow way, or 0. */
+static size_t node_bytes(etf_writer *w, const char *node, uint16_t n,
+                         uint8_t out[ETF__ATOM_ROOM]) {
     if (n <= ETF_NODE_MAX && etf__utf8_count((const uint8_t *)node, n) <= n)
-        return true;
+        return etf__atom_bytes(w, node, n, out);
     etf_writer_fail(w, CN_EBADARG);
-    return false;
-}
-
-static uint8_t *put_node(uint8_t *p, const char *node, uint16_t n) {
-    p = cn__put8(p, ETF__SMALL_ATOM_UTF8);
-    p = cn__put8(p, (uint8_t)n);
-    return cn__put_bytes(p, node, n);
+    return 0;
 }
 
 /* On the usual way: puts the node, an ASCII atom, behind `front` bytes, and
@@ -133,7 +130,8 @@ static inline uint8_t *node_at(const etf_writer *w, size_t front,
                                const char *node, uint16_t n) {
     uint8_t *p;
 
-    if (n > ETF_NODE_MAX || !etf__roomy(w, (size_t)n + ID_ROOM))
+    if (n > ETF_NODE_MAX || !etf__roomy(w, (size_t)n + ID_ROOM) ||
+        (w->mode & ETF_LATIN1_ATOMS) != 0)
         return NULL;
     p = cn__put8(w->data + w->len + front, ETF__SMALL_ATOM_UTF8);
     p = cn__put8(p, (uint8_t)n);
@@ -145,14 +143,15 @@ static void written(etf_writer *w, const uint8_t *end) {
 }
 
 static ETF__SLOW void put_any_pid(etf_writer *w, const etf_pid *pid) {
-    uint8_t *p;
+    uint8_t node[ETF__ATOM_ROOM], *p;
+    size_t n = node_bytes(w, pid->node, pid->node_len, node);
 
-    if (!good_node(w, pid->node, pid->node_len))
+    if (n == 0)
         return;
-    p = etf__put(w, 1 + 2 + (size_t)pid->node_len + 12, 0);
+    p = etf__put(w, 1 + n + 12, 0);
     if (p == NULL)
         return;
-    p = put_node(cn__put8(p, ETF__NEW_PID), pid->node, pid->node_len);
+    p = cn__put_bytes(cn__put8(p, ETF__NEW_PID), node, n);
     p = cn__put32(p, pid->id);
     p = cn__put32(p, pid->serial);
     (void)cn__put32(p, pid->creation);
@@ -172,15 +171,18 @@ void etf_put_pid(etf_writer *w, const etf_pid *pid) {
 }
 
 static ETF__SLOW void put_any_port(etf_writer *w, const etf_port *port) {
-    uint8_t *p;
+    uint8_t node[ETF__ATOM_ROOM], *p;
+    size_t n = node_bytes(w, port->node, port->node_len, node);
+    bool old = (w->mode & ETF_LATIN1_ATOMS) != 0 && port->id < OLD_PORTS;
 
-    if (!good_node(w, port->node, port->node_len))
+    if (n == 0)
         return;
-    p = etf__put(w, 1 + 2 + (size_t)port->node_len + 12, 0);
+    p = etf__put(w, 1 + n + (old ? 8 : 12), 0);
     if (p == NULL)
         return;
-    p = put_node(cn__put8(p, ETF__V4_PORT), port->node, port->node_len);
-    p = cn__put64(p, port->id);
+    p = cn__put8(p, old ? ETF__NEW_PORT : ETF__V4_PORT);
+    p = cn__put_bytes(p, node, n);
+    p = old ? cn__put32(p, (uint32_t)port->id) : cn__put64(p, port->id);
     (void)cn__put32(p, port->creation);
 }
 
@@ -197,19 +199,21 @@ void etf_put_port(etf_writer *w, const etf_port *port) {
 }
 
 static ETF__SLOW void put_any_ref(etf_writer *w, const etf_ref *ref) {
-    uint8_t *p;
+    uint8_t node[ETF__ATOM_ROOM], *p;
+    size_t n;
 
     if (ref->n > ETF_REF_WORDS) {
         etf_writer_fail(w, CN_EBADARG);
         return;
     }
-    if (!good_node(w, ref->node, ref->node_len))
+    n = node_bytes(w, ref->node, ref->node_len, node);
+    if (n == 0)
         return;
-    p = etf__put(w, 3 + 2 + (size_t)ref->node_len + 4 + 4 * (size_t)ref->n, 0);
+    p = etf__put(w, 3 + n + 4 + 4 * (size_t)ref->n, 0);
     if (p == NULL)
         return;
     p = cn__put16(cn__put8(p, ETF__NEWER_REFERENCE), ref->n);
-    p = put_node(p, ref->node, ref->node_len);
+    p = cn__put_bytes(p, node, n);
     p = cn__put32(p, ref->creation);
     for (uint16_t i = 0; i < ref->n; i++)
         p = cn__put32(p, ref->ids[i]);

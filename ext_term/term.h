@@ -83,6 +83,11 @@ bool etf__put_counts(const etf_writer *w);
  * LIST_EXT here, and is looked at again when it ends, which a writer that only
  * measures cannot. */
 void etf__put_one(etf_writer *w);
+/* An atom as the mode of the writer wants it, with its tag; the bytes, or 0
+ * when it is none, which is latched. */
+enum { ETF__ATOM_ROOM = 3 + ETF__ATOM_BYTES };
+size_t etf__atom_bytes(etf_writer *w, const char *text, size_t n,
+                       uint8_t out[ETF__ATOM_ROOM]);
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
                      uint8_t arity);
 

@@ -36,6 +36,13 @@ void etf_writer_reset(etf_writer *w) {
     set_limit(w);
 }
 
+void etf_writer_mode(etf_writer *w, uint32_t flags) {
+    if ((flags & ~(uint32_t)ETF_LATIN1_ATOMS) != 0)
+        etf_writer_fail(w, CN_EBADARG);
+    else
+        w->mode = flags;
+}
+
 void etf_writer_free(etf_writer *w) {
     if (w->alloc != NULL)
         cn__free(w->alloc, w->data, w->cap, 1);
@@ -439,18 +446,6 @@ void etf_put_float(etf_writer *w, double v) {
 /* --- atoms, binaries, strings ----------------------------------------------
  */
 
-static uint8_t *put_atom(uint8_t *p, const char *text, size_t n) {
-    if (n <= UINT8_MAX)
-        p = cn__put8(cn__put8(p, ETF__SMALL_ATOM_UTF8), (uint8_t)n);
-    else
-        p = cn__put16(cn__put8(p, ETF__ATOM_UTF8), (uint16_t)n);
-    return cn__put_bytes(p, text, n);
-}
-
-static size_t atom_size(size_t n) {
-    return (n <= UINT8_MAX ? 2U : 3U) + n;
-}
-
 /* Latches what makes it no atom. */
 static bool good_atom(etf_writer *w, const char *text, size_t n) {
     size_t chars;
@@ -469,20 +464,58 @@ static bool good_atom(etf_writer *w, const char *text, size_t n) {
     return chars <= ETF__ATOM_CHARS;
 }
 
-static ETF__SLOW void put_any_atom(etf_writer *w, const char *text, size_t n) {
-    uint8_t *p;
+/* The text in latin-1, or SIZE_MAX when it has other characters. */
+static size_t to_latin1(const uint8_t *text, size_t n,
+                        uint8_t out[ETF__ATOM_CHARS]) {
+    size_t len = 0, k;
+    uint32_t c;
+
+    for (size_t i = 0; i < n; i += k) {
+        k = etf__utf8_get(text + i, n - i, &c);
+        if (c > UINT8_MAX)
+            return SIZE_MAX;
+        out[len++] = (uint8_t)c;
+    }
+    return len;
+}
+
+size_t etf__atom_bytes(etf_writer *w, const char *text, size_t n,
+                       uint8_t out[ETF__ATOM_ROOM]) {
+    size_t len = SIZE_MAX;
+    uint8_t *p = out;
 
     if (!good_atom(w, text, n))
+        return 0;
+    if ((w->mode & ETF_LATIN1_ATOMS) != 0)
+        len = to_latin1((const uint8_t *)text, n, out + 3);
+    if (len != SIZE_MAX) {
+        (void)cn__put16(cn__put8(p, ETF__ATOM), (uint16_t)len);
+        return 3 + len;
+    }
+    if (n <= UINT8_MAX)
+        p = cn__put8(cn__put8(p, ETF__SMALL_ATOM_UTF8), (uint8_t)n);
+    else
+        p = cn__put16(cn__put8(p, ETF__ATOM_UTF8), (uint16_t)n);
+    p = cn__put_bytes(p, text, n);
+    return (size_t)(p - out);
+}
+
+static ETF__SLOW void put_any_atom(etf_writer *w, const char *text, size_t n) {
+    uint8_t room[ETF__ATOM_ROOM], *p;
+    size_t len = etf__atom_bytes(w, text, n, room);
+
+    if (len == 0)
         return;
-    p = etf__put(w, atom_size(n), 0);
+    p = etf__put(w, len, 0);
     if (p != NULL)
-        (void)put_atom(p, text, n);
+        (void)cn__put_bytes(p, room, len);
 }
 
 static inline void put_text_atom(etf_writer *w, const char *text, size_t n) {
     uint8_t *p;
 
-    if (n <= ETF__ATOM_CHARS && etf__roomy(w, n) && text != NULL) {
+    if (n <= ETF__ATOM_CHARS && etf__roomy(w, n) && text != NULL &&
+        (w->mode & ETF_LATIN1_ATOMS) == 0) {
         p = w->data + w->len;
         if (etf__copy_ascii(p + 2, text, n)) {
             (void)cn__put8(cn__put8(p, ETF__SMALL_ATOM_UTF8), (uint8_t)n);
@@ -510,17 +543,18 @@ void etf_put_bool(etf_writer *w, bool v) {
 
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
                      uint8_t arity) {
-    const char *m = (const char *)module.data;
-    const char *f = (const char *)function.data;
-    uint8_t *p;
+    uint8_t m[ETF__ATOM_ROOM], f[ETF__ATOM_ROOM], *p;
+    size_t mn = etf__atom_bytes(w, (const char *)module.data, module.len, m);
+    size_t fn =
+        etf__atom_bytes(w, (const char *)function.data, function.len, f);
 
-    if (!good_atom(w, m, module.len) || !good_atom(w, f, function.len))
+    if (mn == 0 || fn == 0)
         return;
-    p = etf__put(w, 1 + atom_size(module.len) + atom_size(function.len) + 2, 0);
+    p = etf__put(w, 1 + mn + fn + 2, 0);
     if (p == NULL)
         return;
-    p = put_atom(cn__put8(p, ETF__EXPORT), m, module.len);
-    p = put_atom(p, f, function.len);
+    p = cn__put_bytes(cn__put8(p, ETF__EXPORT), m, mn);
+    p = cn__put_bytes(p, f, fn);
     (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), arity);
 }
 

@@ -312,6 +312,69 @@ static void open_list_sizes(void **state) {
     etf_writer_free(&w);
 }
 
+/* --- modes ------------------------------------------------------------------
+ */
+
+#define WRITES_AS_25(hex, call)                                                \
+    WRITES(hex, etf_writer_mode(&w, ETF_LATIN1_ATOMS); call)
+
+/* What term_to_binary of OTP 25.2.3 gives. */
+static void latin1_atoms(void **state) {
+    char text[2 * 255 + 1] = "";
+
+    (void)state;
+    for (size_t i = 0; i < 255; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    WRITES_AS_25("64 0002 6f6b", etf_put_atom(&w, "ok"));
+    WRITES_AS_25("64 0000", etf_put_atom(&w, ""));
+    WRITES_AS_25("64 0004 74727565", etf_put_bool(&w, true));
+    WRITES_AS_25("64 0002 e961", etf_put_atom(&w, "\xc3\xa9"
+                                                  "a"));
+    WRITES_AS_25("77 04 e282ac61", etf_put_atom(&w, "\xe2\x82\xac"
+                                                    "a"));
+    WRITES_AS_25("77 04 c3a9cebb", etf_put_atom(&w, "\xc3\xa9\xce\xbb"));
+    WRITES_AS_25("71 640005 6c69737473 640003 6d6170 6102",
+                 etf_put_export(&w, "lists", "map", 2));
+    etf_writer_init(&w, NULL);
+    etf_writer_mode(&w, ETF_LATIN1_ATOMS);
+    etf_put_atom(&w, text);
+    assert_int_equal(w.len, 3 + 255);
+    assert_hex(w.data, 4, "64 00ff e9");
+    for (size_t i = 0; i < 255; i++)
+        memcpy(text + 2 * i, "\xce\xb1", 3);
+    etf_writer_reset(&w); /* keeps the mode */
+    etf_put_atom(&w, text);
+    assert_int_equal(w.len, 3 + 510);
+    assert_hex(w.data, 5, "76 01fe ceb1");
+    etf_writer_mode(&w, 0);
+    etf_put_atom(&w, "ok");
+    assert_hex(w.data + 513, 4, "77026f6b");
+    etf_writer_free(&w);
+    FAILS(CN_EBADARG, etf_writer_mode(&w, 1U << 30));
+    FAILS(CN_EBADARG, etf_writer_mode(&w, ETF_LATIN1_ATOMS);
+          etf_put_atom(&w, "\xff"));
+}
+
+static void latin1_identifiers(void **state) {
+    etf_pid euro = {5, 1, 2, 3, "\xe2\x82\xac"};
+    etf_port port = {0x0fffffff, 5, 1, "a"};
+    etf_port accent = {0x10000000, 5, 2, "\xc3\xa9"};
+    etf_ref ref = {{1, 2, 3}, 5, 3, 2, "\xc3\xa9"};
+
+    (void)state;
+    WRITES_AS_25("58 7703e282ac 00000005 00000001 00000002",
+                 etf_put_pid(&w, &euro));
+    WRITES_AS_25("59 64000161 0fffffff 00000005", etf_put_port(&w, &port));
+    WRITES("78 770161 000000000fffffff 00000005", etf_put_port(&w, &port));
+    port.id++;
+    WRITES_AS_25("78 64000161 0000000010000000 00000005",
+                 etf_put_port(&w, &port));
+    WRITES_AS_25("78 640001e9 0000000010000000 00000005",
+                 etf_put_port(&w, &accent));
+    WRITES_AS_25("5a 0003 640001e9 00000005 00000001 00000002 00000003",
+                 etf_put_ref(&w, &ref));
+}
+
 static void first_error_stays(void **state) {
     etf_view out;
 
@@ -514,6 +577,8 @@ int main(void) {
         cmocka_unit_test(open_lists_of_bytes),
         cmocka_unit_test(open_lists_of_parsed_bytes),
         cmocka_unit_test(open_list_sizes),
+        cmocka_unit_test(latin1_atoms),
+        cmocka_unit_test(latin1_identifiers),
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(nothing_behind_a_full_array),
         cmocka_unit_test(wherever_the_room_ends),
