@@ -90,6 +90,10 @@ typedef struct etf_writer {
     size_t open_at[32];     /* where their headers are */
     uint32_t open_n[32];    /* elements so far */
     uint64_t open_left[32]; /* terms the last element still waits for */
+    struct etf__piece *refs; /* of etf_put_binary_ref, in order */
+    size_t n_refs;
+    size_t cap_refs;
+    size_t ref_bytes; /* in all of them, not in len */
 } etf_writer;
 
 /* A writer that grows; alloc NULL is the default allocator. */
@@ -112,6 +116,8 @@ CN_API void etf_writer_free(etf_writer *w);
 /* The verdict: 0 or the first error. *out (may be NULL) is lent until the
  * next call on w. CN_EBUG: a list was not ended or ended twice. */
 CN_API int etf_writer_finish(etf_writer *w, etf_view *out);
+/* Bytes of all that was put, those by reference too. */
+CN_API size_t etf_writer_size(const etf_writer *w);
 /* Latches an error of the caller's own. */
 CN_API void etf_writer_fail(etf_writer *w, int code);
 
@@ -130,6 +136,18 @@ CN_API void etf_put_bool(etf_writer *w, bool v);
 CN_API void etf_put_binary(etf_writer *w, const void *data, size_t n);
 /* A binary with the bytes of a C string. */
 CN_API void etf_put_binary_str(etf_writer *w, const char *text);
+/* The same for a big binary, without a copy: the writer keeps the pointer when
+ * n >= ETF_REF_MIN, so data must stay as it is until the term was sent or
+ * finished. etf_writer_slices lends the term in pieces. etf_writer_finish
+ * always gives a whole term: it copies what is kept only as a pointer. Smaller
+ * binaries are copied at once, and so are all in a fixed array. */
+#define ETF_REF_MIN 256
+CN_API void etf_put_binary_ref(etf_writer *w, const void *data, size_t n);
+/* All that was put in pieces, for writev(2): v[0] to v[*n - 1], in order and
+ * none empty. 0, with the pieces lent until the next call on w; the first
+ * error, or CN_EBUG as etf_writer_finish; or CN_ELIMIT, which is not latched,
+ * when nv is less than *n, which is at most twice the binaries plus one. */
+CN_API int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n);
 /* A bitstring of `bits` bits, most significant bit first. */
 CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
 /* An Erlang string, a list of small integers: bytes as they are. */

@@ -12,6 +12,12 @@
 
 enum { FIRST_CAP = 128, MAX_OPEN = 32 };
 
+/* A binary by reference. */
+struct etf__piece {
+    size_t at; /* where the bytes belong in data */
+    etf_view bytes;
+};
+
 /* One compare on the way of every small term: below `limit` there is room for
  * ETF__SLACK bytes, no error is latched and no open list has to count. */
 static void set_limit(etf_writer *w) {
@@ -33,6 +39,8 @@ void etf_writer_reset(etf_writer *w) {
     w->len = 0;
     w->err = 0;
     w->depth = 0;
+    w->n_refs = 0;
+    w->ref_bytes = 0;
     set_limit(w);
 }
 
@@ -44,23 +52,17 @@ void etf_writer_mode(etf_writer *w, uint32_t flags) {
 }
 
 void etf_writer_free(etf_writer *w) {
-    if (w->alloc != NULL)
+    if (w->alloc != NULL) {
         cn__free(w->alloc, w->data, w->cap, 1);
-    *w = (etf_writer){.alloc = w->alloc};
+        cn__free(w->alloc, w->refs, w->cap_refs, sizeof *w->refs);
+    }
+    *w = (etf_writer){.alloc = w->alloc, .mode = w->mode};
 }
 
 void etf_writer_fail(etf_writer *w, int code) {
     if (w->err == 0)
         w->err = code;
     w->limit = 0;
-}
-
-int etf_writer_finish(etf_writer *w, etf_view *out) {
-    if (w->depth != 0)
-        etf_writer_fail(w, CN_EBUG);
-    if (out != NULL)
-        *out = (etf_view){w->data, w->len};
-    return w->err;
 }
 
 /* --- room ----------------------------------------------------------------- */
@@ -675,6 +677,111 @@ void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
     p = cn__put8(w->data + w->len, ETF__STRING);
     copy(cn__put16(p, (uint16_t)n), bytes, n);
     w->len += 3 + n;
+}
+
+/* --- binaries by reference --------------------------------------------------
+ *
+ *   data   | ... 109 n | ... 109 n | ... |       len bytes
+ *                      ^at         ^at
+ *   refs         bytes       bytes               ref_bytes bytes
+ */
+
+static bool keep_ref(etf_writer *w, const void *data, size_t n) {
+    size_t cap = w->cap_refs == 0 ? 4 : 2 * w->cap_refs;
+    struct etf__piece *refs;
+
+    if (__builtin_add_overflow(w->ref_bytes, n, &w->ref_bytes))
+        return false;
+    if (w->n_refs == w->cap_refs) {
+        refs = cn__resize(w->alloc, w->refs, w->cap_refs, cap, sizeof *refs);
+        if (refs == NULL)
+            return false;
+        w->refs = refs;
+        w->cap_refs = cap;
+    }
+    w->refs[w->n_refs++] = (struct etf__piece){w->len, {data, n}};
+    return true;
+}
+
+void etf_put_binary_ref(etf_writer *w, const void *data, size_t n) {
+    uint8_t *p;
+
+    if (n < ETF_REF_MIN || w->alloc == NULL) {
+        etf_put_binary(w, data, n);
+        return;
+    }
+    if (!good_bytes(w, data, n))
+        return;
+    p = etf__put(w, 5, 0);
+    if (p == NULL)
+        return;
+    (void)cn__put32(cn__put8(p, ETF__BINARY), (uint32_t)n);
+    if (!keep_ref(w, data, n))
+        etf_writer_fail(w, CN_ENOMEM);
+}
+
+/* Copies them in, from the last to the first. */
+static void join_refs(etf_writer *w) {
+    size_t from = w->len, to, n;
+
+    if (etf__put_more(w, w->ref_bytes) == NULL)
+        return;
+    to = w->len;
+    for (size_t i = w->n_refs; i > 0; i--) {
+        const struct etf__piece *r = &w->refs[i - 1];
+        n = from - r->at;
+        to -= n;
+        memmove(w->data + to, w->data + r->at, n);
+        to -= r->bytes.len;
+        memcpy(w->data + to, r->bytes.data, r->bytes.len);
+        from = r->at;
+    }
+    w->n_refs = 0;
+    w->ref_bytes = 0;
+}
+
+/* A list was not ended? */
+static int verdict(etf_writer *w) {
+    if (w->depth != 0)
+        etf_writer_fail(w, CN_EBUG);
+    return w->err;
+}
+
+int etf_writer_finish(etf_writer *w, etf_view *out) {
+    if (verdict(w) == 0 && w->n_refs > 0)
+        join_refs(w);
+    if (out != NULL)
+        *out = (etf_view){w->data, w->len};
+    return w->err;
+}
+
+size_t etf_writer_size(const etf_writer *w) {
+    return w->len + w->ref_bytes;
+}
+
+static void slice(etf_view *v, size_t nv, size_t *n, etf_view piece) {
+    if (piece.len == 0)
+        return;
+    if (*n < nv)
+        v[*n] = piece;
+    ++*n;
+}
+
+int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n) {
+    size_t at = 0;
+
+    *n = 0;
+    if (verdict(w) != 0)
+        return w->err;
+    for (size_t i = 0; i < w->n_refs; i++) {
+        const struct etf__piece *r = &w->refs[i];
+        slice(v, nv, n, (etf_view){w->data + at, r->at - at});
+        slice(v, nv, n, r->bytes);
+        at = r->at;
+    }
+    if (w->len > at)
+        slice(v, nv, n, (etf_view){w->data + at, w->len - at});
+    return *n > nv ? CN_ELIMIT : 0;
 }
 
 /* --- headers ----------------------------------------------------------------

@@ -375,6 +375,108 @@ static void latin1_identifiers(void **state) {
                  etf_put_ref(&w, &ref));
 }
 
+/* --- binaries by reference --------------------------------------------------
+ */
+
+static uint8_t large[3][1000];
+
+/* {1, Bin, [Bin, Small], Bin} with something behind each, or not. */
+static void put_refs(etf_writer *x, size_t n, bool by_ref) {
+    void (*put)(etf_writer *, const void *, size_t) =
+        by_ref ? etf_put_binary_ref : etf_put_binary;
+
+    for (size_t i = 0; i < 3; i++)
+        memset(large[i], (int)(i + 1), sizeof large[i]);
+    etf_put_tuple(x, 4);
+    etf_put_int(x, 1);
+    put(x, large[0], n);
+    etf_begin_list(x);
+    etf_put_int(x, 7);
+    put(x, large[1], n + 1);
+    put(x, "small", 5);
+    etf_end_list(x);
+    put(x, large[2], n + 2);
+}
+
+static void join(const etf_view *v, size_t n, uint8_t *out, size_t *len) {
+    *len = 0;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(v[i].len > 0);
+        memcpy(out + *len, v[i].data, v[i].len);
+        *len += v[i].len;
+    }
+}
+
+static void refs_in_pieces(void **state) {
+    static uint8_t joined[4096];
+    etf_view v[8], want, got;
+    etf_writer copied;
+    size_t n, len;
+
+    (void)state;
+    etf_writer_init(&copied, NULL);
+    put_refs(&copied, 300, false);
+    assert_int_equal(etf_writer_finish(&copied, &want), 0);
+    etf_writer_init(&w, NULL);
+    for (int again = 0; again < 2; again++) {
+        put_refs(&w, 300, true);
+        assert_int_equal(etf_writer_size(&w), want.len);
+        assert_int_equal(etf_writer_slices(&w, v, 5, &n), CN_ELIMIT);
+        assert_int_equal(n, 6); /* nothing behind the last binary */
+        assert_int_equal(etf_writer_slices(&w, v, n, &n), 0);
+        join(v, n, joined, &len);
+        assert_int_equal(len, want.len);
+        assert_memory_equal(joined, want.data, len);
+        assert_ptr_equal(v[1].data, large[0]);
+        assert_ptr_equal(v[3].data, large[1]);
+        assert_ptr_equal(v[5].data, large[2]);
+        etf_writer_reset(&w);
+        assert_int_equal(etf_writer_size(&w), 0);
+    }
+    put_refs(&w, 300, true);
+    assert_int_equal(etf_writer_finish(&w, &got), 0); /* is always whole */
+    assert_true(etf_view_eq(got, want));
+    assert_int_equal(etf_writer_slices(&w, v, 1, &n), 0);
+    assert_int_equal(n, 1);
+    assert_true(etf_view_eq(v[0], want));
+    etf_put_nil(&w);
+    assert_int_equal(etf_writer_size(&w), want.len + 1);
+    etf_writer_free(&w);
+    etf_writer_free(&copied);
+}
+
+static void refs_that_are_copied(void **state) {
+    static uint8_t room[2000];
+    etf_view v[2], out;
+    size_t n;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_put_binary_ref(&w, large[0], ETF_REF_MIN - 1);
+    assert_int_equal(etf_writer_slices(&w, v, 2, &n), 0);
+    assert_int_equal(n, 1);
+    etf_put_binary_ref(&w, large[0], ETF_REF_MIN);
+    assert_int_equal(etf_writer_slices(&w, v, 2, &n), 0);
+    assert_int_equal(n, 2);
+    etf_writer_reset(&w);
+    assert_int_equal(etf_writer_slices(&w, NULL, 0, &n), 0);
+    assert_int_equal(n, 0);
+    etf_writer_free(&w);
+    etf_writer_init_fixed(&w, room, 1005);
+    etf_put_binary_ref(&w, large[0], 1000);
+    memset(large[0], 0xff, 1000);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_hex(out.data, 7, "6d000003e8 0101");
+    etf_writer_init_fixed(&w, room, 1004);
+    etf_put_binary_ref(&w, large[0], 1000);
+    assert_int_equal(etf_writer_size(&w), 1005);
+    assert_int_equal(etf_writer_slices(&w, v, 2, &n), CN_ELIMIT);
+    FAILS(CN_EBADARG, etf_put_binary_ref(&w, NULL, 1000));
+    FAILS(CN_ELIMIT, etf_put_binary_ref(&w, "", (size_t)UINT32_MAX + 1));
+    FAILS(CN_EBUG, etf_begin_list(&w);
+          assert_int_equal(etf_writer_slices(&w, v, 2, &n), CN_EBUG));
+}
+
 static void first_error_stays(void **state) {
     etf_view out;
 
@@ -538,11 +640,13 @@ static void an_error_ends_the_usual_way(void **state) {
 
 static int scenario(fault_alloc *f, void *arg) {
     etf_writer g;
-    etf_view out;
+    etf_view v[32], out;
+    size_t n;
     int err;
 
     (void)arg;
     etf_writer_init(&g, &f->alloc);
+    etf_put_tuple(&g, 10);
     etf_begin_list(&g);
     for (int i = 0; i < 300; i++) {
         etf_put_tuple(&g, 2);
@@ -550,6 +654,10 @@ static int scenario(fault_alloc *f, void *arg) {
         etf_put_int(&g, i);
     }
     etf_end_list(&g);
+    for (int i = 0; i < 9; i++)
+        etf_put_binary_ref(&g, large[0], 1000);
+    err = etf_writer_slices(&g, v, 32, &n);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
     err = etf_writer_finish(&g, &out);
     assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
     if (err == 0)
@@ -579,6 +687,8 @@ int main(void) {
         cmocka_unit_test(open_list_sizes),
         cmocka_unit_test(latin1_atoms),
         cmocka_unit_test(latin1_identifiers),
+        cmocka_unit_test(refs_in_pieces),
+        cmocka_unit_test(refs_that_are_copied),
         cmocka_unit_test(first_error_stays),
         cmocka_unit_test(nothing_behind_a_full_array),
         cmocka_unit_test(wherever_the_room_ends),
