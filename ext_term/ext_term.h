@@ -172,9 +172,38 @@ CN_API void etf_put_ref(etf_writer *w, const etf_ref *ref);
 /* fun Module:Function/Arity */
 CN_API void etf_put_export(etf_writer *w, const char *module,
                            const char *function, uint8_t arity);
+/* The head of a native record, which only OTP 29 and later know: then its n
+ * values are put, in the order of the fields. Two fields of the same name are
+ * CN_EBADARG. Records of older releases are tuples, as ever. */
+CN_API void etf_put_record(etf_writer *w, bool exported, const char *module,
+                           const char *name, const char *const *fields,
+                           size_t n);
+
+/* A closure of compiled code, for the node that has this code: uniq, the two
+ * indexes and old_uniq are numbers of its compiler. */
+typedef struct etf_closure {
+    const char *module;
+    uint8_t arity; /* without the free variables */
+    uint8_t uniq[16];
+    uint32_t index;
+    int32_t old_index;
+    int32_t old_uniq;
+    etf_pid pid; /* of its creator */
+} etf_closure;
+/* The whole closure with its n free variables, each an encoded term that is
+ * believed as by etf_put_term. At most 255: CN_ELIMIT. */
+CN_API void etf_put_fun(etf_writer *w, const etf_closure *fun,
+                        const etf_view *free, size_t n);
 /* A term that is already encoded, without version byte; believed, not
  * checked: it comes from a reader, a writer or etf_check. */
 CN_API void etf_put_term(etf_writer *w, etf_view term);
+/* What term_to_binary(Term, [{compressed, Level}]) makes of an encoded term,
+ * which is believed too: the version byte, and the term compressed by zlib, or
+ * plain when that is shorter. Level 0 is plain, 1 the fastest, 9 the smallest;
+ * Erlang's `compressed` is 6. For files and ports: the version byte stands
+ * before a whole term, so within an open list this is CN_EBUG, and between
+ * nodes nothing is compressed. Terms above 4 GiB are CN_ELIMIT. */
+CN_API void etf_put_compressed(etf_writer *w, etf_view term, int level);
 
 /* --- reader -------------------------------------------------------------- */
 

@@ -91,6 +91,18 @@ size_t etf__atom_bytes(etf_writer *w, const char *text, size_t n,
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
                      uint8_t arity);
 
+/* --- record.c ------------------------------------------------------------- */
+
+/* The head of a record before its names, which are put one by one: module,
+ * name and n fields. */
+void etf__put_record(etf_writer *w, bool exported, uint32_t n);
+/* An atom that belongs to the term that is being written. */
+void etf__put_name(etf_writer *w, etf_view text);
+/* What a closure has before its free variables, at most. */
+enum { ETF__FUN_ROOM = 64 + 2 * ETF__ATOM_ROOM };
+
+/* --- the writer's usual way ----------------------------------------------- */
+
 /* The usual way of a small term asks one thing, etf__roomy, stores its bytes
  * at data + len and adds to len. It may store up to ETF__SLACK bytes more than
  * it adds: there is room for them. When the answer is no, whatever the reason,

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record.c: writes native records and closures, the terms that have names
+ * beside their elements.
+ */
+#include "ext_term/term.h"
+
+static etf_view view_of(const char *text) {
+    return (etf_view){(const uint8_t *)text, text == NULL ? 0 : strlen(text)};
+}
+
+static bool good_names(const char *module, const char *name,
+                       const char *const *fields, size_t n) {
+    if (module == NULL || name == NULL || (fields == NULL && n > 0))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (fields[i] == NULL)
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(fields[i], fields[k]) == 0)
+                return false;
+    }
+    return true;
+}
+
+void etf__put_record(etf_writer *w, bool exported, uint32_t n) {
+    uint8_t *p = etf__put(w, 6, n);
+
+    if (p == NULL)
+        return;
+    p = cn__put32(cn__put8(p, ETF__RECORD), n);
+    (void)cn__put8(p, exported ? 1 : 0);
+}
+
+void etf__put_name(etf_writer *w, etf_view text) {
+    uint8_t room[ETF__ATOM_ROOM], *p;
+    size_t n = etf__atom_bytes(w, (const char *)text.data, text.len, room);
+
+    if (n == 0)
+        return;
+    p = etf__put_more(w, n);
+    if (p != NULL)
+        (void)cn__put_bytes(p, room, n);
+}
+
+/* | 67 | n 4 | exported 1 | module | name | n fields | n values | */
+void etf_put_record(etf_writer *w, bool exported, const char *module,
+                    const char *name, const char *const *fields, size_t n) {
+    if (n > INT32_MAX) {
+        etf_writer_fail(w, CN_ELIMIT);
+        return;
+    }
+    if (!good_names(module, name, fields, n)) {
+        etf_writer_fail(w, CN_EBADARG);
+        return;
+    }
+    etf__put_record(w, exported, (uint32_t)n);
+    etf__put_name(w, view_of(module));
+    etf__put_name(w, view_of(name));
+    for (size_t i = 0; i < n; i++)
+        etf__put_name(w, view_of(fields[i]));
+}
+
+/* | arity 1 | uniq 16 | index 4 | n 4 | module | old index | old uniq | pid |
+ */
+static void fun_head(etf_writer *w, const etf_closure *f, uint32_t n) {
+    uint8_t *p = etf__put_more(w, 1 + 16 + 4 + 4);
+
+    if (p == NULL)
+        return;
+    p = cn__put_bytes(cn__put8(p, f->arity), f->uniq, sizeof f->uniq);
+    p = cn__put32(p, f->index);
+    (void)cn__put32(p, n);
+    etf_put_atom(w, f->module);
+    etf_put_int(w, f->old_index);
+    etf_put_int(w, f->old_uniq);
+    etf_put_pid(w, &f->pid);
+}
+
+/* Bytes of them, or SIZE_MAX when one is no term. */
+static size_t size_of(const etf_view *free, size_t n) {
+    size_t size = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (free[i].data == NULL || free[i].len == 0 ||
+            __builtin_add_overflow(size, free[i].len, &size))
+            return SIZE_MAX;
+    }
+    return size;
+}
+
+static void put_fun(etf_writer *w, etf_view head, const etf_view *free,
+                    size_t n, size_t size) {
+    uint8_t *p = etf__put(w, 1 + size, 0);
+
+    if (p == NULL)
+        return;
+    p = cn__put32(cn__put8(p, ETF__NEW_FUN), (uint32_t)size);
+    p = cn__put_bytes(p, head.data, head.len);
+    for (size_t i = 0; i < n; i++)
+        p = cn__put_bytes(p, free[i].data, free[i].len);
+}
+
+void etf_put_fun(etf_writer *w, const etf_closure *fun, const etf_view *free,
+                 size_t n) {
+    uint8_t room[ETF__FUN_ROOM];
+    size_t size = n > ETF__FREE_VARS ? 0 : size_of(free, n);
+    etf_writer h;
+    etf_view head;
+
+    etf_writer_init_fixed(&h, room, sizeof room);
+    etf_writer_mode(&h, w->mode);
+    fun_head(&h, fun, (uint32_t)n);
+    if (n > ETF__FREE_VARS || etf_writer_finish(&h, &head) != 0)
+        etf_writer_fail(w, n > ETF__FREE_VARS ? CN_ELIMIT : h.err);
+    else if (size == SIZE_MAX)
+        etf_writer_fail(w, CN_EBADARG);
+    else if (size > UINT32_MAX - 4 - head.len)
+        etf_writer_fail(w, CN_ELIMIT);
+    else
+        put_fun(w, head, free, n, 4 + head.len + size);
+}
