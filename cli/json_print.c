@@ -44,10 +44,10 @@ typedef struct printer {
 /* The next term with all its bytes: what etf_get_term lends begins behind
  * headers of lists without elements, which stand for their tail. */
 static etf_view take(etf_reader *r) {
-    size_t at = r->pos;
+    const uint8_t *at = r->at;
 
     etf_skip(r);
-    return (etf_view){r->data + at, r->pos - at};
+    return (etf_view){at, (size_t)(r->at - at)};
 }
 
 /* --- strings ------------------------------------------------------------- */
@@ -308,11 +308,11 @@ static int list_kind(etf_view term, uint32_t *n) {
     etf_reader_init(&r, term);
     *n = etf_get_list(&r);
     for (uint32_t i = 0; i < *n; i++) {
-        bytes = bytes && r.data[r.pos] == TAG_SMALL_INTEGER_EXT;
+        bytes = bytes && *r.at == TAG_SMALL_INTEGER_EXT;
         etf_skip(&r);
     }
     tail = etf_peek(&r);
-    if (tail == ETF_LIST || (tail == ETF_NIL && r.data[r.pos] != TAG_NIL_EXT))
+    if (tail == ETF_LIST || (tail == ETF_NIL && *r.at != TAG_NIL_EXT))
         return CN_EBADTERM;
     if (tail != ETF_NIL)
         return CN_ETYPE;

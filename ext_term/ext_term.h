@@ -19,6 +19,7 @@
 #define EXT_TERM_EXT_TERM_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include <base/base.h>
 
@@ -223,13 +224,20 @@ typedef enum etf_type {
     ETF_REF,
     ETF_FUN,    /* a closure */
     ETF_EXPORT, /* fun M:F/A */
-    ETF_RECORD  /* native record of OTP 29 */
+    ETF_RECORD, /* native record of OTP 29 */
+    ETF_STRING  /* from etf_next only: a list of bytes that is packed */
 } etf_type;
 
+/* The fields are private, but for err and err_at. */
 typedef struct etf_reader {
+    const uint8_t *at; /* the next term */
+    /* Before it a term may be read up to ETF__NEXT_ROOM bytes unasked. At the
+     * first byte of all, like stop, where terms are not bytes in their usual
+     * form: in an opened STRING_EXT and after an error. */
+    const uint8_t *quick;
+    const uint8_t *stop; /* the end of the bytes, or see quick */
     const uint8_t *data;
-    size_t len;
-    size_t pos;
+    const uint8_t *end;
     size_t err_at;         /* byte of the first error */
     int err;               /* 0 or the first error, CN_E* */
     uint32_t str_left;     /* elements left of an opened STRING_EXT */
@@ -244,6 +252,8 @@ CN_API void etf_reader_init(etf_reader *r, etf_view in);
  * left over are no error: see etf_reader_left. */
 CN_API int etf_reader_finish(const etf_reader *r);
 CN_API size_t etf_reader_left(const etf_reader *r);
+/* The byte, from 0, where the next term begins. */
+CN_API size_t etf_reader_pos(const etf_reader *r);
 /* Latches an error of the caller's own at the current byte. */
 CN_API void etf_reader_fail(etf_reader *r, int code);
 
@@ -295,6 +305,42 @@ CN_API etf_view etf_get_term(etf_reader *r);
 /* Moves behind the next term. Iterative: depth costs no stack. */
 CN_API void etf_skip(etf_reader *r);
 
+/* What etf_next tells of a term. */
+typedef struct etf_item {
+    etf_type type;
+    bool wide;         /* an integer that an int64_t does not hold */
+    bool negative;     /* the sign of a wide one */
+    uint32_t n;        /* elements, pairs, fields, free variables, arity */
+    uint64_t children; /* the terms that follow and belong to it */
+    int64_t i;         /* an integer that is not wide */
+    double f;          /* a float */
+    etf_view bytes;    /* see etf_next */
+} etf_item;
+
+/* The fast way through terms of any kind: reads the next one, whatever it is,
+ * moves behind it or, when it has elements, to the first, and returns its
+ * type; ETF_NONE at the end and after an error. Only these fields are set,
+ * besides type and children:
+ *   ETF_INT        wide; i, or else negative and the magnitude in bytes, least
+ *                  significant byte first
+ *   ETF_FLOAT      f
+ *   ETF_ATOM       bytes: the text, as etf_get_atom gives it
+ *   ETF_BINARY     bytes
+ *   ETF_BITSTRING  bytes; n: the bits used in the last one, 1 to 7
+ *   ETF_STRING     bytes: a whole list, of a small integer for each byte
+ *   ETF_TUPLE      n elements follow
+ *   ETF_LIST       n elements follow, and then the tail, mostly ETF_NIL
+ *   ETF_MAP        n pairs follow, 2n terms
+ *   ETF_RECORD     n; bytes: the whole head; the values follow
+ *   ETF_FUN        n; bytes: the whole head; the free variables follow
+ *   ETF_EXPORT, ETF_PID, ETF_PORT, ETF_REF
+ *                  bytes: the whole term, for a reader of its own
+ * So a walk over a whole term is
+ *   for (uint64_t left = 1; left > 0 && etf_next(&r, &it) != ETF_NONE;)
+ *       left += it.children - 1;
+ * Elements of a STRING_EXT that etf_get_list opened come as ETF_INT. */
+static inline etf_type etf_next(etf_reader *r, etf_item *it);
+
 /* Is `in` exactly one well-formed term, without version byte? 0 or the error;
  * *at (may be NULL) is its byte. That the keys of a map, or the fields of a
  * record, differ is not checked. */
@@ -312,9 +358,136 @@ CN_API int etf_map_get(etf_view map, const char *atom_key, etf_view *out);
 CN_API int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out);
 CN_API void etf_copy_free(const cn_alloc *alloc, etf_view v);
 
-/* --- hash ------------------------------------------------------------------ */
+/* The rest of etf_next: the same for any term, as a function; for bindings. */
+CN_API etf_type etf__next(etf_reader *r, etf_item *it);
 
-#define ETF_PHASH2_RANGE (1U << 27)         /* of erlang:phash2/1 */
+/* Private: etf_next for the usual terms, in the caller's loop. Everything else
+ * is left to etf__next, and so is what is malformed. */
+enum { ETF__NEXT_ROOM = 10 };
+
+enum etf__way {
+    ETF__WAY_OTHER,
+    ETF__WAY_SMALL_INTEGER,
+    ETF__WAY_INTEGER,
+    ETF__WAY_FLOAT,
+    ETF__WAY_ATOM,
+    ETF__WAY_BINARY,
+    ETF__WAY_STRING,
+    ETF__WAY_NIL,
+    ETF__WAY_TUPLE,
+    ETF__WAY_LIST
+};
+/* By tag. */
+CN_API extern const uint8_t etf__ways[256];
+
+static inline uint32_t etf__next32(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
+           p[3];
+}
+
+/* Up to 16 bytes of ASCII? The second eight overlap the first. */
+static inline bool etf__next_ascii(const uint8_t *p, size_t n, size_t left) {
+    uint64_t first, last = 0, mask = 0x8080808080808080;
+
+    memcpy(&first, p, sizeof first);
+    if (n >= 8) {
+        if (n > 16 || n > left)
+            return false;
+        memcpy(&last, p + n - 8, sizeof last);
+    } else {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        mask &= ((uint64_t)1 << 8 * n) - 1;
+#else
+        mask &= ~(~(uint64_t)0 >> 8 * n);
+#endif
+    }
+    return ((first | last) & mask) == 0;
+}
+
+static inline etf_type etf_next(etf_reader *r, etf_item *it) {
+    const uint8_t *p = r->at;
+    etf_item other;
+    uint64_t bits;
+    size_t n;
+
+    if (p >= r->quick)
+        goto other;
+    it->children = 0;
+    switch ((enum etf__way)etf__ways[*p]) {
+    case ETF__WAY_SMALL_INTEGER:
+        r->at = p + 2;
+        it->i = p[1];
+        it->wide = false;
+        return it->type = ETF_INT;
+    case ETF__WAY_INTEGER:
+        r->at = p + 5;
+        it->i = (int32_t)etf__next32(p + 1);
+        it->wide = false;
+        return it->type = ETF_INT;
+    case ETF__WAY_FLOAT:
+        bits = (uint64_t)etf__next32(p + 1) << 32 | etf__next32(p + 5);
+        if ((bits >> 52 & 0x7ff) == 0x7ff) /* infinite or no number */
+            goto other;
+        r->at = p + 9;
+        memcpy(&it->f, &bits, sizeof it->f);
+        return it->type = ETF_FLOAT;
+    case ETF__WAY_ATOM:
+        n = p[1];
+        if (!etf__next_ascii(p + 2, n, (size_t)(r->end - p) - 2))
+            goto other;
+        r->at = p + 2 + n;
+        it->bytes.data = p + 2;
+        it->bytes.len = n;
+        return it->type = ETF_ATOM;
+    case ETF__WAY_BINARY:
+        n = etf__next32(p + 1);
+        if (n > (size_t)(r->end - p) - 5)
+            goto other;
+        r->at = p + 5 + n;
+        it->bytes.data = p + 5;
+        it->bytes.len = n;
+        return it->type = ETF_BINARY;
+    case ETF__WAY_STRING:
+        n = (size_t)p[1] << 8 | p[2];
+        if (n == 0 || n > (size_t)(r->end - p) - 3)
+            goto other;
+        r->at = p + 3 + n;
+        it->bytes.data = p + 3;
+        it->bytes.len = n;
+        return it->type = ETF_STRING;
+    case ETF__WAY_NIL:
+        r->at = p + 1;
+        return it->type = ETF_NIL;
+    case ETF__WAY_TUPLE:
+        n = p[1];
+        if (n > (size_t)(r->end - p) - 2)
+            goto other;
+        r->at = p + 2;
+        it->n = (uint32_t)n;
+        it->children = n;
+        return it->type = ETF_TUPLE;
+    case ETF__WAY_LIST:
+        n = etf__next32(p + 1);
+        if (n == 0 || n >= (size_t)(r->end - p) - 5)
+            goto other;
+        r->at = p + 5;
+        it->n = (uint32_t)n;
+        it->children = (uint64_t)n + 1;
+        return it->type = ETF_LIST;
+    case ETF__WAY_OTHER:
+        goto other;
+    }
+    __builtin_unreachable();
+other: /* into a local, so that *it can live in registers */
+    (void)etf__next(r, &other);
+    *it = other;
+    return other.type;
+}
+
+/* --- hash ------------------------------------------------------------------
+ */
+
+#define ETF_PHASH2_RANGE (1U << 27)        /* of erlang:phash2/1 */
 #define ETF_PHASH2_ALL ((uint64_t)1 << 32) /* the widest range */
 
 /* erlang:phash2(Term, Range), so that a C program finds the shard that Erlang

@@ -529,12 +529,12 @@ static int match_key(matcher *m, etf_view key, unsigned depth) {
 
 /* Goes to the value under the key the pattern is at; pairs is where the first
  * of the n pairs begins. */
-static int find_key(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
+static int find_key(matcher *m, etf_reader *r, const uint8_t *pairs, uint32_t n,
                     unsigned depth) {
     etf__lex key = m->x;
     int err = CN_ETYPE;
 
-    r->pos = pairs;
+    r->at = pairs;
     for (uint32_t i = 0; i < n && r->err == 0; i++) {
         m->x = key;
         err = match_key(m, etf_get_term(r), depth);
@@ -545,8 +545,8 @@ static int find_key(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
     return CN_ETYPE;
 }
 
-static int match_pair(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
-                      unsigned depth) {
+static int match_pair(matcher *m, etf_reader *r, const uint8_t *pairs,
+                      uint32_t n, unsigned depth) {
     int err = find_key(m, r, pairs, n, depth);
 
     if (err != 0)
@@ -559,13 +559,13 @@ static int match_pair(matcher *m, etf_reader *r, size_t pairs, uint32_t n,
 
 static int match_map(matcher *m, etf_reader *r, unsigned depth) {
     uint32_t n = etf_get_map(r);
-    size_t pairs = r->pos, end;
+    const uint8_t *pairs = r->at, *end;
     bool first = true;
     int err;
 
     for (uint64_t i = 0; i < 2 * (uint64_t)n && r->err == 0; i++)
         etf_skip(r);
-    end = r->pos;
+    end = r->at;
     err = r->err;
     for (; err == 0 && !etf__lex_is(&m->x, '}'); first = false) {
         if (!first && !etf__lex_is(&m->x, ','))
@@ -576,7 +576,7 @@ static int match_map(matcher *m, etf_reader *r, unsigned depth) {
     }
     if (err != 0)
         return err;
-    r->pos = end;
+    r->at = end;
     etf__lex_next(&m->x);
     return 0;
 }

@@ -10,14 +10,23 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "ext_term/term.h"
+#include "ext_term/reader.h"
+
+static void usual_form(etf_reader *r, bool yes) {
+    bool room = r->end - r->data >= ETF__NEXT_ROOM;
+
+    r->stop = yes ? r->end : r->data;
+    r->quick = yes && room ? r->end - ETF__NEXT_ROOM + 1 : r->data;
+}
 
 void etf_reader_init(etf_reader *r, etf_view in) {
     static const uint8_t nothing[1] = {0};
 
     memset(r, 0, offsetof(etf_reader, scratch));
     r->data = in.data == NULL ? nothing : in.data;
-    r->len = in.data == NULL ? 0 : in.len;
+    r->end = in.data == NULL ? nothing : in.data + in.len;
+    r->at = r->data;
+    usual_form(r, true);
 }
 
 int etf_reader_finish(const etf_reader *r) {
@@ -25,18 +34,23 @@ int etf_reader_finish(const etf_reader *r) {
 }
 
 size_t etf_reader_left(const etf_reader *r) {
-    return r->len - r->pos;
+    return (size_t)(r->end - r->at);
 }
 
-static void fail_at(etf_reader *r, int code, size_t at) {
+size_t etf_reader_pos(const etf_reader *r) {
+    return (size_t)(r->at - r->data);
+}
+
+void etf__fail_at(etf_reader *r, int code, size_t at) {
     if (r->err != 0)
         return;
     r->err = code;
     r->err_at = at;
+    usual_form(r, false);
 }
 
 void etf_reader_fail(etf_reader *r, int code) {
-    fail_at(r, code, r->pos);
+    etf__fail_at(r, code, etf_reader_pos(r));
 }
 
 /* Every element there can be, so that a view of one lives on. */
@@ -52,79 +66,109 @@ static cn_cursor in_string(const etf_reader *r) {
 
     if (r->str_left == 0)
         return cn__cursor(nil, 1);
-    return cn__cursor(bytes + 2 * (size_t)r->data[r->pos], 2);
+    return cn__cursor(bytes + 2 * (size_t)*r->at, 2);
 }
 
-static bool look(etf_reader *r, etf__head *h) {
+bool etf__look(etf_reader *r, etf__head *h) {
     cn_cursor c;
     int err;
 
     if (r->err != 0)
         return false;
-    c = r->in_str ? in_string(r)
-                  : cn__cursor(r->data + r->pos, r->len - r->pos);
+    c = r->in_str ? in_string(r) : cn__cursor(r->at, etf_reader_left(r));
     err = etf__head_read(&c, h);
     if (err != 0)
-        fail_at(r, err, (size_t)(h->at - r->data));
+        etf__fail_at(r, err, (size_t)(h->at - r->data));
     return err == 0;
 }
 
-static void move(etf_reader *r, const etf__head *h) {
+void etf__move(etf_reader *r, const etf__head *h) {
     if (!r->in_str) {
-        r->pos = (size_t)(h->end - r->data);
+        r->at = h->end;
         return;
     }
     if (r->str_left == 0) {
         r->in_str = false;
+        usual_form(r, true);
         return;
     }
     r->str_left--;
-    r->pos++;
+    r->at++;
 }
 
 /* The next head, which must be of this type. */
 static bool expect(etf_reader *r, etf_type type, etf__head *h) {
-    if (!look(r, h))
+    if (!etf__look(r, h))
         return false;
     if (h->type != type)
         etf_reader_fail(r, CN_ETYPE);
     return r->err == 0;
 }
 
-etf_type etf_peek(etf_reader *r) {
+static etf_type peek(etf_reader *r) {
     etf__head h;
 
-    if (r->pos == r->len && !r->in_str)
+    if (r->in_str && r->err == 0)
+        return r->str_left > 0 ? ETF_INT : ETF_NIL;
+    if (r->at == r->end)
         return ETF_NONE;
-    return look(r, &h) ? h.type : ETF_NONE;
+    return etf__look(r, &h) ? h.type : ETF_NONE;
+}
+
+etf_type etf_peek(etf_reader *r) {
+    size_t left = etf__quick(r);
+    uint64_t children;
+
+    if (left > 0 && etf__usual(r->at, left, &children) > 0)
+        return etf__usual_type(*r->at);
+    return peek(r);
 }
 
 void etf_get_version(etf_reader *r) {
     if (r->err != 0)
         return;
-    if (r->pos == r->len)
+    if (r->at == r->end)
         etf_reader_fail(r, CN_ETRUNC);
-    else if (r->in_str || r->data[r->pos] != ETF__VERSION)
+    else if (r->in_str || *r->at != ETF__VERSION)
         etf_reader_fail(r, CN_EBADTERM);
     else
-        r->pos++;
+        r->at++;
 }
 
 /* --- numbers ---------------------------------------------------------------
  */
 
-int64_t etf_get_int(etf_reader *r) {
+static int64_t get_int(etf_reader *r) {
     etf__head h;
     int64_t v;
 
+    if (r->in_str && r->str_left > 0 && r->err == 0) {
+        r->str_left--;
+        return *r->at++;
+    }
     if (!expect(r, ETF_INT, &h))
         return 0;
     if (etf__head_i64(&h, &v) != 0) {
         etf_reader_fail(r, CN_ERANGE);
         return 0;
     }
-    move(r, &h);
+    etf__move(r, &h);
     return v;
+}
+
+int64_t etf_get_int(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+
+    if (left >= 2 && *p == ETF__SMALL_INTEGER) {
+        r->at += 2;
+        return p[1];
+    }
+    if (left >= 5 && *p == ETF__INTEGER) {
+        r->at += 5;
+        return (int32_t)cn__be32(p + 1);
+    }
+    return get_int(r);
 }
 
 uint64_t etf_get_uint(etf_reader *r) {
@@ -137,7 +181,7 @@ uint64_t etf_get_uint(etf_reader *r) {
         etf_reader_fail(r, CN_ERANGE);
         return 0;
     }
-    move(r, &h);
+    etf__move(r, &h);
     return v;
 }
 
@@ -149,7 +193,7 @@ etf_view etf_get_big(etf_reader *r, bool *negative) {
     if (!expect(r, ETF_INT, &h))
         return (etf_view){0};
     m = etf__head_magnitude(&h, r->tiny, negative);
-    move(r, &h);
+    etf__move(r, &h);
     return m;
 }
 
@@ -171,13 +215,13 @@ static bool exact(etf_view m, double *v) {
     return isfinite(*v);
 }
 
-double etf_get_float(etf_reader *r) {
+static double get_float(etf_reader *r) {
     etf__head h;
     bool negative = false;
     uint8_t room[8];
     double v = 0;
 
-    if (!look(r, &h))
+    if (!etf__look(r, &h))
         return 0;
     if (h.type == ETF_FLOAT)
         v = etf__head_float(&h);
@@ -187,20 +231,44 @@ double etf_get_float(etf_reader *r) {
         etf_reader_fail(r, CN_ERANGE);
     if (r->err != 0)
         return 0;
-    move(r, &h);
+    etf__move(r, &h);
     return negative ? -v : v;
+}
+
+double etf_get_float(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+
+    if (left >= 9 && *p == ETF__NEW_FLOAT && etf__finite(p + 1)) {
+        r->at += 9;
+        return etf__double(p + 1);
+    }
+    return get_float(r);
 }
 
 /* --- atoms, binaries, strings ----------------------------------------------
  */
 
-etf_view etf_get_atom(etf_reader *r) {
+static etf_view get_atom(etf_reader *r) {
     etf__head h;
 
     if (!expect(r, ETF_ATOM, &h))
         return (etf_view){0};
-    move(r, &h);
+    etf__move(r, &h);
     return etf__head_text(&h, r->scratch);
+}
+
+etf_view etf_get_atom(etf_reader *r) {
+    size_t left = etf__quick(r), size;
+    const uint8_t *p = r->at;
+
+    size = left > 0 ? etf__usual_atom(p, left) : 0;
+    if (size == 0)
+        return get_atom(r);
+    r->at += size;
+    if (*p == ETF__SMALL_ATOM_UTF8)
+        return (etf_view){p + 2, size - 2};
+    return (etf_view){p + 3, size - 3};
 }
 
 bool etf_get_bool(etf_reader *r) {
@@ -215,30 +283,44 @@ bool etf_get_bool(etf_reader *r) {
     if (!yes && !etf_view_is(text, "false"))
         etf_reader_fail(r, CN_ETYPE);
     else
-        move(r, &h);
+        etf__move(r, &h);
     return yes;
 }
 
-etf_view etf_get_binary(etf_reader *r) {
+static etf_view get_binary(etf_reader *r) {
     etf__head h;
 
     if (!expect(r, ETF_BINARY, &h))
         return (etf_view){0};
-    move(r, &h);
+    etf__move(r, &h);
     return (etf_view){h.body, h.n};
+}
+
+etf_view etf_get_binary(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+    uint32_t n;
+
+    if (left < 5 || *p != ETF__BINARY)
+        return get_binary(r);
+    n = cn__be32(p + 1);
+    if (n > left - 5)
+        return get_binary(r);
+    r->at += 5 + (size_t)n;
+    return (etf_view){p + 5, n};
 }
 
 etf_view etf_get_bits(etf_reader *r, size_t *bits) {
     etf__head h;
 
     *bits = 0;
-    if (!look(r, &h))
+    if (!etf__look(r, &h))
         return (etf_view){0};
     if (h.type != ETF_BINARY && h.type != ETF_BITSTRING) {
         etf_reader_fail(r, CN_ETYPE);
         return (etf_view){0};
     }
-    move(r, &h);
+    etf__move(r, &h);
     *bits = (size_t)h.n * 8;
     if (h.type == ETF_BITSTRING)
         *bits -= 8U - h.body[-1];
@@ -256,7 +338,7 @@ static void get_byte_list(etf_reader *r, char *out, uint32_t n) {
             return;
         }
         out[i] = (char)(uint8_t)v;
-        move(r, &h);
+        etf__move(r, &h);
     }
     etf_get_tail(r);
 }
@@ -265,7 +347,7 @@ size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
     etf__head h;
     size_t n = 0;
 
-    if (look(r, &h))
+    if (etf__look(r, &h))
         n = h.type == ETF_NIL ? 0 : h.n;
     if (r->err == 0 && h.type != ETF_BINARY && h.type != ETF_LIST &&
         h.type != ETF_NIL)
@@ -274,7 +356,7 @@ size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
         etf_reader_fail(r, CN_ELIMIT);
     if (r->err == 0 && h.type == ETF_BINARY) {
         memcpy(out, h.body, n);
-        move(r, &h);
+        etf__move(r, &h);
     } else if (r->err == 0) {
         get_byte_list(r, out, etf_get_list(r));
     }
@@ -288,24 +370,41 @@ size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
 /* --- tuples, lists, maps ----------------------------------------------------
  */
 
-uint32_t etf_get_tuple(etf_reader *r) {
+static uint32_t get_tuple(etf_reader *r) {
     etf__head h;
 
     if (!expect(r, ETF_TUPLE, &h))
         return 0;
-    move(r, &h);
+    etf__move(r, &h);
     return h.n;
 }
 
+uint32_t etf_get_tuple(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+
+    if (left < 2 || *p != ETF__SMALL_TUPLE || p[1] > left - 2)
+        return get_tuple(r);
+    r->at += 2;
+    return p[1];
+}
+
 void etf_get_tuple_n(etf_reader *r, uint32_t n) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
     etf__head h;
+
+    if (left >= 2 && *p == ETF__SMALL_TUPLE && p[1] == n && n <= left - 2) {
+        r->at += 2;
+        return;
+    }
 
     if (!expect(r, ETF_TUPLE, &h))
         return;
     if (h.n != n)
         etf_reader_fail(r, CN_ETYPE);
     else
-        move(r, &h);
+        etf__move(r, &h);
 }
 
 uint32_t etf_get_map(etf_reader *r) {
@@ -313,43 +412,59 @@ uint32_t etf_get_map(etf_reader *r) {
 
     if (!expect(r, ETF_MAP, &h))
         return 0;
-    move(r, &h);
+    etf__move(r, &h);
     return h.n;
 }
 
 /* [] stays where it is: it is its own tail. */
-uint32_t etf_get_list(etf_reader *r) {
+static uint32_t get_list(etf_reader *r) {
     etf__head h;
 
-    if (!look(r, &h) || h.type == ETF_NIL)
+    if (!etf__look(r, &h) || h.type == ETF_NIL)
         return 0;
     if (h.type != ETF_LIST) {
         etf_reader_fail(r, CN_ETYPE);
         return 0;
     }
     if (h.tag == ETF__STRING) {
-        r->pos = (size_t)(h.body - r->data);
+        r->at = h.body;
         r->str_left = h.n;
         r->in_str = true;
+        usual_form(r, false);
     } else {
-        move(r, &h);
+        etf__move(r, &h);
     }
     return h.n;
+}
+
+uint32_t etf_get_list(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+    uint32_t n = left >= 5 && *p == ETF__LIST ? cn__be32(p + 1) : 0;
+
+    if (n == 0 || n >= left - 5)
+        return get_list(r);
+    r->at += 5;
+    return n;
 }
 
 void etf_get_tail(etf_reader *r) {
     etf__head h;
 
+    if (etf__quick(r) > 0 && *r->at == ETF__NIL) {
+        r->at++;
+        return;
+    }
     if (expect(r, ETF_NIL, &h))
-        move(r, &h);
+        etf__move(r, &h);
 }
 
 void etf_get_nil(etf_reader *r) {
     etf_get_tail(r);
 }
 
-/* --- identifiers
- * -------------------------------------------------------------- */
+/* --- identifiers ------------------------------------------------------------
+ */
 
 void etf_get_pid(etf_reader *r, etf_pid *out) {
     etf__head h;
@@ -358,7 +473,7 @@ void etf_get_pid(etf_reader *r, etf_pid *out) {
     if (expect(r, ETF_PID, &h)) {
         err = etf__head_pid(&h, out);
         if (err == 0)
-            move(r, &h);
+            etf__move(r, &h);
         else
             etf_reader_fail(r, err);
     }
@@ -373,7 +488,7 @@ void etf_get_port(etf_reader *r, etf_port *out) {
     if (expect(r, ETF_PORT, &h)) {
         err = etf__head_port(&h, out);
         if (err == 0)
-            move(r, &h);
+            etf__move(r, &h);
         else
             etf_reader_fail(r, err);
     }
@@ -388,7 +503,7 @@ void etf_get_ref(etf_reader *r, etf_ref *out) {
     if (expect(r, ETF_REF, &h)) {
         err = etf__head_ref(&h, out);
         if (err == 0)
-            move(r, &h);
+            etf__move(r, &h);
         else
             etf_reader_fail(r, err);
     }
@@ -409,40 +524,55 @@ void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
     *module = etf__head_text(&m, r->scratch);
     *function = etf__head_text(&f, r->scratch + ETF__LATIN1_ROOM);
     *arity = (uint8_t)h.n;
-    move(r, &h);
+    etf__move(r, &h);
 }
 
 /* --- whole terms
  * --------------------------------------------------------------- */
 
-/* `left` is how many terms are still to come. Each takes a byte at least, so
- * more of them than bytes is an early end at once. */
-void etf_skip(etf_reader *r) {
-    uint64_t left = 1;
+/* One term in an opened STRING_EXT, or at its end. */
+static void skip_made(etf_reader *r) {
     etf__head h;
 
-    while (left > 0 && look(r, &h)) {
-        move(r, &h);
-        left += h.children;
-        left--;
-        if (left > r->len - r->pos)
-            fail_at(r, CN_ETRUNC, (size_t)(h.at - r->data));
+    if (etf__look(r, &h))
+        etf__move(r, &h);
+}
+
+void etf_skip(etf_reader *r) {
+    cn_cursor c = cn__cursor(r->at, etf_reader_left(r));
+    const uint8_t *at;
+    int err;
+
+    if (r->err != 0 || r->in_str) {
+        skip_made(r);
+        return;
     }
+    err = etf__skip(&c, &at);
+    if (err != 0)
+        etf__fail_at(r, err, (size_t)(at - r->data));
+    r->at = c.p;
+}
+
+static etf_view get_made(etf_reader *r) {
+    etf__head h;
+
+    if (!etf__look(r, &h))
+        return (etf_view){0};
+    etf__move(r, &h);
+    return (etf_view){h.at, (size_t)(h.end - h.at)};
 }
 
 etf_view etf_get_term(etf_reader *r) {
-    etf__head h;
+    const uint8_t *from = r->at;
 
-    if (!look(r, &h))
-        return (etf_view){0};
-    if (r->in_str) {
-        move(r, &h);
-        return (etf_view){h.at, (size_t)(h.end - h.at)};
-    }
+    if (r->err != 0 || r->in_str)
+        return get_made(r);
     etf_skip(r);
     if (r->err != 0)
         return (etf_view){0};
-    return (etf_view){h.at, (size_t)(r->data + r->pos - h.at)};
+    while (*from == ETF__LIST && cn__be32(from + 1) == 0) /* its tail */
+        from += 5;
+    return (etf_view){from, (size_t)(r->at - from)};
 }
 
 int etf_check(etf_view in, size_t *at) {

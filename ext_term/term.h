@@ -51,6 +51,12 @@ typedef struct etf__fun {
 } etf__fun;
 void etf__head_fun(const etf__head *h, etf__fun *out);
 
+/* --- skip.c ---------------------------------------------------------------- */
+
+/* Moves the cursor behind one term and all in it; 0 or the error, with *at the
+ * head that is wrong, and the cursor there too. Iterative. */
+int etf__skip(cn_cursor *c, const uint8_t **at);
+
 /* --- ids.c ---------------------------------------------------------------- */
 
 /* The numbers of an identifier, whatever its kind. */

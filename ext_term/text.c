@@ -365,7 +365,7 @@ static int skip_children(printer *p, const etf__head *h) {
     etf_reader_init(&r, (etf_view){p->c.p, p->c.left});
     for (uint64_t i = 0; i < h->children && r.err == 0; i++)
         etf_skip(&r);
-    (void)cn__take(&p->c, r.pos);
+    (void)cn__take(&p->c, etf_reader_pos(&r));
     return r.err;
 }
 
