@@ -228,6 +228,11 @@ typedef enum etf_type {
     ETF_STRING  /* from etf_next only: a list of bytes that is packed */
 } etf_type;
 
+typedef struct etf_atoms {
+    const etf_view *at;
+    size_t n;
+} etf_atoms;
+
 /* The fields are private, but for err and err_at. */
 typedef struct etf_reader {
     const uint8_t *at; /* the next term */
@@ -238,6 +243,7 @@ typedef struct etf_reader {
     const uint8_t *stop; /* the end of the bytes, or see quick */
     const uint8_t *data;
     const uint8_t *end;
+    etf_atoms atoms;       /* of etf_reader_atoms */
     size_t err_at;         /* byte of the first error */
     int err;               /* 0 or the first error, CN_E* */
     uint32_t str_left;     /* elements left of an opened STRING_EXT */
@@ -256,6 +262,17 @@ CN_API size_t etf_reader_left(const etf_reader *r);
 CN_API size_t etf_reader_pos(const etf_reader *r);
 /* Latches an error of the caller's own at the current byte. */
 CN_API void etf_reader_fail(etf_reader *r, int code);
+/* Terms behind a distribution header stand in for their atoms with an index
+ * into the header's (ATOM_CACHE_REF). This gives the reader that table, n
+ * texts in UTF-8 as etf_get_atom gives them, which must live as long as the
+ * reader; without it such an index is CN_EBADTERM. What etf_get_term lends, and
+ * the heads in etf_item, still have the indexes in them and only mean something
+ * together with the table; etf_expand makes a term that stands for itself. */
+CN_API void etf_reader_atoms(etf_reader *r, const etf_view *atoms, size_t n);
+/* Writes the one term in `in` with its atoms in place of the indexes; also the
+ * sizes in closures are then right. 0 or the error, which w latches too. */
+CN_API int etf_expand(etf_writer *w, const etf_view *atoms, size_t n,
+                      etf_view in);
 
 /* Each etf_get_* expects one kind of term and moves behind it. A term of
  * another kind latches CN_ETYPE, a number that does not fit CN_ERANGE,

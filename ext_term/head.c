@@ -124,11 +124,26 @@ static bool is_atom_tag(uint8_t tag) {
            tag == ETF__ATOM_UTF8 || tag == ETF__SMALL_ATOM_UTF8;
 }
 
-static int inner_atom(cn_cursor *c) {
-    etf__head atom = {.tag = cn__take8(c)};
+/* The atom of an index into the table; h->atoms is the table. */
+static int head_cache_ref(cn_cursor *c, etf__head *h) {
+    uint8_t i = cn__take8(c);
+
+    if (h->atoms == NULL || (!c->bad && i >= h->atoms->n))
+        return CN_EBADTERM;
+    if (c->bad)
+        return 0;
+    h->body = h->atoms->at[i].data;
+    h->n = (uint32_t)h->atoms->at[i].len;
+    return 0;
+}
+
+static int inner_atom(cn_cursor *c, const etf__head *outer) {
+    etf__head atom = {.tag = cn__take8(c), .atoms = outer->atoms};
 
     if (c->bad)
         return 0;
+    if (atom.tag == ETF__ATOM_CACHE_REF)
+        return head_cache_ref(c, &atom);
     if (!is_atom_tag(atom.tag))
         return CN_EBADTERM;
     if (atom.tag == ETF__ATOM || atom.tag == ETF__SMALL_ATOM)
@@ -141,7 +156,7 @@ static int first_atom(cn_cursor *c, etf__head *h) {
     int err;
 
     h->body = c->p;
-    err = inner_atom(c);
+    err = inner_atom(c, h);
     h->rest = c->p;
     return err;
 }
@@ -223,7 +238,7 @@ static int head_export(cn_cursor *c, etf__head *h) {
     uint8_t tag;
 
     if (err == 0)
-        err = inner_atom(c);
+        err = inner_atom(c, h);
     if (err != 0)
         return err;
     tag = cn__take8(c);
@@ -246,8 +261,8 @@ static int inner_int(cn_cursor *c) {
     return 0;
 }
 
-static int inner_pid(cn_cursor *c) {
-    etf__head pid = {.tag = cn__take8(c)};
+static int inner_pid(cn_cursor *c, const etf__head *outer) {
+    etf__head pid = {.tag = cn__take8(c), .atoms = outer->atoms};
 
     if (c->bad)
         return 0;
@@ -270,7 +285,7 @@ static int head_fun(cn_cursor *c, etf__head *h) {
     err = first_atom(c, h);
     for (int i = 0; i < 2 && err == 0; i++)
         err = inner_int(c);
-    return err != 0 ? err : inner_pid(c);
+    return err != 0 ? err : inner_pid(c, h);
 }
 
 /* | n 4 | flags 1 | module | name | n names | n values | */
@@ -285,7 +300,7 @@ static int head_record(cn_cursor *c, etf__head *h) {
         return CN_ETRUNC;
     err = first_atom(c, h);
     for (uint64_t i = 0; i <= h->n && err == 0 && !c->bad; i++)
-        err = inner_atom(c);
+        err = inner_atom(c, h);
     return err;
 }
 
@@ -302,11 +317,11 @@ static const struct shape {
 #undef ETF__TAG_SHAPE
 };
 
-static int read_one(cn_cursor *c, etf__head *h) {
+static int read_one(cn_cursor *c, etf__head *h, const etf_atoms *atoms) {
     const struct shape *s;
     int err;
 
-    *h = (etf__head){.at = c->p};
+    *h = (etf__head){.at = c->p, .atoms = atoms};
     h->tag = cn__take8(c);
     if (c->bad)
         return CN_ETRUNC;
@@ -321,19 +336,29 @@ static int read_one(cn_cursor *c, etf__head *h) {
     return err;
 }
 
-int etf__head_read(cn_cursor *c, etf__head *h) {
+int etf__head_read_with(cn_cursor *c, etf__head *h, const etf_atoms *atoms) {
     int err;
 
     do
-        err = read_one(c, h);
+        err = read_one(c, h, atoms);
     while (err == 0 && h->tag == ETF__LIST && h->n == 0);
     return err;
+}
+
+int etf__head_read(cn_cursor *c, etf__head *h) {
+    return etf__head_read_with(c, h, NULL);
 }
 
 void etf__head_atom(const uint8_t *p, const uint8_t *end, etf__head *h) {
     cn_cursor c = cn__cursor(p, (size_t)(end - p));
 
-    (void)read_one(&c, h);
+    (void)read_one(&c, h, NULL);
+}
+
+void etf__head_inner(const etf__head *outer, const uint8_t *p, etf__head *h) {
+    cn_cursor c = cn__cursor(p, (size_t)(outer->end - p));
+
+    (void)read_one(&c, h, outer->atoms);
 }
 
 /* --- what the head says -------------------------------------------------- */

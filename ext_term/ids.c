@@ -44,7 +44,7 @@ static int get_node(const etf__head *h, char node[ETF_NODE_MAX + 1],
     etf__head atom;
     etf_view text;
 
-    etf__head_atom(h->body, h->rest, &atom);
+    etf__head_inner(h, h->body, &atom);
     text = etf__head_text(&atom, room);
     if (text.len > ETF_NODE_MAX)
         return CN_ELIMIT;

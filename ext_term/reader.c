@@ -29,6 +29,10 @@ void etf_reader_init(etf_reader *r, etf_view in) {
     usual_form(r, true);
 }
 
+void etf_reader_atoms(etf_reader *r, const etf_view *atoms, size_t n) {
+    r->atoms = (etf_atoms){atoms, n};
+}
+
 int etf_reader_finish(const etf_reader *r) {
     return r->err;
 }
@@ -76,7 +80,7 @@ bool etf__look(etf_reader *r, etf__head *h) {
     if (r->err != 0)
         return false;
     c = r->in_str ? in_string(r) : cn__cursor(r->at, etf_reader_left(r));
-    err = etf__head_read(&c, h);
+    err = etf__head_read_with(&c, h, etf__atoms(r));
     if (err != 0)
         etf__fail_at(r, err, (size_t)(h->at - r->data));
     return err == 0;
@@ -519,8 +523,8 @@ void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
     *arity = 0;
     if (!expect(r, ETF_EXPORT, &h))
         return;
-    etf__head_atom(h.body, h.end, &m);
-    etf__head_atom(h.rest, h.end, &f);
+    etf__head_inner(&h, h.body, &m);
+    etf__head_inner(&h, h.rest, &f);
     *module = etf__head_text(&m, r->scratch);
     *function = etf__head_text(&f, r->scratch + ETF__LATIN1_ROOM);
     *arity = (uint8_t)h.n;
@@ -547,7 +551,7 @@ void etf_skip(etf_reader *r) {
         skip_made(r);
         return;
     }
-    err = etf__skip(&c, &at);
+    err = etf__skip(&c, etf__atoms(r), &at);
     if (err != 0)
         etf__fail_at(r, err, (size_t)(at - r->data));
     r->at = c.p;

@@ -13,6 +13,9 @@
 /* Reads the next head without moving; the second goes behind it. */
 bool etf__look(etf_reader *r, etf__head *h);
 void etf__move(etf_reader *r, const etf__head *h);
+static inline const etf_atoms *etf__atoms(const etf_reader *r) {
+    return r->atoms.n > 0 ? &r->atoms : NULL;
+}
 /* Latches an error at this byte. */
 void etf__fail_at(etf_reader *r, int code, size_t at);
 

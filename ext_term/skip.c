@@ -100,7 +100,7 @@ static inline bool skip_usual(walk *w) {
     __builtin_unreachable();
 }
 
-static int skip_rare(walk *w, const uint8_t **at) {
+static int skip_rare(walk *w, const etf_atoms *atoms, const uint8_t **at) {
     cn_cursor c = cn__cursor(w->p, (size_t)(w->slack + w->terms));
     uint64_t children = 0;
     size_t size;
@@ -110,7 +110,7 @@ static int skip_rare(walk *w, const uint8_t **at) {
     *at = w->p;
     size = etf__usual(c.p, c.left, &children);
     if (size == 0) {
-        err = etf__head_read(&c, &h);
+        err = etf__head_read_with(&c, &h, atoms);
         *at = h.at;
         children = h.children;
         size = (size_t)(c.p - w->p);
@@ -120,7 +120,7 @@ static int skip_rare(walk *w, const uint8_t **at) {
     return pass(w, size, children) ? 0 : CN_ETRUNC;
 }
 
-int etf__skip(cn_cursor *c, const uint8_t **at) {
+int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at) {
     walk w = {c->p, 1, (uint64_t)c->left - 1};
     int err = 0;
 
@@ -129,7 +129,7 @@ int etf__skip(cn_cursor *c, const uint8_t **at) {
         return CN_ETRUNC;
     while (w.terms > 0 && err == 0)
         if (!skip_usual(&w))
-            err = skip_rare(&w, at);
+            err = skip_rare(&w, atoms, at);
     *c = cn__cursor(w.p, (size_t)(w.slack + w.terms));
     return err;
 }

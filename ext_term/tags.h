@@ -4,9 +4,11 @@
  * (internal). X(name, value, type, shape): the shape names the function of
  * head.c that reads what follows the tag.
  *
- * Left out on purpose, and so rejected: 80 (compressed), 82 (atom cache
- * reference), 117 (old fun) and 121 (local term) never reach this layer; see
- * "External Term Format" in the ERTS user's guide.
+ * 82 (atom cache reference) is only good where the caller has a table of the
+ * atoms. Left out on purpose, and so rejected: 80 (compressed), which is no
+ * term but an envelope (see open.c), 117 (old fun), which no release reads any
+ * more, and 121 (local term), which none but its author can.
+ * See "External Term Format" in the ERTS user's guide.
  */
 #ifndef EXT_TERM_TAGS_H
 #define EXT_TERM_TAGS_H
@@ -16,6 +18,7 @@
     X(RECORD,           67, ETF_RECORD, record)                                \
     X(NEW_FLOAT,        70, ETF_FLOAT,  new_float)                             \
     X(BIT_BINARY,       77, ETF_BITSTRING, bit_binary)                         \
+    X(ATOM_CACHE_REF,   82, ETF_ATOM,   cache_ref)                             \
     X(NEW_PID,          88, ETF_PID,    pid)                                   \
     X(NEW_PORT,         89, ETF_PORT,   port)                                  \
     X(NEWER_REFERENCE,  90, ETF_REF,    newer_ref)                             \

@@ -15,21 +15,27 @@
 typedef struct etf__head {
     etf_type type;
     uint8_t tag;
-    bool negative;       /* a big integer */
-    const uint8_t *at;   /* the tag */
-    const uint8_t *body; /* text, bytes, magnitude; node or module atom */
-    const uint8_t *rest; /* identifiers: behind the node */
-    const uint8_t *end;  /* where the elements begin */
-    uint32_t n;          /* bytes, elements, pairs, words, arity */
-    uint64_t children;   /* the terms that follow and belong to it */
+    bool negative;          /* a big integer */
+    const uint8_t *at;      /* the tag */
+    const uint8_t *body;    /* text, bytes, magnitude; node or module atom */
+    const uint8_t *rest;    /* identifiers: behind the node */
+    const uint8_t *end;     /* where the elements begin */
+    uint32_t n;             /* bytes, elements, pairs, words, arity */
+    uint64_t children;      /* the terms that follow and belong to it */
+    const etf_atoms *atoms; /* what cache references stand for, or NULL */
 } etf__head;
 
 /* Reads and checks the head at the cursor, which moves behind it; 0,
  * CN_ETRUNC or CN_EBADTERM. On an error h->at is where. A list of no elements
  * is its tail, so the head is that of the tail. */
 int etf__head_read(cn_cursor *c, etf__head *h);
+/* The same where atom cache references may be; atoms NULL: none. The text of
+ * such an atom is in the table, not between at and end. */
+int etf__head_read_with(cn_cursor *c, etf__head *h, const etf_atoms *atoms);
 /* The same for an atom inside another head that was checked. */
 void etf__head_atom(const uint8_t *p, const uint8_t *end, etf__head *h);
+/* And where that one may have cache references. */
+void etf__head_inner(const etf__head *outer, const uint8_t *p, etf__head *h);
 
 enum { ETF__LATIN1_ROOM = 2 * ETF__ATOM_CHARS };
 /* The text of an atom in UTF-8; room for what must be converted. */
@@ -51,11 +57,13 @@ typedef struct etf__fun {
 } etf__fun;
 void etf__head_fun(const etf__head *h, etf__fun *out);
 
-/* --- skip.c ---------------------------------------------------------------- */
+/* --- skip.c ----------------------------------------------------------------
+ */
 
 /* Moves the cursor behind one term and all in it; 0 or the error, with *at the
- * head that is wrong, and the cursor there too. Iterative. */
-int etf__skip(cn_cursor *c, const uint8_t **at);
+ * head that is wrong, and the cursor there too. Iterative. atoms may be NULL.
+ */
+int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at);
 
 /* --- ids.c ---------------------------------------------------------------- */
 
