@@ -540,7 +540,8 @@ CN_API int etf_phash2(const cn_alloc *alloc, etf_view term, uint64_t range,
  * of each argument is checked: a mismatch, or one too many or too few, is
  * CN_EBADARG, never undefined behaviour. A bad pattern is CN_ESYNTAX; a term
  * that does not match CN_ETYPE, a malformed one CN_EBADTERM or CN_ETRUNC, a
- * pattern nested deeper than 256 in a pack and 32 in a match CN_ELIMIT.
+ * pattern nested deeper than ETF_TEXT_DEPTH in a pack and 32 in a match
+ * CN_ELIMIT.
  * Outputs of a failed match are unspecified. At most ETF_ARGS_MAX arguments.
  *
  * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
@@ -756,14 +757,19 @@ static inline etf_out etf__out_port(etf_port *x) {
 
 /* --- text ---------------------------------------------------------------- */
 
+/* Brackets in brackets; neither printing nor parsing goes deeper. */
+#define ETF_TEXT_DEPTH 1000000
+
 /* Writes the term that Erlang's text stands for, without trailing dot, as one
  * more term of w. Literal terms, comments, adjacent strings, binaries of
  * strings, integers with a size up to 64 bits and /utf8, fun m:f/1, and the
  * identifiers of etf_print. The text is UTF-8. 0, or the error, which w latches
  * too, with *column (may be NULL) the byte, from 0, of the token that does not
  * fit: CN_ESYNTAX; CN_ERANGE for a float that is too large; CN_ELIMIT for
- * brackets nested deeper than 256, atoms above 255 characters and integers
- * above 2048 bytes that are not in base 16. That the keys of a map differ is
+ * brackets nested deeper than ETF_TEXT_DEPTH, atoms above 255 characters and
+ * integers above 2048 bytes that are not in base 16; CN_ENOMEM. Memory for
+ * brackets nested deeper than 12 is of the writer's allocator, of the default
+ * one for a writer on an array. That the keys of a map differ is
  * not checked, and Erlang refuses a term where they do not. */
 CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
 CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
@@ -774,12 +780,14 @@ CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
  * are #Pid<node.id.serial.creation>, ports #Port<node.id.creation>, references
  * #Ref<node.creation.word...>. Integers above 2048 bytes are in base 16. All
  * this etf_parse takes back; what it does not: closures, which are
- * #Fun<module.index.uniq>, records, #module:name{field = value}, and terms
- * nested deeper than 256, where there is "...".
+ * #Fun<module.index.uniq>, and records, #module:name{field = value}.
  * Like snprintf: always NUL-terminated when cap > 0, returns the length it
- * would have. Malformed terms print up to the error, then "#malformed". */
+ * would have. A term that cannot be printed whole is printed up to the place,
+ * where there is "#malformed", "#too_deep" (ETF_TEXT_DEPTH) or "#no_memory"
+ * (for terms nested deeper than 20, of the default allocator). */
 CN_API size_t etf_print(etf_view term, char *out, size_t cap);
-/* The same without a limit; 0, CN_EIO or the error of the term. */
+/* The same into a file; 0, CN_EIO, or the error of the term, CN_ELIMIT or
+ * CN_ENOMEM. */
 CN_API int etf_print_file(etf_view term, FILE *out);
 
 #ifdef __cplusplus

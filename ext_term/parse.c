@@ -15,7 +15,7 @@
 /* --- building ------------------------------------------------------------- */
 
 static etf__level *top(etf__parser *p) {
-    return p->depth == 0 ? NULL : &p->level[p->depth - 1];
+    return p->levels.n == 0 ? NULL : etf__frames_top(&p->levels);
 }
 
 /* STRING_EXT to LIST_EXT, from the right, in place. */
@@ -91,10 +91,15 @@ void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude) {
 }
 
 static int push(etf__parser *p, char closer) {
-    if (p->depth == ETF__PARSE_DEPTH)
+    etf__level *l;
+
+    if (p->levels.n == p->max_depth)
         return CN_ELIMIT;
     (void)way(p, false);
-    p->level[p->depth++] = (etf__level){.closer = closer, .at = p->w->len};
+    l = etf__frames_push(&p->levels);
+    if (l == NULL)
+        return CN_ENOMEM;
+    *l = (etf__level){.closer = closer, .at = p->w->len};
     if (closer == '}')
         (void)etf__put_more(p->w, 2);
     else if (closer == 'm')
@@ -117,9 +122,10 @@ static void pop_list(etf_writer *w, const etf__level *l) {
 }
 
 static void pop(etf__parser *p) {
-    etf__level *l = &p->level[--p->depth];
+    etf__level *l = top(p);
     uint8_t *d;
 
+    etf__frames_pop(&p->levels); /* what was there stays until a push */
     if (l->closer == ']') {
         pop_list(p->w, l);
         return;
@@ -460,7 +466,7 @@ static int after(etf__parser *p, bool *more) {
     bool opened;
 
     *more = false;
-    while (p->depth > 0) {
+    while (p->levels.n > 0) {
         if (close_one(p))
             continue;
         if (!separator(p, &opened))
@@ -479,9 +485,9 @@ static int terms(etf__parser *p) {
     int err;
 
     while (more) {
-        depth = p->depth;
+        depth = p->levels.n;
         err = begin(p);
-        if (err == 0 && p->depth > depth && !at_closer(p))
+        if (err == 0 && p->levels.n > depth && !at_closer(p))
             continue;
         if (err == 0)
             err = after(p, &more);
@@ -501,10 +507,12 @@ int etf__parse_run(etf__parser *p, const char *text, size_t n) {
     etf__put_one(p->w);
     open = p->w->depth;
     p->w->depth = 0;
-    p->depth = 0;
+    p->max_depth = ETF_TEXT_DEPTH;
+    etf__frames_init(&p->levels, p->w->alloc, sizeof(etf__level));
     etf__lex_init(&p->x, text, n);
     etf__lex_next(&p->x);
     err = terms(p);
+    etf__frames_free(&p->levels);
     p->w->depth = open;
     if (err != 0)
         etf_writer_fail(p->w, err);

@@ -5,9 +5,8 @@
 #ifndef EXT_TERM_PARSE_H
 #define EXT_TERM_PARSE_H
 
+#include "ext_term/frames.h"
 #include "ext_term/lex.h"
-
-enum { ETF__PARSE_DEPTH = 256 };
 
 /* A tuple, list or map that is not closed yet. The header is at `at`, with
  * the count still to come. */
@@ -25,8 +24,8 @@ typedef struct etf__level {
 typedef struct etf__parser {
     etf_writer *w;
     etf__lex x;
-    size_t depth;
-    etf__level level[ETF__PARSE_DEPTH];
+    size_t max_depth;
+    etf__frames levels; /* in the memory of the writer */
     /* Puts what belongs into the hole of this letter, '_' for anything; NULL
      * when the text may have none. */
     int (*fill)(struct etf__parser *p, char letter);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * text.c: prints terms. One loop over the heads with a stack of the brackets
- * that are open, of fixed depth: the caller gives no memory for more, and what
- * is printed must be what etf_parse takes.
+ * that are open.
  */
 #include <inttypes.h>
 #include <stdarg.h>
 
 #include "ext_term/bignum.h"
-#include "ext_term/parse.h"
+#include "ext_term/frames.h"
+#include "ext_term/lex.h"
 
 /* --- output ------------------------------------------------------------------
  */
@@ -304,8 +304,8 @@ typedef struct level {
 typedef struct printer {
     output *o;
     cn_cursor c;
-    size_t depth;
-    level level[ETF__PARSE_DEPTH];
+    size_t max_depth;
+    etf__frames levels;
 } printer;
 
 static bool latin1_element(cn_cursor *c, etf__head *h) {
@@ -372,11 +372,11 @@ static int skip_children(printer *p, const etf__head *h) {
 static int open(printer *p, const etf__head *h, char closer) {
     level *l;
 
-    if (p->depth == ETF__PARSE_DEPTH) {
-        put_text(p->o, "...");
-        return skip_children(p, h);
-    }
-    l = &p->level[p->depth++];
+    if (p->levels.n == p->max_depth)
+        return CN_ELIMIT;
+    l = etf__frames_push(&p->levels);
+    if (l == NULL)
+        return CN_ENOMEM;
     *l = (level){.closer = closer, .more = h->n};
     if (closer == 'r') {
         put_text(p->o, "#");
@@ -495,18 +495,25 @@ static int put_between(printer *p, bool *more) {
     level *l;
     int err = 0;
 
-    for (*more = false; p->depth > 0 && err == 0 && !*more;) {
-        l = &p->level[p->depth - 1];
+    for (*more = false; p->levels.n > 0 && err == 0 && !*more;) {
+        l = etf__frames_top(&p->levels);
         if (put_separator(p, l)) {
             *more = true;
         } else if (l->closer == ']' && !l->other) {
             err = put_tail(p, l, more);
         } else {
             put_text(p->o, l->closer == ']' ? "]" : "}");
-            p->depth--;
+            etf__frames_pop(&p->levels);
         }
     }
     return err;
+}
+
+/* What stands where the text had to end. */
+static const char *marker(int err) {
+    if (err == CN_ELIMIT)
+        return "#too_deep";
+    return err == CN_ENOMEM ? "#no_memory" : "#malformed";
 }
 
 static int print(output *o, etf_view term) {
@@ -516,14 +523,16 @@ static int print(output *o, etf_view term) {
 
     p.o = o;
     p.c = cn__cursor(term.data, term.data == NULL ? 0 : term.len);
-    p.depth = 0;
+    p.max_depth = ETF_TEXT_DEPTH;
+    etf__frames_init(&p.levels, NULL, sizeof(level));
     while (err == 0 && more) {
         err = put_term(&p);
         if (err == 0)
             err = put_between(&p, &more);
     }
     if (err != 0)
-        put_text(o, "#malformed");
+        put_text(o, marker(err));
+    etf__frames_free(&p.levels);
     return err;
 }
 

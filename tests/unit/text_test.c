@@ -191,7 +191,6 @@ static void identifiers(void **state) {
 }
 
 static void limits(void **state) {
-    static char deep[600];
     char atom[300] = "";
     size_t column;
 
@@ -201,14 +200,6 @@ static void limits(void **state) {
     assert_int_equal(etf_parse(&w, atom, NULL), 0);
     atom[255] = 'a';
     assert_int_equal(etf_parse(&w, atom, &column), CN_ELIMIT);
-    etf_writer_reset(&w);
-    memset(deep, '[', 256);
-    memset(deep + 256, ']', 256);
-    assert_int_equal(etf_parse(&w, deep, NULL), 0);
-    memset(deep, '{', 257);
-    etf_writer_reset(&w);
-    assert_int_equal(etf_parse(&w, deep, &column), CN_ELIMIT);
-    assert_int_equal(column, 256);
     etf_writer_free(&w);
 }
 
@@ -308,16 +299,37 @@ static void odd_terms(void **state) {
     prints("6d00000003 c29f41", "<<194,159,65>>");
 }
 
-static void depth_is_bounded(void **state) {
-    static uint8_t deep[2 * 300 + 1];
+/* ETF_TEXT_DEPTH brackets go both ways, one more does not. */
+static void depth(void **state) {
+    enum { N = ETF_TEXT_DEPTH + 1 };
+    char *deep = malloc(2 * N), *again = malloc(2 * N);
+    size_t column;
+    etf_view t;
 
     (void)state;
-    for (size_t i = 0; i < 300; i++)
-        memcpy(deep + 2 * i, "\x68\x01", 2);
-    deep[600] = 106;
-    assert_int_equal(etf_print((etf_view){deep, sizeof deep}, text, 9999),
-                     256 + 3 + 256);
-    assert_memory_equal(text + 256, "...}", 4);
+    assert_non_null(deep);
+    assert_non_null(again);
+    memset(deep, '{', N);
+    memset(deep + N, '}', N);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse_n(&w, deep, 2 * N, &column), CN_ELIMIT);
+    assert_int_equal(column, N - 1);
+    etf_writer_reset(&w);
+    assert_int_equal(etf_parse_n(&w, deep + 1, 2 * N - 2, NULL), 0);
+    assert_int_equal(etf_writer_finish(&w, &t), 0);
+    assert_int_equal(etf_check(t, NULL), 0);
+    assert_int_equal(etf_print(t, again, 2 * N), 2 * N - 2);
+    assert_memory_equal(again, deep + 1, 2 * N - 2);
+    etf_writer_reset(&w);
+    for (size_t i = 0; i < N; i++)
+        etf_put_tuple(&w, 1);
+    etf_put_nil(&w);
+    assert_int_equal(etf_writer_finish(&w, &t), 0);
+    assert_int_equal(etf_print(t, again, 2 * N), N - 1 + 9);
+    assert_string_equal(again + N - 2, "{#too_deep");
+    etf_writer_free(&w);
+    free(deep);
+    free(again);
 }
 
 static void to_a_file(void **state) {
@@ -385,7 +397,9 @@ static int parsing(fault_alloc *f, void *arg) {
                     "<<\"a binary that is as long as this one is, and then"
                     " some, and with a few bits more\",1:1>>,"
                     "#{a => \"\\x{20ac}\"},['a longer atom'|tail],"
-                    "16#ffffffffffffffffffffffffffffffffffffffffffffffff}",
+                    "16#ffffffffffffffffffffffffffffffffffffffffffffffff,"
+                    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]"
+                    "]]]]]]]]]]]]]]]]]}",
                     NULL);
     assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
     etf_writer_free(&g);
@@ -399,14 +413,14 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),          cmocka_unit_test(atoms),
-        cmocka_unit_test(strings),          cmocka_unit_test(binaries),
-        cmocka_unit_test(brackets),         cmocka_unit_test(identifiers),
-        cmocka_unit_test(limits),           cmocka_unit_test(sizes),
-        cmocka_unit_test(big_numbers),      cmocka_unit_test(like_snprintf),
-        cmocka_unit_test(malformed),        cmocka_unit_test(odd_terms),
-        cmocka_unit_test(depth_is_bounded), cmocka_unit_test(to_a_file),
-        cmocka_unit_test(vectors),          cmocka_unit_test(other_locale),
+        cmocka_unit_test(numbers),       cmocka_unit_test(atoms),
+        cmocka_unit_test(strings),       cmocka_unit_test(binaries),
+        cmocka_unit_test(brackets),      cmocka_unit_test(identifiers),
+        cmocka_unit_test(limits),        cmocka_unit_test(sizes),
+        cmocka_unit_test(big_numbers),   cmocka_unit_test(like_snprintf),
+        cmocka_unit_test(malformed),     cmocka_unit_test(odd_terms),
+        cmocka_unit_test(depth),         cmocka_unit_test(to_a_file),
+        cmocka_unit_test(vectors),       cmocka_unit_test(other_locale),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
