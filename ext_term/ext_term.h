@@ -85,12 +85,12 @@ typedef struct etf_writer {
     size_t cap;
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;
-    uint32_t mode;          /* ETF_LATIN1_ATOMS */
-    uint32_t depth;         /* open etf_begin_list */
-    uint32_t open_wide;     /* bit of each: has elements that are no bytes */
-    size_t open_at[32];     /* where their headers are */
-    uint32_t open_n[32];    /* elements so far */
-    uint64_t open_left[32]; /* terms the last element still waits for */
+    uint32_t mode;           /* ETF_LATIN1_ATOMS */
+    uint32_t depth;          /* open etf_begin_list */
+    uint32_t open_wide;      /* bit of each: has elements that are no bytes */
+    size_t open_at[32];      /* where their headers are */
+    uint32_t open_n[32];     /* elements so far */
+    uint64_t open_left[32];  /* terms the last element still waits for */
     struct etf__piece *refs; /* of etf_put_binary_ref, in order */
     size_t n_refs;
     size_t cap_refs;
@@ -356,7 +356,8 @@ typedef struct etf_item {
  *   for (uint64_t left = 1; left > 0 && etf_next(&r, &it) != ETF_NONE;)
  *       left += it.children - 1;
  * Elements of a STRING_EXT that etf_get_list opened come as ETF_INT. */
-static inline etf_type etf_next(etf_reader *r, etf_item *it);
+__attribute__((always_inline)) static inline etf_type etf_next(etf_reader *r,
+                                                               etf_item *it);
 
 /* Is `in` exactly one well-formed term, without version byte? 0 or the error;
  * *at (may be NULL) is its byte. That the keys of a map, or the fields of a
