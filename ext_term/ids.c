@@ -3,7 +3,7 @@
  * ids.c: pids, ports and references: equality, and both directions. Old forms
  * are read, only the newest written.
  */
-#include "ext_term/term.h"
+#include "ext_term/put.h"
 
 static bool same_node(const char *a, uint16_t an, const char *b, uint16_t bn) {
     return an == bn && memcmp(a, b, an) == 0;

@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
-#include "ext_term/term.h"
+#include "ext_term/put.h"
 
 enum { FIRST_CAP = 128, MAX_OPEN = 32 };
 
