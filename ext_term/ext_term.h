@@ -502,8 +502,7 @@ other: /* into a local, so that *it can live in registers */
     return other.type;
 }
 
-/* --- hash ------------------------------------------------------------------
- */
+/* --- hash ---------------------------------------------------------------- */
 
 #define ETF_PHASH2_RANGE (1U << 27)        /* of erlang:phash2/1 */
 #define ETF_PHASH2_ALL ((uint64_t)1 << 32) /* the widest range */
@@ -776,19 +775,66 @@ CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
 CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
                        size_t *column);
 
-/* Prints a term on one line, in UTF-8, as io:format("~0tp") does: lists of
- * printable latin-1 are "text", binaries of printable UTF-8 <<"text">>. Pids
- * are #Pid<node.id.serial.creation>, ports #Port<node.id.creation>, references
- * #Ref<node.creation.word...>. Integers above 2048 bytes are in base 16. All
- * this etf_parse takes back; what it does not: closures, which are
+typedef enum etf_text_style {
+    ETF_STYLE_P = 0, /* as ~p: lists and binaries that look like text are it */
+    ETF_STYLE_W      /* as ~w: they are numbers; always on one line */
+} etf_text_style;
+
+/* Which characters ~p shows in lists and binaries, as erl's option +pc. */
+typedef enum etf_text_range {
+    ETF_RANGE_MIXED = 0, /* latin-1 in lists; in binaries Unicode, as UTF-8 */
+    ETF_RANGE_LATIN1,    /* +pc latin1, what erl does if it is not told */
+    ETF_RANGE_UNICODE    /* +pc unicode; binaries may be latin-1 too */
+} etf_text_range;
+
+/* How to print; all 0 is as etf_print. The text is UTF-8 in any case. */
+typedef struct etf_text_options {
+    etf_text_style style;
+    etf_text_range range;
+    bool latin1;           /* ~p and ~w instead of ~tp and ~tw: characters above
+                              255 are escaped, binaries of UTF-8 no text */
+    uint32_t width;        /* ~p: break lines to this width, as ~Np does; 0: one
+                              line, as ~0p; 80 is what Erlang takes */
+    uint32_t column;       /* where the first line begins; 0 is 1, the left */
+    uint32_t depth;        /* brackets in brackets; 0 is ETF_TEXT_DEPTH */
+    const cn_alloc *alloc; /* NULL: the default */
+} etf_text_options;
+
+/* Prints a term as io:format does, character by character: with a width of 80
+ * and a range as io:format("~tp", [Term]) does in an erl with that +pc; native
+ * records as in release 29. Otherwise than in Erlang are
+ *   pids, ports and references, which are #Pid<node.id.serial.creation>,
+ *     #Port<node.id.creation> and #Ref<node.creation.word...>;
+ *   integers above 2048 bytes, which are in base 16;
+ *   the atoms of fun m:f/1, of which Erlang prints characters above 127 wrong;
+ *   maps, whose pairs are in the order of the bytes;
+ *   the width of combining characters, which are counted one by one;
+ *   with ETF_RANGE_LATIN1, before release 29, binaries with a character that is
+ *     not in the range and then bytes that are no UTF-8: latin-1 there;
+ *   maybe and else, which are in quotes, as from release 27 on.
+ * Lines are broken where they exceed the width, but for atoms, numbers and
+ * text, which are never broken. The further in, the more blanks are before a
+ * line, so a deep term gives a text as long as the square of its size; depth
+ * puts an end to it.
+ * etf_parse takes all this back, but for closures, which are
  * #Fun<module.index.uniq>, and records, #module:name{field = value}.
- * Like snprintf: always NUL-terminated when cap > 0, returns the length it
- * would have. A term that cannot be printed whole is printed up to the place,
- * where there is "#malformed", "#too_deep" (ETF_TEXT_DEPTH) or "#no_memory"
- * (for terms nested deeper than 20, of the default allocator). */
+ *
+ * out is always NUL-terminated when cap > 0; *len (may be NULL) is the length
+ * of the whole text, also when cap is too small for it. 0; CN_ELIMIT for depth,
+ * CN_ENOMEM, or the error of the term: then the text ends at the place with
+ * "#too_deep", "#no_memory" or "#malformed". With a width the term is looked
+ * through first, and the text is only that. Memory is taken for terms nested
+ * deeper than 4 and, with a width, 8 bytes for each bracket and each pair of a
+ * map. */
+CN_API int etf_format(const etf_text_options *options, etf_view term, char *out,
+                      size_t cap, size_t *len);
+/* The same into a file; CN_EIO when it cannot be written. */
+CN_API int etf_format_file(const etf_text_options *options, etf_view term,
+                           FILE *out);
+
+/* etf_format without options, one line as of ~0tp; returns the length. */
 CN_API size_t etf_print(etf_view term, char *out, size_t cap);
-/* The same into a file; 0, CN_EIO, or the error of the term, CN_ELIMIT or
- * CN_ENOMEM. */
+/* etf_format_file without options. */
 CN_API int etf_print_file(etf_view term, FILE *out);
 
 #ifdef __cplusplus

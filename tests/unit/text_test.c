@@ -386,6 +386,143 @@ static void other_locale(void **state) {
     (void)setlocale(LC_ALL, "C");
 }
 
+/* --- etf_format ---------------------------------------------------------- */
+
+static etf_view hex_term(const char *hex) {
+    static uint8_t in[1 << 16];
+
+    return (etf_view){in, unhex(hex, in, sizeof in)};
+}
+
+static void formats(const etf_text_options *o, const char *hex,
+                    const char *want) {
+    size_t n;
+
+    assert_int_equal(etf_format(o, hex_term(hex), text, sizeof text, &n), 0);
+    assert_string_equal(text, want);
+    assert_int_equal(n, strlen(want));
+}
+
+/* Of a control sequence such as ~40tp, and l or u. */
+static etf_text_options options_of(const char *control, char range) {
+    char *end;
+    etf_text_options o = {.width = 80};
+
+    o.range = range == 'l' ? ETF_RANGE_LATIN1 : ETF_RANGE_UNICODE;
+    if (control[1] >= '0' && control[1] <= '9')
+        o.width = (uint32_t)strtoul(control + 1, &end, 10);
+    o.latin1 = strchr(control, 't') == NULL;
+    o.style = strchr(control, 'w') != NULL ? ETF_STYLE_W : ETF_STYLE_P;
+    return o;
+}
+
+static void unescape(char *s) {
+    char *to = s;
+
+    for (; *s != '\0'; s++) {
+        if (*s == '\\')
+            *to++ = *++s == 'n' ? '\n' : *s;
+        else
+            *to++ = *s;
+    }
+    *to = '\0';
+}
+
+/* The text of a term that is parsed is the term, however it was printed. */
+static void parses_back(const char *source, etf_view term) {
+    static char before[1 << 16], after[1 << 16];
+    etf_view t;
+
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse(&w, source, NULL), 0);
+    assert_int_equal(etf_writer_finish(&w, &t), 0);
+    (void)etf_print(term, before, sizeof before);
+    (void)etf_print(t, after, sizeof after);
+    assert_string_equal(after, before);
+    etf_writer_free(&w);
+}
+
+/* Each line of tests/data/text_vectors.txt. */
+static void as_io_format(void **state) {
+    static char line[1 << 16];
+    FILE *f = fopen("tests/data/text_vectors.txt", "r");
+    char *control, *range, *hex, *want, *rest;
+    etf_text_options o;
+    size_t n = 0;
+
+    (void)state;
+    assert_non_null(f);
+    for (; fgets(line, sizeof line, f) != NULL; n++) {
+        if (line[0] == '#')
+            continue;
+        control = strtok_r(line, "\t", &rest);
+        range = strtok_r(NULL, "\t", &rest);
+        hex = strtok_r(NULL, "\t", &rest);
+        want = strtok_r(NULL, "\n", &rest);
+        unescape(want);
+        o = options_of(control, *range);
+        formats(&o, hex, want);
+        parses_back(want, hex_term(hex));
+    }
+    (void)fclose(f);
+    assert_true(n > 600);
+}
+
+/* As io_lib_pretty:print(T, 11, 20, -1), and ~20p. */
+static void lines(void **state) {
+    static const char hex[] = "6802 770161 6802 770162 6b00050102030405";
+    etf_text_options o = {.width = 20, .column = 11};
+
+    (void)state;
+    formats(&o, hex,
+            "{a,\n           {b,\n            [1,2,\n             3,4,\n"
+            "             5]}}");
+    o.column = 0;
+    formats(&o, hex, "{a,{b,[1,2,3,4,\n       5]}}");
+    /* Records, a list in the tail of one, bytes in a tail. */
+    formats(&o,
+            "43 00000002 01 77036d6f64 770172 770161 77026262"
+            "6b000801020304050607ff 6c00000001 6101 6b00020102",
+            "#mod:r{\n    a = [1,2,3,4,\n         5,6,7,\n"
+            "         255],\n    bb = [1,1,2]}");
+}
+
+static void format_limits(void **state) {
+    etf_text_options o = {.depth = 2};
+    size_t n;
+
+    (void)state;
+    formats(&o, "6801 6801 6101", "{{1}}");
+    assert_int_equal(etf_format(&o, hex_term("6801 6801 6800"), text, 20, &n),
+                     CN_ELIMIT);
+    assert_string_equal(text, "{{#too_deep");
+    o.width = 10;
+    assert_int_equal(etf_format(&o, hex_term("6801 6801 6800"), text, 20, &n),
+                     CN_ELIMIT);
+    assert_string_equal(text, "#too_deep");
+    assert_int_equal(etf_format(&o, hex_term("6801"), text, 20, NULL),
+                     CN_ETRUNC);
+    assert_string_equal(text, "#malformed");
+    assert_int_equal(etf_format(NULL, hex_term("6101"), NULL, 0, &n), 0);
+    assert_int_equal(n, 1);
+}
+
+static int formatting(fault_alloc *f, void *arg) {
+    static uint8_t deep[301];
+    etf_text_options o = {.width = 20, .alloc = &f->alloc};
+    int err;
+
+    (void)arg;
+    for (size_t i = 0; i < 150; i++)
+        memcpy(deep + 2 * i, "\x68\x01", 2);
+    deep[300] = 106;
+    err = etf_format(&o, (etf_view){deep, 301}, text, sizeof text, NULL);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    if (err != 0)
+        assert_non_null(strstr(text, "#no_memory"));
+    return err;
+}
+
 static int parsing(fault_alloc *f, void *arg) {
     etf_writer g;
     int err;
@@ -409,6 +546,7 @@ static int parsing(fault_alloc *f, void *arg) {
 static void out_of_memory(void **state) {
     (void)state;
     run_with_every_failure(parsing, NULL);
+    run_with_every_failure(formatting, NULL);
 }
 
 int main(void) {
@@ -421,7 +559,8 @@ int main(void) {
         cmocka_unit_test(malformed),     cmocka_unit_test(odd_terms),
         cmocka_unit_test(depth),         cmocka_unit_test(to_a_file),
         cmocka_unit_test(vectors),       cmocka_unit_test(other_locale),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(as_io_format),  cmocka_unit_test(lines),
+        cmocka_unit_test(format_limits), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
