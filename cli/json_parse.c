@@ -104,7 +104,7 @@ static int put_long_utf8(parser *p, const json_t *text) {
     room[1] = (uint8_t)(len >> 8);
     room[2] = (uint8_t)len;
     memcpy(room + 3, json_string_value(text), len);
-    if (etf_check((etf_view){room, 3 + len}, NULL) != 0)
+    if (etf_check(NULL, NULL, (etf_view){room, 3 + len}, NULL) != 0)
         return complain(p, "the atom is too long");
     etf_put_term(p->w, (etf_view){room, 3 + len});
     return 0;
@@ -173,7 +173,7 @@ static int hex_bits(parser *p, const uint8_t *data, size_t n, size_t bits) {
 
 static int hex_etf(parser *p, const uint8_t *data, size_t n, size_t bits) {
     (void)bits;
-    if (etf_check((etf_view){data, n}, NULL) != 0)
+    if (etf_check(NULL, NULL, (etf_view){data, n}, NULL) != 0)
         return complain(p, "\"etf\" holds a malformed term");
     etf_put_term(p->w, (etf_view){data, n});
     return 0;

@@ -505,7 +505,7 @@ static int print_all(printer *p) {
 }
 
 int cli_json_print(etf_view term, FILE *out) {
-    int rc = etf_check(term, NULL);
+    int rc = etf_check(NULL, NULL, term, NULL);
     printer *p;
 
     if (rc != 0)

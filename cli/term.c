@@ -32,13 +32,13 @@ static int not_a_term(const input *in, size_t at) {
 }
 
 static int take_term(input *in, const uint8_t *data, size_t n, size_t offset) {
-    size_t at = 0;
-    int rc = etf_check((etf_view){data, n}, &at);
+    etf_error e;
+    int rc = etf_check(NULL, NULL, (etf_view){data, n}, &e);
 
     if (rc == CN_ENOMEM)
         return cli_fail(in->o, rc);
     if (rc != 0)
-        return not_a_term(in, at + offset);
+        return not_a_term(in, e.at + offset);
     etf_put_term(&in->w, (etf_view){data, n});
     return 0;
 }

@@ -359,11 +359,6 @@ typedef struct etf_item {
 __attribute__((always_inline)) static inline etf_type etf_next(etf_reader *r,
                                                                etf_item *it);
 
-/* Is `in` exactly one well-formed term, without version byte? 0 or the error;
- * *at (may be NULL) is its byte. That the keys of a map, or the fields of a
- * record, differ is not checked. */
-CN_API int etf_check(etf_view in, size_t *at);
-
 /* The type of the term in the view. */
 CN_API etf_type etf_type_of(etf_view term);
 
@@ -515,6 +510,43 @@ other: /* into a local, so that *it can live in registers */
  * error of the term. */
 CN_API int etf_phash2(const cn_alloc *alloc, etf_view term, uint64_t range,
                       uint32_t *hash);
+
+/* --- limits -------------------------------------------------------------- */
+
+/* What a term from elsewhere may take. 0 in a field is the default, and NULL
+ * for the whole all defaults. */
+typedef struct etf_limits {
+    uint32_t depth;     /* nested containers; default 1,000,000 */
+    uint64_t terms;     /* all terms in it; default 2^32-1 as the BEAM */
+    uint64_t atoms;     /* atoms among them; default as terms */
+    uint64_t inflated;  /* bytes after inflation; default 64 MiB */
+    uint32_t big_bytes; /* magnitude of an integer; default 524280 */
+} etf_limits;
+
+/* --- check, scan, envelope ----------------------------------------------- */
+
+/* Where and why bytes are no term. */
+typedef struct etf_error {
+    int code;         /* 0 or CN_E* */
+    size_t at;        /* the byte, from 0; 0 when code is 0 */
+    const char *what; /* constant English text, such as "atom that is not
+                         UTF-8", or "" */
+} etf_error;
+
+/* Is `in` exactly one term, without version byte, that the BEAM would take?
+ * Every byte is looked at, also that the keys of a map, and the fields of a
+ * record, differ. What passes can be given to all other calls; what comes from
+ * elsewhere should pass first, unless a reader goes through all of it.
+ * 0, and what *e (may be NULL) then says, too:
+ *   CN_ETRUNC    it ends too early
+ *   CN_EBADTERM  malformed, or more bytes than a term
+ *   CN_ELIMIT    over a limit. A packed list of small integers counts as one
+ *                term, and the atoms in identifiers, funs and records count.
+ *   CN_ENOMEM    memory (alloc NULL is the default) is taken for maps and
+ *                records of more than one pair or field, and for terms of more
+ *                than twice limits->depth bytes that nest deeper than 64 */
+CN_API int etf_check(const cn_alloc *alloc, const etf_limits *limits,
+                     etf_view in, etf_error *e);
 
 /* --- pack and match ------------------------------------------------------ */
 

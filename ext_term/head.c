@@ -10,6 +10,11 @@
 
 #include "ext_term/term.h"
 
+static int bad(etf__head *h, const char *what) {
+    h->what = what;
+    return CN_EBADTERM;
+}
+
 static int body(cn_cursor *c, etf__head *h, uint32_t n) {
     h->body = cn__take(c, n);
     h->n = n;
@@ -28,7 +33,7 @@ static int head_big(cn_cursor *c, etf__head *h) {
     uint32_t n = h->tag == ETF__SMALL_BIG ? cn__take8(c) : cn__take32(c);
 
     if (n > ETF__BIG_BYTES)
-        return CN_EBADTERM;
+        return bad(h, "integer of more than 524280 bytes");
     h->negative = cn__take8(c) != 0;
     (void)body(c, h, n);
     while (!c->bad && h->n > 0 && h->body[h->n - 1] == 0)
@@ -38,7 +43,9 @@ static int head_big(cn_cursor *c, etf__head *h) {
 
 static int head_new_float(cn_cursor *c, etf__head *h) {
     (void)body(c, h, 8);
-    return c->bad || isfinite(etf__head_float(h)) ? 0 : CN_EBADTERM;
+    if (c->bad || isfinite(etf__head_float(h)))
+        return 0;
+    return bad(h, "float that is infinite or not a number");
 }
 
 /* The text is padded with NULs. */
@@ -49,24 +56,35 @@ static int head_float_text(cn_cursor *c, etf__head *h) {
     if (c->bad)
         return 0;
     h->n = (uint32_t)strnlen((const char *)h->body, ETF__FLOAT_TEXT);
-    return etf__float_scan((const char *)h->body, h->n, &v) ? 0 : CN_EBADTERM;
+    if (etf__float_scan((const char *)h->body, h->n, &v))
+        return 0;
+    return bad(h, "text that is not a float");
 }
+
+static const char long_atom[] = "atom of more than 255 characters";
 
 static int head_latin1(cn_cursor *c, etf__head *h) {
     uint32_t n = h->tag == ETF__SMALL_ATOM ? cn__take8(c) : cn__take16(c);
 
-    return n > ETF__ATOM_CHARS ? CN_EBADTERM : body(c, h, n);
+    if (n > ETF__ATOM_CHARS)
+        return bad(h, long_atom);
+    return body(c, h, n);
 }
 
 static int head_utf8(cn_cursor *c, etf__head *h) {
     uint32_t n = h->tag == ETF__SMALL_ATOM_UTF8 ? cn__take8(c) : cn__take16(c);
 
+    size_t chars;
+
     if (n > ETF__ATOM_BYTES)
-        return CN_EBADTERM;
+        return bad(h, long_atom);
     (void)body(c, h, n);
-    if (!c->bad && etf__utf8_count(h->body, n) > ETF__ATOM_CHARS)
-        return CN_EBADTERM;
-    return 0;
+    if (c->bad)
+        return 0;
+    chars = etf__utf8_count(h->body, n);
+    if (chars == SIZE_MAX)
+        return bad(h, "atom that is not UTF-8");
+    return chars > ETF__ATOM_CHARS ? bad(h, long_atom) : 0;
 }
 
 static int head_binary(cn_cursor *c, etf__head *h) {
@@ -79,7 +97,7 @@ static int head_bit_binary(cn_cursor *c, etf__head *h) {
     uint8_t bits = cn__take8(c);
 
     if (!c->bad && (n == 0 || bits == 0 || bits > 8))
-        return CN_EBADTERM;
+        return bad(h, "bitstring whose last byte has not 1 to 8 bits");
     if (bits == 8)
         h->type = ETF_BINARY;
     return body(c, h, n);
@@ -94,7 +112,7 @@ static int head_nil(cn_cursor *c, etf__head *h) {
 static int head_tuple(cn_cursor *c, etf__head *h) {
     h->n = h->tag == ETF__SMALL_TUPLE ? cn__take8(c) : cn__take32(c);
     h->children = h->n;
-    return h->n > ETF__ARITY_MAX ? CN_EBADTERM : 0;
+    return h->n > ETF__ARITY_MAX ? bad(h, "tuple of 2^24 elements or more") : 0;
 }
 
 static int head_string(cn_cursor *c, etf__head *h) {
@@ -114,7 +132,7 @@ static int head_list(cn_cursor *c, etf__head *h) {
 static int head_map(cn_cursor *c, etf__head *h) {
     h->n = cn__take32(c);
     h->children = (uint64_t)h->n * 2;
-    return h->n > INT32_MAX ? CN_EBADTERM : 0;
+    return h->n > INT32_MAX ? bad(h, "map of 2^31 pairs or more") : 0;
 }
 
 /* --- heads with an atom inside ------------------------------------------- */
@@ -128,8 +146,10 @@ static bool is_atom_tag(uint8_t tag) {
 static int head_cache_ref(cn_cursor *c, etf__head *h) {
     uint8_t i = cn__take8(c);
 
-    if (h->atoms == NULL || (!c->bad && i >= h->atoms->n))
-        return CN_EBADTERM;
+    if (h->atoms == NULL)
+        return bad(h, "ATOM_CACHE_REF without a table of atoms");
+    if (!c->bad && i >= h->atoms->n)
+        return bad(h, "ATOM_CACHE_REF beyond the table of atoms");
     if (c->bad)
         return 0;
     h->body = h->atoms->at[i].data;
@@ -137,18 +157,23 @@ static int head_cache_ref(cn_cursor *c, etf__head *h) {
     return 0;
 }
 
-static int inner_atom(cn_cursor *c, const etf__head *outer) {
+static int inner_atom(cn_cursor *c, etf__head *outer) {
     etf__head atom = {.tag = cn__take8(c), .atoms = outer->atoms};
+    int err;
 
     if (c->bad)
         return 0;
     if (atom.tag == ETF__ATOM_CACHE_REF)
-        return head_cache_ref(c, &atom);
-    if (!is_atom_tag(atom.tag))
-        return CN_EBADTERM;
-    if (atom.tag == ETF__ATOM || atom.tag == ETF__SMALL_ATOM)
-        return head_latin1(c, &atom);
-    return head_utf8(c, &atom);
+        err = head_cache_ref(c, &atom);
+    else if (!is_atom_tag(atom.tag))
+        err = bad(&atom, "no atom where a node, module, function, record or "
+                         "field has its name");
+    else if (atom.tag == ETF__ATOM || atom.tag == ETF__SMALL_ATOM)
+        err = head_latin1(c, &atom);
+    else
+        err = head_utf8(c, &atom);
+    outer->what = atom.what;
+    return err;
 }
 
 /* The atom every such head begins with: node or module. */
@@ -161,8 +186,10 @@ static int first_atom(cn_cursor *c, etf__head *h) {
     return err;
 }
 
-static int old_creation(cn_cursor *c) {
-    return cn__take8(c) > ETF__OLD_CREATION ? CN_EBADTERM : 0;
+static int old_creation(cn_cursor *c, etf__head *h) {
+    if (cn__take8(c) <= ETF__OLD_CREATION)
+        return 0;
+    return bad(h, "creation above 3 in an identifier of the old form");
 }
 
 /* | node | id 4 | serial 4 | creation 4 or 1 | */
@@ -173,7 +200,7 @@ static int head_pid(cn_cursor *c, etf__head *h) {
         return err;
     (void)cn__take64(c);
     if (h->tag == ETF__PID)
-        return old_creation(c);
+        return old_creation(c, h);
     (void)cn__take32(c);
     return 0;
 }
@@ -186,7 +213,7 @@ static int head_port(cn_cursor *c, etf__head *h) {
         return err;
     (void)cn__take(c, h->tag == ETF__V4_PORT ? 8 : 4);
     if (h->tag == ETF__PORT)
-        return old_creation(c);
+        return old_creation(c, h);
     (void)cn__take32(c);
     return 0;
 }
@@ -196,7 +223,9 @@ static int ref_words(cn_cursor *c, etf__head *h, bool old) {
 
     if (h->n > 1)
         (void)cn__take(c, 4 * ((size_t)h->n - 1));
-    return old && first > ETF__OLD_REF_WORD ? CN_EBADTERM : 0;
+    if (old && first > ETF__OLD_REF_WORD)
+        return bad(h, "word above 2^18 in a reference of the old form");
+    return 0;
 }
 
 /* | n 2 | node | creation 4 or 1 | n words of 4 | */
@@ -205,10 +234,10 @@ static int many_words(cn_cursor *c, etf__head *h, bool old) {
 
     h->n = cn__take16(c);
     if (h->n > ETF_REF_WORDS)
-        return CN_EBADTERM;
+        return bad(h, "reference of more than 5 words");
     err = first_atom(c, h);
     if (err == 0 && old)
-        err = old_creation(c);
+        err = old_creation(c, h);
     else if (err == 0)
         (void)cn__take32(c);
     return err != 0 ? err : ref_words(c, h, old);
@@ -229,8 +258,10 @@ static int head_reference(cn_cursor *c, etf__head *h) {
         return err;
     h->n = 1;
     err = ref_words(c, h, true);
-    return err != 0 ? err : old_creation(c);
+    return err != 0 ? err : old_creation(c, h);
 }
+
+static const char bad_arity[] = "arity that is not an integer from 0 to 255";
 
 /* | module | function | arity: an integer term | */
 static int head_export(cn_cursor *c, etf__head *h) {
@@ -245,30 +276,33 @@ static int head_export(cn_cursor *c, etf__head *h) {
     if (c->bad)
         return 0;
     if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
-        return CN_EBADTERM;
+        return bad(h, bad_arity);
     h->n = tag == ETF__SMALL_INTEGER ? cn__take8(c) : cn__take32(c);
-    return h->n > UINT8_MAX ? CN_EBADTERM : 0;
+    return h->n > UINT8_MAX ? bad(h, bad_arity) : 0;
 }
 
-static int inner_int(cn_cursor *c) {
+static int inner_int(cn_cursor *c, etf__head *h) {
     uint8_t tag = cn__take8(c);
 
     if (c->bad)
         return 0;
     if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
-        return CN_EBADTERM;
+        return bad(h, "closure whose old index or uniq is no integer");
     (void)cn__take(c, tag == ETF__SMALL_INTEGER ? 1 : 4);
     return 0;
 }
 
-static int inner_pid(cn_cursor *c, const etf__head *outer) {
+static int inner_pid(cn_cursor *c, etf__head *outer) {
     etf__head pid = {.tag = cn__take8(c), .atoms = outer->atoms};
+    int err;
 
     if (c->bad)
         return 0;
     if (pid.tag != ETF__NEW_PID && pid.tag != ETF__PID)
-        return CN_EBADTERM;
-    return head_pid(c, &pid);
+        return bad(outer, "closure whose creator is no pid");
+    err = head_pid(c, &pid);
+    outer->what = pid.what;
+    return err;
 }
 
 /* | size 4 | arity 1 | uniq 16 | index 4 | n 4 | module | old index |
@@ -281,10 +315,10 @@ static int head_fun(cn_cursor *c, etf__head *h) {
     h->n = cn__take32(c);
     h->children = h->n;
     if (h->n > ETF__FREE_VARS)
-        return CN_EBADTERM;
+        return bad(h, "closure of more than 255 free variables");
     err = first_atom(c, h);
     for (int i = 0; i < 2 && err == 0; i++)
-        err = inner_int(c);
+        err = inner_int(c, h);
     return err != 0 ? err : inner_pid(c, h);
 }
 
@@ -295,7 +329,7 @@ static int head_record(cn_cursor *c, etf__head *h) {
     h->n = cn__take32(c);
     h->children = h->n;
     if (cn__take8(c) > 1)
-        return CN_EBADTERM;
+        return bad(h, "record with flags that mean nothing");
     if (!c->bad && (uint64_t)h->n * 3 > c->left)
         return CN_ETRUNC;
     err = first_atom(c, h);
@@ -317,6 +351,21 @@ static const struct shape {
 #undef ETF__TAG_SHAPE
 };
 
+static const char *no_tag(uint8_t tag) {
+    switch (tag) {
+    case ETF__COMPRESSED:
+        return "COMPRESSED inside a term";
+    case ETF__OLD_FUN:
+        return "FUN_EXT, which no release reads any more";
+    case ETF__LOCAL:
+        return "LOCAL_EXT, which only the node that wrote it can read";
+    case ETF__VERSION:
+        return "version byte where a term should be";
+    default:
+        return "tag that is not known";
+    }
+}
+
 static int read_one(cn_cursor *c, etf__head *h, const etf_atoms *atoms) {
     const struct shape *s;
     int err;
@@ -327,7 +376,7 @@ static int read_one(cn_cursor *c, etf__head *h, const etf_atoms *atoms) {
         return CN_ETRUNC;
     s = &shapes[h->tag];
     if (s->read == NULL)
-        return CN_EBADTERM;
+        return bad(h, no_tag(h->tag));
     h->type = s->type;
     err = s->read(c, h);
     if (err == 0 && (c->bad || h->children > c->left))

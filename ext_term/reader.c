@@ -579,18 +579,6 @@ etf_view etf_get_term(etf_reader *r) {
     return (etf_view){from, (size_t)(r->at - from)};
 }
 
-int etf_check(etf_view in, size_t *at) {
-    etf_reader r;
-
-    etf_reader_init(&r, in);
-    etf_skip(&r);
-    if (etf_reader_left(&r) != 0)
-        etf_reader_fail(&r, CN_EBADTERM);
-    if (at != NULL)
-        *at = r.err_at;
-    return r.err;
-}
-
 etf_type etf_type_of(etf_view term) {
     etf_reader r;
 

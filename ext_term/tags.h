@@ -50,6 +50,8 @@
 enum etf__tag {
     ETF__VERSION = 131,
     ETF__COMPRESSED = 80, /* only directly behind the version */
+    ETF__OLD_FUN = 117,   /* these two are rejected */
+    ETF__LOCAL = 121,
 #define ETF__TAG_ENUM(name, value, type, shape) ETF__##name = (value),
     ETF__TAG_MAP(ETF__TAG_ENUM)
 #undef ETF__TAG_ENUM

@@ -23,6 +23,7 @@ typedef struct etf__head {
     uint32_t n;             /* bytes, elements, pairs, words, arity */
     uint64_t children;      /* the terms that follow and belong to it */
     const etf_atoms *atoms; /* what cache references stand for, or NULL */
+    const char *what;       /* after CN_EBADTERM */
 } etf__head;
 
 /* Reads and checks the head at the cursor, which moves behind it; 0,
@@ -64,6 +65,26 @@ void etf__head_fun(const etf__head *h, etf__fun *out);
  * head that is wrong, and the cursor there too. Iterative. atoms may be NULL.
  */
 int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at);
+
+/* --- check.c ----------------------------------------------------------------
+ */
+
+/* The limits with their defaults in place. */
+etf_limits etf__limits(const etf_limits *l);
+/* Fills *e, which may be NULL; returns code. */
+int etf__error(etf_error *e, int code, size_t at, const char *what);
+/* What a head's error means. */
+const char *etf__head_what(const etf__head *h, int code);
+
+/* --- unique.c --------------------------------------------------------------
+ */
+
+/* Are the keys of each map in the term, and the field names of each record,
+ * different? 0; CN_EBADTERM with *at the offset of the second of two that are
+ * equal, CN_ENOMEM, or what else the term, or a limit of l (NULL: the
+ * defaults), gives. Never takes more than n log n steps. */
+int etf__unique_keys(const cn_alloc *alloc, const etf_limits *l, etf_view term,
+                     size_t *at);
 
 /* --- ids.c ---------------------------------------------------------------- */
 

@@ -35,9 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     etf_writer w;
 
     etf_writer_init(&w, NULL);
-    if (etf_check(term, NULL) == 0 ||
+    if (etf_check(NULL, NULL, term, NULL) == 0 ||
         (cli_json_parse(&w, (const char *)data, size, why) == 0 &&
-         etf_writer_finish(&w, &term) == 0))
+         etf_writer_finish(&w, &term) == 0 &&
+         etf_check(NULL, NULL, term, NULL) == 0))
         roundtrip(term);
     etf_writer_free(&w);
     return 0;

@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     names(text);
     hex(text, size);
     tame(text);
-    if (etf_check(term, NULL) == 0)
+    if (etf_check(NULL, NULL, term, NULL) == 0)
         for (cli_encoding e = CLI_UTF8; e <= CLI_BYTES; e++)
             chars(term, e);
     free(text);

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             (void)etf_get_term(&r);
     }
     REQUIRE(r.err == 0 ? etf_reader_pos(&r) == size : r.err_at <= size);
-    if (etf_check(in, NULL) == 0)
+    if (etf_check(NULL, NULL, in, NULL) == 0)
         roundtrip(in);
     return 0;
 }

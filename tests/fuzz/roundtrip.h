@@ -28,6 +28,15 @@ static inline bool for_people(const char *text) {
     return strstr(text, "...") != NULL;
 }
 
+/* A term, but that its maps may have equal keys, as texts and patterns can. */
+static inline bool sound(etf_view term) {
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    etf_skip(&r);
+    return etf_reader_finish(&r) == 0 && etf_reader_left(&r) == 0;
+}
+
 /* What a term prints is parsed to a term that prints the same; and parsing
  * needs as much memory as it says. */
 static inline void roundtrip(etf_view term) {
@@ -44,7 +53,7 @@ static inline void roundtrip(etf_view term) {
     err = etf_parse_n(&w, text, n, NULL);
     REQUIRE(err == 0 || err == CN_ELIMIT || for_people(text));
     if (err == 0) {
-        REQUIRE(etf_writer_finish(&w, &t) == 0 && etf_check(t, NULL) == 0);
+        REQUIRE(etf_writer_finish(&w, &t) == 0 && sound(t));
         REQUIRE(etf_print(t, again, sizeof again) == n);
         REQUIRE(memcmp(text, again, n) == 0);
     }

@@ -405,7 +405,9 @@ static void version(void **state) {
 }
 
 static void depth_costs_no_stack(void **state) {
-    size_t n = 4 << 20, at;
+    size_t n = 4 << 20;
+    etf_error e;
+    etf_limits deeper = {.depth = 4 << 20};
     uint8_t *deep = malloc(n + 1);
 
     (void)state;
@@ -415,9 +417,10 @@ static void depth_costs_no_stack(void **state) {
         deep[i + 1] = 1;
     }
     deep[n] = 106;
-    assert_int_equal(etf_check((etf_view){deep, n + 1}, &at), 0);
-    assert_int_equal(etf_check((etf_view){deep, n}, &at), CN_ETRUNC);
-    assert_int_equal(at, n - 2);
+    assert_int_equal(etf_check(NULL, &deeper, (etf_view){deep, n + 1}, &e), 0);
+    assert_int_equal(etf_check(NULL, &deeper, (etf_view){deep, n}, &e),
+                     CN_ETRUNC);
+    assert_int_equal(e.at, n - 2);
     free(deep);
 }
 
@@ -438,7 +441,7 @@ static void lookups(void **state) {
     assert_int_equal(etf_map_get(t, "c", &e), CN_ENOENT);
     assert_int_equal(etf_map_get(term("6101"), "c", &e), CN_ETYPE);
     assert_int_equal(etf_type_of((etf_view){NULL, 0}), ETF_NONE);
-    assert_int_equal(etf_check(term("6a6a"), NULL), CN_EBADTERM);
+    assert_int_equal(etf_check(NULL, NULL, term("6a6a"), NULL), CN_EBADTERM);
     assert_false(etf_view_is(t, "x"));
     assert_true(etf_view_eq((etf_view){NULL, 0}, (etf_view){in, 0}));
 }
@@ -464,12 +467,13 @@ static void copies(void **state) {
 /* Whole: good. Cut anywhere: an early end, and in memory of exactly that
  * size, so that the sanitizers see a byte too many. */
 static void cut_everywhere(const vector *v) {
-    assert_int_equal(etf_check(v->term, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, v->term, NULL), 0);
     for (size_t n = 0; n < v->term.len; n++) {
         uint8_t *part = malloc(n + 1);
         assert_non_null(part);
         memcpy(part + 1, v->term.data, n);
-        assert_int_equal(etf_check((etf_view){part + 1, n}, NULL), CN_ETRUNC);
+        assert_int_equal(etf_check(NULL, NULL, (etf_view){part + 1, n}, NULL),
+                         CN_ETRUNC);
         free(part);
         if (n > 300 && n + 100 < v->term.len)
             n = v->term.len - 100; /* the middle is like the rest */

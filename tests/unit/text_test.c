@@ -27,7 +27,7 @@ static void parses(const char *source, const char *hex) {
         fail_msg("%s: %s at %zu", source, cn_errname(err), column);
     (void)etf_writer_finish(&w, &t);
     assert_hex(t.data, t.len, hex);
-    assert_int_equal(etf_check(t, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, t, NULL), 0);
     len = t.len;
     etf_writer_free(&w);
     etf_writer_init_fixed(&w, NULL, 0);
@@ -227,7 +227,7 @@ static void sizes(void **state) {
         etf_writer_init(&w, NULL);
         assert_int_equal(etf_parse(&w, source, NULL), 0);
         (void)etf_writer_finish(&w, &t);
-        assert_int_equal(etf_check(t, NULL), 0);
+        assert_int_equal(etf_check(NULL, NULL, t, NULL), 0);
         assert_int_equal(etf_print(t, again, sizeof again), strlen(source));
         assert_string_equal(again, source);
         etf_writer_free(&w);

@@ -161,7 +161,7 @@ static void string_sizes(void **state) {
     assert_int_equal(etf_writer_finish(&w, &out), 0);
     assert_hex(out.data, 7, "6c000100006100");
     assert_int_equal(out.len, 5 + 2 * 65536 + 1);
-    assert_int_equal(etf_check(out, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, out, NULL), 0);
     etf_writer_free(&w);
     free(text);
 }
@@ -661,7 +661,7 @@ static int scenario(fault_alloc *f, void *arg) {
     err = etf_writer_finish(&g, &out);
     assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
     if (err == 0)
-        assert_int_equal(etf_check(out, NULL), 0);
+        assert_int_equal(etf_check(NULL, NULL, out, NULL), 0);
     etf_writer_free(&g);
     return err;
 }
