@@ -792,21 +792,6 @@ static inline etf_out etf__out_port(etf_port *x) {
 /* Brackets in brackets; neither printing nor parsing goes deeper. */
 #define ETF_TEXT_DEPTH 1000000
 
-/* Writes the term that Erlang's text stands for, without trailing dot, as one
- * more term of w. Literal terms, comments, adjacent strings, binaries of
- * strings, integers with a size up to 64 bits and /utf8, fun m:f/1, and the
- * identifiers of etf_print. The text is UTF-8. 0, or the error, which w latches
- * too, with *column (may be NULL) the byte, from 0, of the token that does not
- * fit: CN_ESYNTAX; CN_ERANGE for a float that is too large; CN_ELIMIT for
- * brackets nested deeper than ETF_TEXT_DEPTH, atoms above 255 characters and
- * integers above 2048 bytes that are not in base 16; CN_ENOMEM. Memory for
- * brackets nested deeper than 12 is of the writer's allocator, of the default
- * one for a writer on an array. That the keys of a map differ is
- * not checked, and Erlang refuses a term where they do not. */
-CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
-CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
-                       size_t *column);
-
 typedef enum etf_text_style {
     ETF_STYLE_P = 0, /* as ~p: lists and binaries that look like text are it */
     ETF_STYLE_W      /* as ~w: they are numbers; always on one line */
@@ -819,7 +804,8 @@ typedef enum etf_text_range {
     ETF_RANGE_UNICODE    /* +pc unicode; binaries may be latin-1 too */
 } etf_text_range;
 
-/* How to print; all 0 is as etf_print. The text is UTF-8 in any case. */
+/* How to print and parse; all 0, or NULL instead, is as etf_print and
+ * etf_parse. The text is UTF-8 in any case. */
 typedef struct etf_text_options {
     etf_text_style style;
     etf_text_range range;
@@ -830,7 +816,46 @@ typedef struct etf_text_options {
     uint32_t column;       /* where the first line begins; 0 is 1, the left */
     uint32_t depth;        /* brackets in brackets; 0 is ETF_TEXT_DEPTH */
     const cn_alloc *alloc; /* NULL: the default */
+    const char *node;      /* parsing: whose <0.1.2> is; NULL: nobody's */
+    uint32_t creation;     /* the same */
 } etf_text_options;
+
+/* Writes the term that Erlang's text stands for, without trailing dot, as one
+ * more term of w. That is all that io:format prints by ~w and ~p and etf_format
+ * prints, and Erlang's literals:
+ *   comments; adjacent strings; strings in triple quotes; sigils, of which ~",
+ *     ~b and ~B are binaries in UTF-8; 16#ff, 1_000, $a, and in quotes all
+ *     escapes;
+ *   segments of binaries with :Size (up to 4096 bits) and types: integer,
+ * float, utf8, utf16, utf32, big, little, signed, unsigned, unit:N; fun m:f/1;
+ *   native records as release 29 prints them, #module:name{field = value}: they
+ *     become exported ones, which the text does not tell;
+ *   the identifiers of etf_format, and with a node in the options, those that
+ *     Erlang prints there, <0.1.2>, #Port<0.1> and #Ref<0.1.2.3>. The same with
+ *     another number than 0 are of a node that only Erlang knows: CN_ESYNTAX.
+ * #Fun<...> has no literal. The text is UTF-8. Words that Erlang reserves are
+ * taken as atoms. That the keys of a map, or the fields of a record, differ is
+ * not checked, and Erlang refuses a term where they do not.
+ *
+ * 0, or the error, which w latches too: CN_ESYNTAX; CN_ERANGE for a float that
+ * is too large; CN_ELIMIT for brackets nested deeper than the options say,
+ * atoms above 255 characters, integers above 2048 bytes that are not in base
+ * 16, and for a deep nest of large tuples or records whose headers could only
+ * be written by moving all of it again and again; CN_ENOMEM. Memory is only
+ * taken for brackets nested deeper than 10: of the options' allocator, or the
+ * writer's; the default one for a writer on an array. */
+typedef struct etf_text_error {
+    int code;         /* as returned */
+    size_t at;        /* the byte, from 0, of the token that does not fit */
+    const char *what; /* in English, a constant; "" without an error */
+} etf_text_error;
+CN_API int etf_parse_with(const etf_text_options *options, etf_writer *w,
+                          const char *text, size_t n, etf_text_error *error);
+
+/* The same without options; *column (may be NULL) is the byte. */
+CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
+CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
+                       size_t *column);
 
 /* Prints a term as io:format does, character by character: with a width of 80
  * and a range as io:format("~tp", [Term]) does in an erl with that +pc; native
@@ -849,7 +874,7 @@ typedef struct etf_text_options {
  * line, so a deep term gives a text as long as the square of its size; depth
  * puts an end to it.
  * etf_parse takes all this back, but for closures, which are
- * #Fun<module.index.uniq>, and records, #module:name{field = value}.
+ * #Fun<module.index.uniq>.
  *
  * out is always NUL-terminated when cap > 0; *len (may be NULL) is the length
  * of the whole text, also when cap is too small for it. 0; CN_ELIMIT for depth,

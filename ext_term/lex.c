@@ -7,7 +7,7 @@
 #include "ext_term/lex.h"
 
 void etf__lex_init(etf__lex *x, const char *in, size_t n) {
-    *x = (etf__lex){.in = in, .n = n};
+    *x = (etf__lex){.in = in, .n = n, .holes = true};
 }
 
 static bool is_digit(char c) {
@@ -75,22 +75,20 @@ static size_t digits(const etf__lex *x, size_t from, unsigned base) {
 }
 
 static size_t fraction(const etf__lex *x, size_t dot) {
-    size_t i = dot, k;
+    size_t i = dot + 1, k;
 
-    if (i + 1 >= x->n || x->in[i] != '.' || !is_digit(x->in[i + 1]))
+    if (dot >= x->n || x->in[dot] != '.')
         return 0;
-    for (i++; i < x->n && is_digit(x->in[i]);)
-        i++;
+    k = digits(x, i, 10);
+    if (k == 0)
+        return 0;
+    i += k;
     if (i == x->n || (x->in[i] != 'e' && x->in[i] != 'E'))
         return i - dot;
     k = i + 1;
     if (k < x->n && (x->in[k] == '-' || x->in[k] == '+'))
         k++;
-    if (k == x->n || !is_digit(x->in[k]))
-        return i - dot;
-    while (k < x->n && is_digit(x->in[k]))
-        k++;
-    return k - dot;
+    return digits(x, k, 10) == 0 ? i - dot : k + digits(x, k, 10) - dot;
 }
 
 static void based(etf__lex *x, size_t start, size_t n) {
@@ -143,6 +141,21 @@ bool etf__lex_u64(const etf__lex *x, uint64_t *magnitude) {
     return true;
 }
 
+/* The nearest double needs no more digits than there is room for. */
+bool etf__lex_float(const etf__lex *x, double *v) {
+    char copy[1024];
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->len; i++) {
+        if (x->text[i] == '_')
+            continue;
+        if (n == sizeof copy)
+            return false;
+        copy[n++] = x->text[i];
+    }
+    return etf__float_scan(copy, n, v);
+}
+
 /* --- characters --------------------------------------------------------------
  */
 
@@ -173,19 +186,31 @@ static int octal_escape(etf__chars *s, uint32_t *c) {
     return 1;
 }
 
+/* A new line in triple quotes is followed by their indentation, which the lexer
+ * has seen, unless the line is empty. */
+static void skip_indent(etf__chars *s) {
+    if (s->left == 0 || *s->p == '\n')
+        return;
+    s->p += s->indent;
+    s->left -= s->indent;
+}
+
 /* One character as it stands. */
 static int verbatim(etf__chars *s, uint32_t *c) {
     size_t k = etf__utf8_get((const uint8_t *)s->p, s->left, c);
 
     s->p += k;
     s->left -= k;
+    if (k > 0 && *c == '\n' && s->indent > 0)
+        skip_indent(s);
     return k > 0 ? 1 : -1;
 }
 
+/* \^A is 1; \^? is 127 */
 static int control_escape(etf__chars *s, uint32_t *c) {
-    if (s->left == 0 || *s->p < '@' || *s->p > '_')
+    if (s->left == 0 || *s->p < '?' || *s->p > '~')
         return -1;
-    *c = (uint32_t)*s->p - '@';
+    *c = *s->p == '?' ? 127 : (uint32_t)*s->p & 31;
     s->p++;
     s->left--;
     return 1;
@@ -213,7 +238,7 @@ static int escape(etf__chars *s, uint32_t *c) {
 }
 
 etf__chars etf__lex_chars(const etf__lex *x) {
-    return (etf__chars){x->text, x->len};
+    return (etf__chars){x->text, x->len, x->indent, x->verbatim};
 }
 
 int etf__chars_next(etf__chars *s, uint32_t *c) {
@@ -221,7 +246,7 @@ int etf__chars_next(etf__chars *s, uint32_t *c) {
 
     if (s->left == 0)
         return 0;
-    if (*s->p != '\\')
+    if (s->verbatim || *s->p != '\\')
         return verbatim(s, c);
     s->p++;
     s->left--;
@@ -232,7 +257,7 @@ int etf__chars_next(etf__chars *s, uint32_t *c) {
 
 /* $a, $\n */
 static void character(etf__lex *x) {
-    etf__chars s = {x->in + x->next + 1, left(x) - 1};
+    etf__chars s = {.p = x->in + x->next + 1, .left = left(x) - 1};
 
     if (etf__chars_next(&s, &x->value) != 1)
         token(x, ETF__T_BAD, 0);
@@ -243,24 +268,145 @@ static void character(etf__lex *x) {
 /* --- atoms and strings
  * --------------------------------------------------------- */
 
-static void quoted(etf__lex *x, etf__tok tok) {
-    size_t i = x->next + 1;
+static void bad(etf__lex *x, const char *why) {
+    x->why = why;
+    token(x, ETF__T_BAD, 0);
+}
+
+/* From the quote at `from` to the one that ends it. */
+static void delimited(etf__lex *x, size_t from, char end, etf__tok tok) {
+    size_t i = from + 1;
 
     x->text = x->in + i;
     x->plain = true;
-    while (i < x->n && x->in[i] != x->in[x->next]) {
-        if (x->in[i] == '\\') {
+    while (i < x->n && x->in[i] != end) {
+        if (x->in[i] == '\\' && !x->verbatim) {
             x->plain = false;
             i++;
         }
         i++;
     }
     if (i >= x->n) {
-        token(x, ETF__T_BAD, 0);
+        bad(x, "a quote that is not closed");
         return;
     }
-    x->len = i - x->next - 1;
-    token(x, tok, x->len + 2);
+    x->len = i - from - 1;
+    x->tok = tok;
+    x->next = i + 1;
+}
+
+static size_t run_of(const etf__lex *x, size_t at, char c) {
+    size_t n = 0;
+
+    while (at + n < x->n && x->in[at + n] == c)
+        n++;
+    return n;
+}
+
+static size_t blanks_at(const etf__lex *x, size_t at) {
+    size_t n = 0;
+
+    while (at + n < x->n && is_blank(x->in[at + n]) && x->in[at + n] != '\n')
+        n++;
+    return n;
+}
+
+/* Do three quotes or more begin a text over lines? Only blanks may follow. */
+static bool triple(const etf__lex *x, size_t at, size_t *quotes,
+                   size_t *first_line) {
+    size_t behind;
+
+    *quotes = run_of(x, at, '"');
+    behind = at + *quotes + blanks_at(x, at + *quotes);
+    *first_line = behind + 1;
+    return *quotes >= 3 && behind < x->n && x->in[behind] == '\n';
+}
+
+/* The line at `at` without the indentation; false when it has less, and is not
+ * empty. */
+static bool has_indent(const etf__lex *x, size_t at, const char *indent,
+                       size_t n) {
+    if (at < x->n && x->in[at] == '\n')
+        return true;
+    return x->n - at >= n && memcmp(x->in + at, indent, n) == 0;
+}
+
+static size_t next_line(const etf__lex *x, size_t at) {
+    const char *end = memchr(x->in + at, '\n', x->n - at);
+
+    return end == NULL ? x->n : (size_t)(end - x->in) + 1;
+}
+
+/* Where the line with the closing quotes is, or x->n. */
+static size_t closing_line(const etf__lex *x, size_t at, size_t quotes) {
+    while (at < x->n && run_of(x, at + blanks_at(x, at), '"') < quotes)
+        at = next_line(x, at);
+    return at;
+}
+
+/* The lines between, without what the closing quotes are indented by. */
+static void triple_quoted(etf__lex *x, size_t first, size_t quotes,
+                          etf__tok tok) {
+    size_t last = closing_line(x, first, quotes);
+    size_t indent = last < x->n ? blanks_at(x, last) : 0;
+
+    if (last == x->n) {
+        bad(x, "triple quotes that are not closed");
+        return;
+    }
+    for (size_t at = first; at < last; at = next_line(x, at))
+        if (!has_indent(x, at, x->in + last, indent)) {
+            bad(x, "a line that is less indented than its closing quotes");
+            return;
+        }
+    x->indent = indent;
+    x->plain = false;
+    x->text = x->in + first;
+    x->len = last > first ? last - first - 1 : 0;
+    if (x->len >= indent && indent > 0 && x->text[0] != '\n') {
+        x->text += indent;
+        x->len -= indent;
+    }
+    x->next = last + indent + quotes;
+    x->tok = tok;
+}
+
+static void string(etf__lex *x) {
+    size_t quotes, first;
+
+    if (triple(x, x->next, &quotes, &first)) {
+        x->verbatim = true;
+        triple_quoted(x, first, quotes, ETF__T_STRING);
+    } else {
+        delimited(x, x->next, '"', ETF__T_STRING);
+    }
+}
+
+/* ~"...", ~s, ~S, ~b and ~B; false when it is none. A capital takes the text
+ * as it stands, and so do triple quotes without a letter. */
+static bool sigil(etf__lex *x) {
+    static const char opening[] = "\"'([{</|`#", closing[] = "\"')]}>/|`#";
+    char letter = left(x) > 1 ? x->in[x->next + 1] : 0;
+    bool named = letter != 0 && strchr("sSbB", letter) != NULL;
+    size_t at = x->next + (named ? 2 : 1), quotes, first;
+    const char *hit;
+    etf__tok tok;
+
+    if (at >= x->n || x->in[at] == '\0' || (x->holes && x->in[at] != '"'))
+        return false;
+    hit = strchr(opening, x->in[at]);
+    if (hit == NULL)
+        return false;
+    tok = named && (letter | 0x20) == 's' ? ETF__T_STRING : ETF__T_BIN;
+    x->sigil = true;
+    x->verbatim = letter == 'S' || letter == 'B';
+    if (triple(x, at, &quotes, &first)) {
+        x->verbatim = x->verbatim || !named;
+        triple_quoted(x, first, quotes, tok);
+    } else {
+        delimited(x, at, closing[hit - opening], tok);
+    }
+    return true;
 }
 
 bool etf__is_lower(uint32_t c) {
@@ -274,7 +420,7 @@ bool etf__is_name(uint32_t c) {
 }
 
 static bool word(etf__lex *x) {
-    etf__chars s = {x->in + x->next, left(x)};
+    etf__chars s = {.p = x->in + x->next, .left = left(x)};
     uint32_t c;
     size_t n = 0;
 
@@ -317,12 +463,17 @@ static const struct fixed {
     {"#{", ETF__T_MAP, 0},     {"<<", ETF__T_BIN, 0},
     {">>", ETF__T_BIN_END, 0}, {"=>", ETF__T_ARROW, 0},
     {"#Pid<", ETF__T_ID, 'P'}, {"#Port<", ETF__T_ID, 'O'},
-    {"#Ref<", ETF__T_ID, 'R'},
+    {"#Ref<", ETF__T_ID, 'R'}, {"#", ETF__T_PUNCT, '#'},
+    {"=", ETF__T_PUNCT, '='},
 };
 
 static bool fixed_text(etf__lex *x) {
     if (strchr("#<>=", x->in[x->next]) == NULL || x->in[x->next] == '\0')
         return false;
+    if (starts(x, "#Fun<")) {
+        bad(x, "a function with a body, which has no literal");
+        return true;
+    }
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         if (!starts(x, fixed[i].text))
             continue;
@@ -333,15 +484,26 @@ static bool fixed_text(etf__lex *x) {
     return false;
 }
 
+/* <0.1.2> */
+static bool short_pid(etf__lex *x) {
+    if (left(x) < 2 || x->in[x->next] != '<' || !is_digit(x->in[x->next + 1]))
+        return false;
+    x->value = 'P';
+    token(x, ETF__T_ID, 1);
+    return true;
+}
+
 static void other(etf__lex *x) {
     char c = x->in[x->next];
 
+    if (c == '~' && sigil(x))
+        return;
     if (c == '~' && left(x) > 1) {
         x->value = (uint8_t)x->in[x->next + 1];
         token(x, ETF__T_HOLE, 2);
     } else if (c == '_') {
         token(x, ETF__T_ANY, 1);
-    } else if (c != '\0' && strchr("{}[]|,:/>.", c) != NULL) {
+    } else if (c != '\0' && strchr("{}[]|,:/>.-", c) != NULL) {
         x->value = (uint8_t)c;
         token(x, ETF__T_PUNCT, 1);
     } else {
@@ -358,19 +520,21 @@ void etf__lex_next(etf__lex *x) {
         x->tok = ETF__T_END;
         return;
     }
+    x->sigil = x->verbatim = false;
+    x->indent = 0;
     c = x->in[x->next];
     x->negative = c == '-' && left(x) > 1 && is_digit(x->in[x->next + 1]);
     if (x->negative || is_digit(c))
         number(x);
     else if (c == '"')
-        quoted(x, ETF__T_STRING);
+        string(x);
     else if (c == '\'')
-        quoted(x, ETF__T_ATOM);
+        delimited(x, x->next, '\'', ETF__T_ATOM);
     else if (c == '$')
         character(x);
     else if (c >= 'a' && c <= 'z')
         (void)word(x);
-    else if (!fixed_text(x) && !word(x))
+    else if (!short_pid(x) && !fixed_text(x) && !word(x))
         other(x);
 }
 
@@ -381,19 +545,22 @@ bool etf__lex_is(const etf__lex *x, char c) {
 /* --- identifiers
  * ------------------------------------------------------------------ */
 
-/* A dot and a decimal number; "1.2" must not become a float here. */
-static bool field(etf__lex *x, uint64_t max, uint64_t *v) {
-    size_t i = x->next + 1, from = i;
+static bool number_at(etf__lex *x, size_t i, uint64_t max, uint64_t *v) {
+    size_t from = i;
 
-    *v = 0;
-    if (left(x) == 0 || x->in[x->next] != '.')
-        return false;
-    for (; i < x->n && is_digit(x->in[i]); i++)
+    for (*v = 0; i < x->n && is_digit(x->in[i]); i++)
         if (__builtin_mul_overflow(*v, 10, v) ||
             __builtin_add_overflow(*v, digit_of(x->in[i]), v))
             return false;
     x->next = i;
     return i > from && *v <= max;
+}
+
+/* A dot and a decimal number; "1.2" must not become a float here. */
+static bool field(etf__lex *x, uint64_t max, uint64_t *v) {
+    *v = 0;
+    return left(x) > 0 && x->in[x->next] == '.' &&
+           number_at(x, x->next + 1, max, v);
 }
 
 static bool field32(etf__lex *x, uint32_t *v) {
@@ -423,39 +590,87 @@ static int node_name(etf__lex *x, char node[ETF_NODE_MAX + 1], uint16_t *len) {
     return 0;
 }
 
+/* Erlang's own text of an identifier begins with a number for the node, which
+ * only that node knows, but that 0 is itself. */
+static bool is_short(const etf__lex *x) {
+    return left(x) > 0 && is_digit(x->in[x->next]);
+}
+
+static int own_node(etf__lex *x, char node[ETF_NODE_MAX + 1], uint16_t *len,
+                    uint32_t *creation) {
+    uint64_t number;
+    size_t n;
+
+    x->at = x->next;
+    if (!number_at(x, x->next, UINT64_MAX, &number))
+        return CN_ESYNTAX;
+    x->why = "an identifier of another node, whose name it does not have";
+    if (number != 0)
+        return CN_ESYNTAX;
+    x->why = "an identifier whose node is not given";
+    if (x->node == NULL)
+        return CN_ESYNTAX;
+    x->why = NULL;
+    n = strlen(x->node);
+    if (n > ETF_NODE_MAX)
+        return CN_ELIMIT;
+    memcpy(node, x->node, n + 1);
+    *len = (uint16_t)n;
+    *creation = x->creation;
+    return 0;
+}
+
 static int read_pid(etf__lex *x, etf_pid *pid) {
-    int err = node_name(x, pid->node, &pid->node_len);
+    bool own = is_short(x);
+    int err = own ? own_node(x, pid->node, &pid->node_len, &pid->creation)
+                  : node_name(x, pid->node, &pid->node_len);
 
     if (err != 0)
         return err;
     return field32(x, &pid->id) && field32(x, &pid->serial) &&
-                   field32(x, &pid->creation)
+                   (own || field32(x, &pid->creation))
                ? 0
                : CN_ESYNTAX;
 }
 
 static int read_port(etf__lex *x, etf_port *port) {
-    int err = node_name(x, port->node, &port->node_len);
+    bool own = is_short(x);
+    int err = own ? own_node(x, port->node, &port->node_len, &port->creation)
+                  : node_name(x, port->node, &port->node_len);
 
     if (err != 0)
         return err;
-    return field(x, UINT64_MAX, &port->id) && field32(x, &port->creation)
+    return field(x, UINT64_MAX, &port->id) &&
+                   (own || field32(x, &port->creation))
                ? 0
                : CN_ESYNTAX;
 }
 
+/* Erlang's text has the words from the last to the first. */
+static void turn_words(etf_ref *ref) {
+    for (unsigned i = 0; i < ref->n / 2U; i++) {
+        uint32_t word = ref->ids[i];
+        ref->ids[i] = ref->ids[ref->n - 1 - i];
+        ref->ids[ref->n - 1 - i] = word;
+    }
+}
+
 static int read_ref(etf__lex *x, etf_ref *ref) {
-    int err = node_name(x, ref->node, &ref->node_len);
+    bool own = is_short(x);
+    int err = own ? own_node(x, ref->node, &ref->node_len, &ref->creation)
+                  : node_name(x, ref->node, &ref->node_len);
 
     if (err != 0)
         return err;
-    if (!field32(x, &ref->creation))
+    if (!own && !field32(x, &ref->creation))
         return CN_ESYNTAX;
     while (left(x) > 0 && x->in[x->next] == '.') {
         if (ref->n == ETF_REF_WORDS || !field32(x, &ref->ids[ref->n]))
             return CN_ESYNTAX;
         ref->n++;
     }
+    if (own)
+        turn_words(ref);
     return 0;
 }
 
@@ -508,139 +723,4 @@ int etf__lex_export_read(etf__lex *x, etf__lex_export *out) {
         return CN_ESYNTAX;
     out->arity = (uint8_t)arity;
     return 0;
-}
-
-/* --- binaries
- * ------------------------------------------------------------------------ */
-
-typedef struct packer {
-    etf__put_bits put;
-    void *ctx;
-    uint8_t part; /* bits that wait for their byte, from the left */
-    unsigned bits;
-} packer;
-
-static bool add_bits(packer *p, uint64_t v, unsigned bits) {
-    uint8_t full;
-
-    while (bits > 0) {
-        unsigned take = 8 - p->bits < bits ? 8 - p->bits : bits;
-        unsigned value = (unsigned)(v >> (bits - take)) & ((1U << take) - 1);
-
-        p->part = (uint8_t)(p->part | value << (8 - p->bits - take));
-        p->bits += take;
-        bits -= take;
-        if (p->bits < 8)
-            continue;
-        full = p->part;
-        p->part = 0;
-        p->bits = 0;
-        if (!p->put(p->ctx, full, 8))
-            return false;
-    }
-    return true;
-}
-
-static bool add_utf8(packer *p, uint32_t c) {
-    uint8_t out[4];
-    size_t n = etf__utf8_put(out, c);
-
-    for (size_t i = 0; i < n; i++)
-        if (!add_bits(p, out[i], 8))
-            return false;
-    return n > 0;
-}
-
-/* Behind a segment: /utf8? The token is then behind it. */
-static int utf8_suffix(etf__lex *x, bool *utf8) {
-    *utf8 = etf__lex_is(x, '/');
-    if (!*utf8)
-        return 0;
-    etf__lex_next(x);
-    if (x->tok != ETF__T_ATOM || x->len != 4 || memcmp(x->text, "utf8", 4) != 0)
-        return CN_ESYNTAX;
-    etf__lex_next(x);
-    return 0;
-}
-
-/* Without /utf8 a character gives its low byte, as in Erlang. */
-static int string_segment(etf__lex *x, packer *p) {
-    etf__chars s = etf__lex_chars(x);
-    uint32_t c;
-    bool utf8;
-    int err, more;
-
-    etf__lex_next(x);
-    err = utf8_suffix(x, &utf8);
-    if (err != 0)
-        return err;
-    while ((more = etf__chars_next(&s, &c)) == 1)
-        if (!(utf8 ? add_utf8(p, c) : add_bits(p, c & 0xff, 8)))
-            return CN_ETYPE;
-    return more == 0 ? 0 : CN_ESYNTAX;
-}
-
-static int size_suffix(etf__lex *x, unsigned *bits) {
-    uint64_t size;
-
-    *bits = 8;
-    if (!etf__lex_is(x, ':'))
-        return 0;
-    etf__lex_next(x);
-    if (x->tok != ETF__T_INT || x->negative || !etf__lex_u64(x, &size))
-        return CN_ESYNTAX;
-    if (size > 64)
-        return CN_ELIMIT;
-    *bits = (unsigned)size;
-    etf__lex_next(x);
-    return 0;
-}
-
-static int int_segment(etf__lex *x, packer *p) {
-    bool negative = x->tok == ETF__T_INT && x->negative, utf8;
-    unsigned bits;
-    uint64_t v;
-    int err;
-
-    if (!etf__lex_u64(x, &v))
-        return CN_ELIMIT;
-    etf__lex_next(x);
-    err = size_suffix(x, &bits);
-    if (err == 0)
-        err = utf8_suffix(x, &utf8);
-    if (err != 0)
-        return err;
-    if (utf8 && (negative || v > 0x10ffff || !add_utf8(p, (uint32_t)v)))
-        return CN_ESYNTAX;
-    if (!utf8 && !add_bits(p, negative ? 0 - v : v, bits))
-        return CN_ETYPE;
-    return 0;
-}
-
-static int segment(etf__lex *x, packer *p) {
-    if (x->tok == ETF__T_STRING)
-        return string_segment(x, p);
-    if (x->tok == ETF__T_INT || x->tok == ETF__T_CHAR)
-        return int_segment(x, p);
-    return CN_ESYNTAX;
-}
-
-int etf__lex_binary(etf__lex *x, etf__put_bits put, void *ctx) {
-    packer p = {.put = put, .ctx = ctx};
-    int err;
-
-    etf__lex_next(x);
-    if (x->tok == ETF__T_BIN_END)
-        return 0;
-    for (;;) {
-        err = segment(x, &p);
-        if (err != 0)
-            return err;
-        if (x->tok == ETF__T_BIN_END)
-            break;
-        if (!etf__lex_is(x, ','))
-            return CN_ESYNTAX;
-        etf__lex_next(x);
-    }
-    return p.bits == 0 || p.put(ctx, p.part, p.bits) ? 0 : CN_ETYPE;
 }

@@ -19,9 +19,9 @@ typedef enum etf__tok {
     ETF__T_HOLE,   /* ~i: value is the letter */
     ETF__T_ANY,    /* _ */
     ETF__T_FUN,    /* the word fun */
-    ETF__T_ID,     /* #Pid< #Port< #Ref<: value is P, O or R */
+    ETF__T_ID,     /* #Pid< #Port< #Ref< or <: value is P, O or R */
     ETF__T_MAP,    /* #{ */
-    ETF__T_BIN,    /* << */
+    ETF__T_BIN,    /* <<, or ~"..." with text as of a string */
     ETF__T_BIN_END,
     ETF__T_ARROW, /* => */
     ETF__T_PUNCT  /* value is the character */
@@ -39,7 +39,15 @@ typedef struct etf__lex {
     uint32_t value;
     uint8_t base;
     bool negative;
-    bool plain; /* an atom or string without escapes */
+    bool plain;      /* an atom or string without escapes */
+    bool verbatim;   /* a string that has none, whatever is in it */
+    bool sigil;      /* ~"..." is a string, or a binary without << */
+    size_t indent;   /* a string in triple quotes: of its lines */
+    const char *why; /* what is wrong, if there is more to say */
+    /* the caller's, after etf__lex_init */
+    bool holes;       /* ~s( is a hole and a bracket; true at first */
+    const char *node; /* of <0.1.2>; NULL at first */
+    uint32_t creation;
 } etf__lex;
 
 void etf__lex_init(etf__lex *x, const char *in, size_t n);
@@ -53,6 +61,8 @@ bool etf__lex_is(const etf__lex *x, char c);
 typedef struct etf__chars {
     const char *p;
     size_t left;
+    size_t indent;
+    bool verbatim;
 } etf__chars;
 etf__chars etf__lex_chars(const etf__lex *x);
 int etf__chars_next(etf__chars *s, uint32_t *c);
@@ -65,6 +75,8 @@ bool etf__is_name(uint32_t c);
 int etf__lex_atom(const etf__lex *x, char room[ETF__ATOM_BYTES], size_t *n);
 /* The integer or character token when 64 bits hold it. */
 bool etf__lex_u64(const etf__lex *x, uint64_t *magnitude);
+/* The float token; false when it is too large, or longer than 1024. */
+bool etf__lex_float(const etf__lex *x, double *v);
 /* The identifier that begins with this token, which becomes its '>'; 0,
  * CN_ESYNTAX or CN_ELIMIT. kind is what value says. */
 typedef struct etf__lex_id {
@@ -86,9 +98,10 @@ typedef struct etf__lex_export {
 } etf__lex_export;
 int etf__lex_export_read(etf__lex *x, etf__lex_export *out);
 
-/* The segments of a binary, from the token << up to its >>. Whole bytes go to
- * put one by one; the last, unfinished one with the bits it has. put returns
- * false to end it. 0, CN_ESYNTAX, CN_ELIMIT, or CN_ETYPE when put ended it. */
+/* The segments of a binary, from the token << up to its >>, or those of a
+ * sigil, which is one token (bits.c). Whole bytes go to put one by one; the
+ * last, unfinished one with the bits it has. put returns false to end it. 0,
+ * CN_ESYNTAX, CN_ELIMIT, or CN_ETYPE when put ended it. */
 typedef bool (*etf__put_bits)(void *ctx, uint8_t byte, unsigned bits);
 int etf__lex_binary(etf__lex *x, etf__put_bits put, void *ctx);
 

@@ -12,6 +12,8 @@
 #include "ext_term/parse.h"
 #include "ext_term/bignum.h"
 
+enum { MOVED_MAX = 1 << 28, MOVED_TIMES = 64, EXPORTED = 1 };
+
 /* --- building ------------------------------------------------------------- */
 
 static etf__level *top(etf__parser *p) {
@@ -42,11 +44,23 @@ static void next_of_list(etf_writer *w, etf__level *l, bool byte) {
     }
 }
 
-static void next_of_tuple(etf_writer *w, const etf__level *l) {
+/* What comes late moves what is there; in a text made for it each bracket would
+ * move all that is inside of it. */
+static uint8_t *gap(etf__parser *p, size_t at, size_t n) {
+    p->moved += p->w->len - at;
+    if (p->moved > MOVED_MAX && p->moved / MOVED_TIMES > p->w->len) {
+        p->why = "brackets that would move too much";
+        etf_writer_fail(p->w, CN_ELIMIT);
+        return NULL;
+    }
+    return etf__put_gap(p->w, at, n);
+}
+
+static void next_of_tuple(etf__parser *p, const etf__level *l) {
     if (l->n == UINT8_MAX)
-        (void)etf__put_gap(w, l->at + 2, 3);
+        (void)gap(p, l->at + 2, 3);
     if (l->n == ETF__ARITY_MAX)
-        etf_writer_fail(w, CN_ELIMIT);
+        etf_writer_fail(p->w, CN_ELIMIT);
 }
 
 /* Makes way for one more term; true when it is to be a bare byte. */
@@ -63,7 +77,7 @@ static bool way(etf__parser *p, bool byte) {
     if (l->closer == ']')
         next_of_list(p->w, l, byte);
     else if (l->closer == '}')
-        next_of_tuple(p->w, l);
+        next_of_tuple(p, l);
     if (l->n == UINT32_MAX)
         etf_writer_fail(p->w, CN_ELIMIT);
     else
@@ -93,8 +107,10 @@ void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude) {
 static int push(etf__parser *p, char closer) {
     etf__level *l;
 
-    if (p->levels.n == p->max_depth)
+    if (p->levels.n == p->max_depth) {
+        p->why = "brackets nested too deeply";
         return CN_ELIMIT;
+    }
     (void)way(p, false);
     l = etf__frames_push(&p->levels);
     if (l == NULL)
@@ -104,6 +120,8 @@ static int push(etf__parser *p, char closer) {
         (void)etf__put_more(p->w, 2);
     else if (closer == 'm')
         (void)etf__put_more(p->w, 5);
+    else if (closer == 'r')
+        (void)etf__put_more(p->w, 6);
     return 0;
 }
 
@@ -135,6 +153,8 @@ static void pop(etf__parser *p) {
     d = p->w->data + l->at;
     if (l->closer == 'm')
         (void)cn__put32(cn__put8(d, ETF__MAP), l->n / 2);
+    else if (l->closer == 'r')
+        (void)cn__put8(cn__put32(cn__put8(d, ETF__RECORD), l->n), EXPORTED);
     else if (l->n > UINT8_MAX)
         (void)cn__put32(cn__put8(d, ETF__LARGE_TUPLE), l->n);
     else
@@ -243,8 +263,10 @@ static int put_int(etf__parser *p) {
 static int put_float(etf__parser *p) {
     double v;
 
-    if (!etf__float_scan(p->x.text, p->x.len, &v))
+    if (!etf__lex_float(&p->x, &v)) {
+        p->why = "a float that is too large";
         return CN_ERANGE;
+    }
     (void)way(p, false);
     etf_put_float(p->w, v);
     etf__lex_next(&p->x);
@@ -349,6 +371,67 @@ static int put_fun(etf__parser *p) {
     return 0;
 }
 
+/* --- records: #module:name{field = value, ...} ------------------------------
+ */
+
+/* The atom token, put at `at`, and what moves for it; *at is then behind it. */
+static int put_name(etf__parser *p, size_t *at) {
+    char room[ETF__ATOM_BYTES];
+    uint8_t term[ETF__ATOM_BYTES + 3], *out;
+    etf_writer w;
+    size_t n;
+    int err;
+
+    if (p->x.tok != ETF__T_ATOM)
+        return CN_ESYNTAX;
+    err = etf__lex_atom(&p->x, room, &n);
+    if (err != 0)
+        return err;
+    etf_writer_init_fixed(&w, term, sizeof term);
+    etf_put_atom_n(&w, room, n);
+    out = gap(p, *at, w.len);
+    if (out != NULL)
+        (void)cn__put_bytes(out, term, w.len);
+    *at += w.len;
+    etf__lex_next(&p->x);
+    return 0;
+}
+
+static int take(etf__parser *p, char c) {
+    if (!etf__lex_is(&p->x, c))
+        return CN_ESYNTAX;
+    etf__lex_next(&p->x);
+    return 0;
+}
+
+/* From # to the brace. */
+static int open_record(etf__parser *p) {
+    int err = push(p, 'r');
+    etf__level *l = top(p);
+
+    if (err != 0)
+        return err;
+    etf__lex_next(&p->x);
+    l->names_end = p->w->len;
+    err = put_name(p, &l->names_end);
+    if (err == 0)
+        err = take(p, ':');
+    if (err == 0)
+        err = put_name(p, &l->names_end);
+    return err != 0 ? err : take(p, '{');
+}
+
+/* A name and its equals sign, before the value. */
+static int put_field(etf__parser *p) {
+    int err = put_name(p, &top(p)->names_end);
+
+    return err != 0 ? err : take(p, '=');
+}
+
+static bool in_record(etf__parser *p) {
+    return top(p) != NULL && top(p)->closer == 'r';
+}
+
 static int put_hole(etf__parser *p) {
     char letter = p->x.tok == ETF__T_ANY ? '_' : (char)p->x.value;
     int err = p->fill == NULL ? CN_ESYNTAX : p->fill(p, letter);
@@ -373,13 +456,19 @@ static char opener(const etf__parser *p) {
 static bool at_closer(etf__parser *p) {
     char c = top(p)->closer;
 
-    return etf__lex_is(&p->x, c == 'm' ? '}' : c);
+    return etf__lex_is(&p->x, c == ']' ? ']' : '}');
 }
 
 /* One term, or the opening bracket of one. */
 static int begin(etf__parser *p) {
-    char closer = opener(p);
+    char closer;
     int err;
+
+    if (in_record(p) && (err = put_field(p)) != 0)
+        return err;
+    closer = opener(p);
+    if (etf__lex_is(&p->x, '#'))
+        return open_record(p);
 
     if (closer != 0) {
         err = push(p, closer);
@@ -500,35 +589,74 @@ static int terms(etf__parser *p) {
 }
 
 /* To the lists that are open in the writer all this is one term. */
-int etf__parse_run(etf__parser *p, const char *text, size_t n) {
+static int run(etf__parser *p, const etf_text_options *o, const char *text,
+               size_t n) {
+    etf_writer *w = p->w;
     uint32_t open;
     int err;
 
-    etf__put_one(p->w);
-    open = p->w->depth;
-    p->w->depth = 0;
-    p->max_depth = ETF_TEXT_DEPTH;
-    etf__frames_init(&p->levels, p->w->alloc, sizeof(etf__level));
+    etf__put_one(w);
+    open = w->depth;
+    w->depth = 0;
+    p->max_depth = o->depth > 0 ? o->depth : ETF_TEXT_DEPTH;
+    p->why = NULL;
+    p->moved = 0;
+    etf__frames_init(&p->levels, o->alloc != NULL ? o->alloc : w->alloc,
+                     sizeof(etf__level));
     etf__lex_init(&p->x, text, n);
+    p->x.holes = p->fill != NULL;
+    p->x.node = o->node;
+    p->x.creation = o->creation;
     etf__lex_next(&p->x);
     err = terms(p);
     etf__frames_free(&p->levels);
-    p->w->depth = open;
+    w->depth = open;
     if (err != 0)
-        etf_writer_fail(p->w, err);
-    return err != 0 ? err : p->w->err;
+        etf_writer_fail(w, err);
+    return err != 0 ? err : w->err;
 }
 
-int etf_parse_n(etf_writer *w, const char *text, size_t n, size_t *column) {
+int etf__parse_run(etf__parser *p, const char *text, size_t n) {
+    return run(p, &(etf_text_options){0}, text, n);
+}
+
+static const char *why(const etf__parser *p, int err) {
+    const etf__lex *x = &p->x;
+
+    if (p->why != NULL || x->why != NULL)
+        return p->why != NULL ? p->why : x->why;
+    if (err == CN_ELIMIT && x->tok == ETF__T_ATOM)
+        return "an atom of more than 255 characters";
+    if (err == CN_ELIMIT && x->tok == ETF__T_INT)
+        return "an integer that is too large";
+    if (err != CN_ESYNTAX)
+        return cn_strerror(err);
+    if (x->tok == ETF__T_END)
+        return "the text ends too early";
+    return x->tok == ETF__T_BAD ? "no token of Erlang's" : "not expected here";
+}
+
+int etf_parse_with(const etf_text_options *options, etf_writer *w,
+                   const char *text, size_t n, etf_text_error *error) {
+    static const etf_text_options standard = {0};
     etf__parser p;
     int err;
 
     p.w = w;
     p.fill = NULL;
     p.ctx = NULL;
-    err = etf__parse_run(&p, text, n);
+    err = run(&p, options != NULL ? options : &standard, text, n);
+    if (error != NULL)
+        *error = (etf_text_error){err, p.x.at, err != 0 ? why(&p, err) : ""};
+    return err;
+}
+
+int etf_parse_n(etf_writer *w, const char *text, size_t n, size_t *column) {
+    etf_text_error error;
+    int err = etf_parse_with(NULL, w, text, n, &error);
+
     if (column != NULL)
-        *column = p.x.at;
+        *column = error.at;
     return err;
 }
 

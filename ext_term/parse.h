@@ -8,10 +8,10 @@
 #include "ext_term/frames.h"
 #include "ext_term/lex.h"
 
-/* A tuple, list or map that is not closed yet. The header is at `at`, with
- * the count still to come. */
+/* A tuple, list, map or record that is not closed yet. The header is at `at`,
+ * with the count still to come. */
 typedef struct etf__level {
-    char closer;     /* '}', ']', or 'm' for a map */
+    char closer;     /* '}', ']', 'm' for a map or 'r' for a record */
     bool bytes;      /* a list that so far is a STRING_EXT */
     bool tail;       /* a list: its tail is a term of its own */
     bool closed;     /* a list: nothing but ] may follow */
@@ -19,12 +19,15 @@ typedef struct etf__level {
     uint32_t closes; /* a list: [a | [b has one more ] to come */
     uint32_t n;
     size_t at;
+    size_t names_end; /* a record: where the next name goes */
 } etf__level;
 
 typedef struct etf__parser {
     etf_writer *w;
     etf__lex x;
     size_t max_depth;
+    const char *why;    /* what is wrong, if there is more to say */
+    size_t moved;       /* bytes that made way for others */
     etf__frames levels; /* in the memory of the writer */
     /* Puts what belongs into the hole of this letter, '_' for anything; NULL
      * when the text may have none. */
@@ -33,7 +36,7 @@ typedef struct etf__parser {
 } etf__parser;
 
 /* Parses all of the text as one term. 0 or the error, which is also latched
- * in the writer; the token of p->x is where. */
+ * in the writer; the token of p->x is where. w, fill and ctx are set. */
 int etf__parse_run(etf__parser *p, const char *text, size_t n);
 
 /* For fill: put one term at this place. */

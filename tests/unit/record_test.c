@@ -14,7 +14,7 @@ static void finishes(const char *hex) {
 
     assert_int_equal(etf_writer_finish(&w, &out), 0);
     assert_hex(out.data, out.len, hex);
-    assert_int_equal(etf_check(out, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, out, NULL), 0);
     etf_writer_free(&w);
 }
 

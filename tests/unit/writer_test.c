@@ -304,7 +304,7 @@ static void open_list_sizes(void **state) {
     assert_int_equal(etf_writer_finish(&w, &out), 0);
     assert_hex(out.data, 9, "6c0001000061016102");
     assert_int_equal(out.len, 5 + 2 * 65536 + 1);
-    assert_int_equal(etf_check(out, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, out, NULL), 0);
     etf_writer_reset(&w);
     put_ints(65535, 256);
     assert_int_equal(etf_writer_finish(&w, &out), 0);
