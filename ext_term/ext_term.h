@@ -894,6 +894,36 @@ CN_API size_t etf_print(etf_view term, char *out, size_t cap);
 /* etf_format_file without options. */
 CN_API int etf_print_file(etf_view term, FILE *out);
 
+/* --- bignum ---------------------------------------------------------------
+ *
+ * Integers of any size, up to the 524280 bytes that a term can have, exact in
+ * both directions. For arithmetic take the bytes to a library of your own. */
+
+/* The integer in base 10 or 16, as integer_to_list(I, Base), but in lower case;
+ * like etf_format: NUL-terminated, *len (may be NULL) is that of the whole.
+ * Base 10 costs n^1.6, some seconds for the largest, and memory of 28
+ * bytes for each byte of the integer (alloc NULL: the default). 0; CN_ETYPE for
+ * no integer, CN_EBADARG for another base, CN_ENOMEM, or the error of the term;
+ * then the text is empty. */
+CN_API int etf_big_text(const cn_alloc *alloc, etf_view integer, unsigned base,
+                        char *out, size_t cap, size_t *len);
+/* An integer from its digits in base 10 or 16, with - or + before them, as
+ * list_to_integer(List, Base). Costs the same. CN_ESYNTAX for anything else,
+ * CN_ELIMIT above 524280 bytes. */
+CN_API void etf_put_big_text(etf_writer *w, const char *digits, size_t n,
+                             unsigned base);
+
+/* Sign and magnitude of the integer, which fills all of out: zeros are before
+ * it with big_endian, else behind it. *len is how many bytes it needs, 0 for 0;
+ * CN_ELIMIT when that is more than cap, and nothing is written. CN_ETYPE for no
+ * integer, or the error of the term. */
+CN_API int etf_big_bytes(etf_view integer, bool big_endian, void *out,
+                         size_t cap, size_t *len, bool *negative);
+/* etf_put_big, and with big_endian from the most significant byte, as
+ * binary:decode_unsigned does. */
+CN_API void etf_put_big_bytes(etf_writer *w, const void *bytes, size_t n,
+                              bool big_endian, bool negative);
+
 #ifdef __cplusplus
 }
 #endif
