@@ -60,12 +60,50 @@ static size_t point(char out[16]) {
     return (size_t)n - 2;
 }
 
+/* The powers of ten that a double holds exactly. */
+enum { TENS = 22 };
+static const double ten[TENS + 1] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* Digits whose number and power of ten are exact need one operation, which
+ * rounds once. W. Clinger: How to Read Floating Point Numbers Accurately. */
+static bool scan_short(const char *s, size_t n, size_t dot, double *v) {
+    bool negative = s[0] == '-';
+    int64_t m = 0, exponent = 0;
+    size_t i = negative || s[0] == '+' ? 1 : 0;
+    char *end;
+
+    if (FLT_EVAL_METHOD != 0 || n > 30)
+        return false;
+    for (; i < n && s[i] != 'e' && s[i] != 'E'; i++) {
+        if (s[i] == '.')
+            continue;
+        if (m > 900719925474098) /* 2^53 / 10 */
+            return false;
+        m = m * 10 + (s[i] - '0');
+        exponent -= i > dot;
+    }
+    if (i < n) {
+        char text[32] = "";
+        memcpy(text, s + i + 1, n - i - 1);
+        exponent += strtol(text, &end, 10);
+    }
+    if (exponent < -TENS || exponent > TENS)
+        return false;
+    *v = exponent < 0 ? (double)m / ten[-exponent] : (double)m * ten[exponent];
+    *v = negative ? -*v : *v;
+    return true;
+}
+
 bool etf__float_scan(const char *text, size_t n, double *v) {
     char copy[TEXT_MAX + 20], pt[16];
     size_t dot = dot_of(text, n), k;
 
     if (dot == n || n > TEXT_MAX)
         return false;
+    if (scan_short(text, n, dot, v))
+        return true;
     k = point(pt);
     memcpy(copy, text, dot);
     memcpy(copy + dot, pt, k);
@@ -75,16 +113,80 @@ bool etf__float_scan(const char *text, size_t n, double *v) {
     return isfinite(*v);
 }
 
+/* The digits of m, without the zeros behind; returns their number, and in *all
+ * that with the zeros. */
+static int digits_of(uint64_t m, char digit[20], int *all) {
+    char text[20];
+    int n = 0, at = sizeof text;
+
+    for (; m > 0; m /= 10)
+        text[--at] = (char)('0' + m % 10);
+    while (at < (int)sizeof text)
+        digit[n++] = text[at++];
+    *all = n;
+    while (n > 1 && digit[n - 1] == '0')
+        n--;
+    return n;
+}
+
+/* Up to 15 digits, when few powers of ten are needed: one division shows
+ * whether they read back as v. */
+static int short_digits(double v, char digit[20], int *exponent) {
+    int n;
+
+    if (FLT_EVAL_METHOD != 0 || v >= 1e15 || v < 1e-5)
+        return 0;
+    for (int k = 0; k <= TENS; k++) {
+        double m = nearbyint(v * ten[k]);
+        if (m >= 1e15)
+            return 0;
+        if (m / ten[k] != v)
+            continue;
+        n = digits_of((uint64_t)m, digit, exponent);
+        *exponent -= k;
+        return n;
+    }
+    return 0;
+}
+
+/* v with so many digits behind the first, 16 at most, as "d.ddde+x"; true when
+ * it reads back as v. */
+static bool reads_back(double v, int precision, char text[40]) {
+    (void)snprintf(text, 40, "%.*e", precision, v);
+    return strtod(text, NULL) == v;
+}
+
+/* Below a power of two the doubles are closer to each other than above it. So
+ * the nearest decimal may be too far when it is below, while the next one
+ * above, which is farther, is not. */
+static bool next_reads_back(double v, int precision, char text[40]) {
+    int e;
+    char *last = strchr(text, 'e') - 1;
+
+    if (frexp(v, &e) != 0.5 || precision == 0 || *last == '9')
+        return false;
+    ++*last;
+    return strtod(text, NULL) == v;
+}
+
+static void long_digits(double v, char text[40]) {
+    int precision = v >= DBL_MIN ? 14 : 0;
+
+    while (precision < 16 && !reads_back(v, precision, text) &&
+           !next_reads_back(v, precision, text))
+        precision++;
+    if (precision == 16)
+        (void)reads_back(v, precision, text);
+}
+
 /* Digits and decimal exponent of v > 0: 0.DIGITS * 10^exponent. */
 static int shortest(double v, char digit[20], int *exponent) {
-    int precision = v >= DBL_MIN ? 14 : 0, n = 0;
+    int n = short_digits(v, digit, exponent);
     char text[40], *e;
 
-    for (;; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, v);
-        if (precision >= 16 || strtod(text, NULL) == v)
-            break;
-    }
+    if (n > 0)
+        return n;
+    long_digits(v, text);
     e = strchr(text, 'e');
     *exponent = (int)strtol(e + 1, NULL, 10) + 1;
     for (const char *p = text; p < e; p++)

@@ -18,6 +18,7 @@ main(_) ->
     rand:seed(exsss, {Range, 2, 3}),
     [line(Control, Range, T)
      || T <- fixed(), Control <- ["~w", "~tw", "~p", "~tp", "~40tp"]],
+    [line("~w", Range, F) || Range =:= $l, F <- floats()],
     [line(control(), Range, term(rand:uniform(4))) || _ <- lists:seq(1, 150)].
 
 line(Control, Range, T) ->
@@ -48,6 +49,20 @@ fixed() ->
      <<200, 201>>, <<195, 169, 200>>, "\x{d7}", '\x{d7}b', '\x{e9}', '\x{c9}',
      [960], [55296], [65534], [1114112], <<"\x{3c0}"/utf8>>, <<"\x{e9}"/utf8>>,
      '\x{1F600}', "\"\\\e\n", <<"\"\\\e\n">>, [$a | $b], <<1:1>>].
+
+%% Powers of two and their neighbours, of which some have a shortest text that
+%% is not the nearest; the smallest and largest ones, and short decimals.
+floats() ->
+    [F || Exponent <- [0, 1, 6, 16, 66, 102, 215, 232, 235, 245, 318, 328, 361,
+                       371, 474, 514, 527, 534, 640, 657, 727, 883, 1000, 1022,
+                       1023, 1024, 1050, 1076, 1077, 1080, 1500, 1735, 2046],
+          Bits <- [-1, 0, 1], Exponent > 0 orelse Bits >= 0,
+          F <- [float_of((Exponent bsl 52) + Bits)]]
+        ++ [float_of(Bits) || Bits <- [2, 3, 10, 1234567, 16#fffffffffffff]]
+        ++ [-M / math:pow(10, K) || M <- [1, 25, 123456789, 999999999999999],
+                                    K <- lists:seq(0, 22, 2)].
+
+float_of(Bits) -> <<F/float>> = <<Bits:64>>, F.
 
 term(0) -> scalar();
 term(D) ->
