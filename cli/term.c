@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "cli/text.h"
 
-enum { VERSION = 131, COMPRESSED = 80 };
+enum { VERSION = 131 };
 
 typedef struct input {
     const cli_options *o;
@@ -26,56 +24,29 @@ typedef struct input {
 
 /* --- from etf and hex ---------------------------------------------------- */
 
-static int not_a_term(const input *in, size_t at) {
+static int not_a_term(const input *in, const etf_error *e) {
+    if (e->code == CN_ENOMEM)
+        return cli_fail(in->o, e->code);
     return cli_usage(in->o, "%s: not a term: malformed at byte %zu", in->name,
-                     at);
+                     e->at);
 }
 
-static int take_term(input *in, const uint8_t *data, size_t n, size_t offset) {
-    etf_error e;
-    int rc = etf_check(NULL, NULL, (etf_view){data, n}, &e);
-
-    if (rc == CN_ENOMEM)
-        return cli_fail(in->o, rc);
-    if (rc != 0)
-        return not_a_term(in, e.at + offset);
-    etf_put_term(&in->w, (etf_view){data, n});
-    return 0;
-}
-
-/* 131, 80, the size that comes out, a zlib stream. A stream cannot grow more
- * than 1032 times, so a size that is larger than that is a lie. */
-static int take_compressed(input *in, const uint8_t *data, size_t n) {
-    uint8_t *plain;
-    uLongf size;
-    int rc;
-
-    if (n < 6)
-        return not_a_term(in, n);
-    size = (uLongf)data[2] << 24 | (uLongf)data[3] << 16 |
-           (uLongf)data[4] << 8 | data[5];
-    if (size / 1100 > n)
-        return not_a_term(in, 2);
-    plain = malloc(size + 1);
-    if (plain == NULL)
-        return cli_fail(in->o, CN_ENOMEM);
-    if (uncompress(plain, &size, data + 6, (uLong)(n - 6)) != Z_OK)
-        rc = not_a_term(in, 6);
-    else
-        rc = take_term(in, plain, size, 0);
-    free(plain);
-    return rc;
-}
-
+/* One term and nothing behind it, but for what follows a zlib stream. */
 static int from_bytes(input *in, const uint8_t *data, size_t n) {
-    if (n == 0 || data[0] != VERSION) {
-        (void)not_a_term(in, 0);
+    const etf_limits limits = {.inflated = UINT32_MAX};
+    etf_opened opened;
+    etf_error e;
+    int rc = etf_open(&opened, NULL, &limits, (etf_view){data, n}, &e);
+
+    if (rc == 0 && opened.owned == NULL && opened.used < n)
+        e = (etf_error){CN_EBADTERM, opened.used, "bytes behind it", false};
+    if (e.code == 0)
+        etf_put_term(&in->w, opened.term);
+    etf_close(&opened);
+    rc = e.code == 0 ? 0 : not_a_term(in, &e);
+    if (n == 0 || data[0] != VERSION)
         cli_say_hint(in->o, "the version byte 131 (hex 83) comes first");
-        return CLI_USAGE;
-    }
-    if (n > 1 && data[1] == COMPRESSED)
-        return take_compressed(in, data, n);
-    return take_term(in, data + 1, n - 1, 1);
+    return rc;
 }
 
 static int from_etf(input *in) {

@@ -49,7 +49,7 @@ etf_limits etf__limits(const etf_limits *l) {
 
 int etf__error(etf_error *e, int code, size_t at, const char *what) {
     if (e != NULL)
-        *e = (etf_error){code, at, what};
+        *e = (etf_error){code, at, what, false};
     return code;
 }
 
@@ -158,8 +158,6 @@ static int walk(check *k) {
         if (err == 0)
             err = count(k, &m);
     }
-    if (err == 0 && k->c.left > 0)
-        err = fail(k, CN_EBADTERM, k->c.p, "bytes behind the term");
     return err;
 }
 
@@ -175,8 +173,8 @@ static int check_keys(const cn_alloc *alloc, const etf_limits *most,
                                          : cn_strerror(err));
 }
 
-int etf_check(const cn_alloc *alloc, const etf_limits *limits, etf_view in,
-              etf_error *e) {
+int etf__check_first(const cn_alloc *alloc, const etf_limits *limits,
+                     etf_view in, etf_error *e, size_t *used) {
     check k = {.most = etf__limits(limits),
                .from = in.data,
                .c = cn__cursor(in.data, in.len),
@@ -189,7 +187,18 @@ int etf_check(const cn_alloc *alloc, const etf_limits *limits, etf_view in,
     etf__frames_init(&k.open, alloc, sizeof(uint64_t));
     err = walk(&k);
     etf__frames_free(&k.open);
+    *used = in.len - k.c.left;
     if (err == 0 && k.keys)
-        err = check_keys(alloc, &k.most, in, e);
+        err = check_keys(alloc, &k.most, (etf_view){in.data, *used}, e);
+    return err;
+}
+
+int etf_check(const cn_alloc *alloc, const etf_limits *limits, etf_view in,
+              etf_error *e) {
+    size_t used;
+    int err = etf__check_first(alloc, limits, in, e, &used);
+
+    if (err == 0 && used < in.len)
+        err = etf__error(e, CN_EBADTERM, used, "bytes behind the term");
     return err;
 }

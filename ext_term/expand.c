@@ -63,10 +63,13 @@ static const uint8_t *put_atom(expansion *x, const etf__head *h,
 /* | module | old index | old uniq | pid |, where the size is known later. */
 static const uint8_t *put_fun(expansion *x, const etf__head *h) {
     const uint8_t *p = put_atom(x, h, h->body);
+    cn_cursor c = cn__cursor(p, (size_t)(h->end - p));
+    etf__head inner;
 
     for (int i = 0; i < 2; i++)
-        p = put_to(x, p, p + (*p == ETF__SMALL_INTEGER ? 2 : 5));
-    return put_atom(x, h, put_to(x, p, p + 1));
+        (void)etf__head_read(&c, &inner);
+    (void)etf__head_read_with(&c, &inner, h->atoms);
+    return put_atom(x, h, put_to(x, p, inner.body));
 }
 
 static void put_head(expansion *x, const etf__head *h) {

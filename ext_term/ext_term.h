@@ -531,6 +531,7 @@ typedef struct etf_error {
     size_t at;        /* the byte, from 0; 0 when code is 0 */
     const char *what; /* constant English text, such as "atom that is not
                          UTF-8", or "" */
+    bool inflated;    /* at counts in what etf_open inflated */
 } etf_error;
 
 /* Is `in` exactly one term, without version byte, that the BEAM would take?
@@ -547,6 +548,29 @@ typedef struct etf_error {
  *                than twice limits->depth bytes that nest deeper than 64 */
 CN_API int etf_check(const cn_alloc *alloc, const etf_limits *limits,
                      etf_view in, etf_error *e);
+
+/* A term as it is in files, ports and what term_to_binary makes. */
+typedef struct etf_opened {
+    etf_view term; /* without version byte; in the input, or in `owned` */
+    size_t used;   /* bytes of the input that it takes */
+    const cn_alloc *alloc; /* the rest is private */
+    void *owned;
+    size_t owned_size;
+} etf_opened;
+
+/* Takes off the version byte (131) and, where the term is compressed, inflates
+ * it, into memory of alloc (NULL is the default), as zlib's own then is too.
+ * The term has been checked as by etf_check. Bytes behind it are left alone, as
+ * binary_to_term does: o->used says where they begin.
+ * 0 or the error, and what *e (may be NULL) then says: those of etf_check, and
+ * CN_ELIMIT, before anything is taken, when a term says it is larger inflated
+ * than limits->inflated; a size that so few bytes cannot reach is CN_ETRUNC.
+ * Errors of the stream are at its beginning, byte 6. After an error o->term is
+ * empty and etf_close does nothing. */
+CN_API int etf_open(etf_opened *o, const cn_alloc *alloc,
+                    const etf_limits *limits, etf_view in, etf_error *e);
+/* Gives back what etf_open took; the views into it end. */
+CN_API void etf_close(etf_opened *o);
 
 /* --- pack and match ------------------------------------------------------ */
 

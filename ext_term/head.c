@@ -48,7 +48,18 @@ static int head_new_float(cn_cursor *c, etf__head *h) {
     return bad(h, "float that is infinite or not a number");
 }
 
-/* The text is padded with NULs. */
+static bool float_text(const etf__head *h, double *v) {
+    char text[ETF__FLOAT_TEXT];
+    char *comma;
+
+    memcpy(text, h->body, h->n);
+    comma = memchr(text, ',', h->n);
+    if (comma != NULL)
+        *comma = '.';
+    return etf__float_scan(text, h->n, v);
+}
+
+/* The text is padded with NULs. The BEAM takes a comma for the point too. */
 static int head_float_text(cn_cursor *c, etf__head *h) {
     double v;
 
@@ -56,7 +67,7 @@ static int head_float_text(cn_cursor *c, etf__head *h) {
     if (c->bad)
         return 0;
     h->n = (uint32_t)strnlen((const char *)h->body, ETF__FLOAT_TEXT);
-    if (etf__float_scan((const char *)h->body, h->n, &v))
+    if (float_text(h, &v))
         return 0;
     return bad(h, "text that is not a float");
 }
@@ -235,6 +246,8 @@ static int many_words(cn_cursor *c, etf__head *h, bool old) {
     h->n = cn__take16(c);
     if (h->n > ETF_REF_WORDS)
         return bad(h, "reference of more than 5 words");
+    if (h->n == 0 && old && !c->bad)
+        return bad(h, "reference of no words in the old form");
     err = first_atom(c, h);
     if (err == 0 && old)
         err = old_creation(c, h);
@@ -263,37 +276,55 @@ static int head_reference(cn_cursor *c, etf__head *h) {
 
 static const char bad_arity[] = "arity that is not an integer from 0 to 255";
 
+/* The tag of a term inside a head, which lists of no elements may precede. */
+static uint8_t inner_tag(cn_cursor *c) {
+    uint8_t tag = cn__take8(c);
+
+    while (tag == ETF__LIST && !c->bad && c->left >= 5 && cn__be32(c->p) == 0) {
+        (void)cn__take(c, 4);
+        tag = cn__take8(c);
+    }
+    return tag;
+}
+
+/* An integer inside a head. The BEAM takes it in any form, if it is one that it
+ * keeps in a word; here it must fit 32 bits, as all that are ever sent. */
+static int inner_int(cn_cursor *c, int64_t *v) {
+    etf__head h = {.tag = inner_tag(c)};
+    int err = CN_EBADTERM;
+
+    if (c->bad)
+        return 0;
+    if (h.tag == ETF__SMALL_INTEGER)
+        err = head_small_int(c, &h);
+    else if (h.tag == ETF__INTEGER)
+        err = head_integer(c, &h);
+    else if (h.tag == ETF__SMALL_BIG || h.tag == ETF__LARGE_BIG)
+        err = head_big(c, &h);
+    if (err != 0 || c->bad)
+        return err;
+    if (etf__head_i64(&h, v) != 0 || *v > UINT32_MAX || *v < INT32_MIN)
+        return CN_EBADTERM;
+    return 0;
+}
+
 /* | module | function | arity: an integer term | */
 static int head_export(cn_cursor *c, etf__head *h) {
     int err = first_atom(c, h);
-    uint8_t tag;
+    int64_t arity = 0;
 
     if (err == 0)
         err = inner_atom(c, h);
-    if (err != 0)
+    if (err != 0 || c->bad)
         return err;
-    tag = cn__take8(c);
-    if (c->bad)
-        return 0;
-    if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
+    if (inner_int(c, &arity) != 0 || arity < 0 || arity > UINT8_MAX)
         return bad(h, bad_arity);
-    h->n = tag == ETF__SMALL_INTEGER ? cn__take8(c) : cn__take32(c);
-    return h->n > UINT8_MAX ? bad(h, bad_arity) : 0;
-}
-
-static int inner_int(cn_cursor *c, etf__head *h) {
-    uint8_t tag = cn__take8(c);
-
-    if (c->bad)
-        return 0;
-    if (tag != ETF__SMALL_INTEGER && tag != ETF__INTEGER)
-        return bad(h, "closure whose old index or uniq is no integer");
-    (void)cn__take(c, tag == ETF__SMALL_INTEGER ? 1 : 4);
+    h->n = (uint32_t)arity;
     return 0;
 }
 
 static int inner_pid(cn_cursor *c, etf__head *outer) {
-    etf__head pid = {.tag = cn__take8(c), .atoms = outer->atoms};
+    etf__head pid = {.tag = inner_tag(c), .atoms = outer->atoms};
     int err;
 
     if (c->bad)
@@ -309,6 +340,7 @@ static int inner_pid(cn_cursor *c, etf__head *outer) {
  * | old uniq | pid | n free variables |
  * Size is not looked at: some releases write it wrong, and none reads it. */
 static int head_fun(cn_cursor *c, etf__head *h) {
+    int64_t number;
     int err;
 
     (void)cn__take(c, 4 + 1 + 16 + 4);
@@ -318,7 +350,8 @@ static int head_fun(cn_cursor *c, etf__head *h) {
         return bad(h, "closure of more than 255 free variables");
     err = first_atom(c, h);
     for (int i = 0; i < 2 && err == 0; i++)
-        err = inner_int(c, h);
+        if (inner_int(c, &number) != 0)
+            err = bad(h, "closure whose old index or uniq is no integer");
     return err != 0 ? err : inner_pid(c, h);
 }
 
@@ -487,20 +520,15 @@ etf_view etf__head_magnitude(const etf__head *h, uint8_t room[8],
     return (etf_view){room, n};
 }
 
-/* One of the two integers behind the module of a fun. */
-static int32_t take_int(cn_cursor *c) {
-    if (cn__take8(c) == ETF__SMALL_INTEGER)
-        return cn__take8(c);
-    return (int32_t)cn__take32(c);
-}
-
 void etf__head_fun(const etf__head *h, etf__fun *out) {
     const uint8_t *p = h->at + 1 + 4;
     cn_cursor c = cn__cursor(h->rest, (size_t)(h->end - h->rest));
+    int64_t number = 0;
 
     *out = (etf__fun){p[0], p + 1, cn__be32(p + 17), 0};
-    (void)take_int(&c);
-    out->old_uniq = take_int(&c);
+    (void)inner_int(&c, &number);
+    (void)inner_int(&c, &number);
+    out->old_uniq = (int32_t)number;
 }
 
 double etf__head_float(const etf__head *h) {
@@ -508,7 +536,7 @@ double etf__head_float(const etf__head *h) {
     uint64_t bits;
 
     if (h->tag == ETF__FLOAT) {
-        (void)etf__float_scan((const char *)h->body, h->n, &v);
+        (void)float_text(h, &v);
         return v;
     }
     bits = cn__be64(h->body);

@@ -69,6 +69,9 @@ int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at);
 /* --- check.c ----------------------------------------------------------------
  */
 
+/* etf_check, but for bytes behind the term; *used is where they begin. */
+int etf__check_first(const cn_alloc *alloc, const etf_limits *limits,
+                     etf_view in, etf_error *e, size_t *used);
 /* The limits with their defaults in place. */
 etf_limits etf__limits(const etf_limits *l);
 /* Fills *e, which may be NULL; returns code. */

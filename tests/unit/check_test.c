@@ -12,6 +12,9 @@
 static uint8_t in[1 << 17];
 static etf_error e;
 
+#define FUN "70 00000000 01 00112233445566778899aabbccddeeff 00000000 "
+#define PID "58 7703614062 000000000000000000000000"
+
 static etf_view term(const char *hex) {
     return (etf_view){in, unhex(hex, in, sizeof in)};
 }
@@ -76,6 +79,37 @@ static void malformed(void **state) {
     early("6803 6101 6102", 4);
     early("6d00000002 61", 0);
     early("6c00000001 61", 0);
+}
+
+/* What looks wrong and is not: each was given to binary_to_term of 25 and 29.
+ */
+static void odd_but_good(void **state) {
+    (void)state;
+    good("71 770161 770162 6e01 00 05");
+    good("71 770161 770162 6e02 00 0500");
+    good("71 770161 770162 6f00000001 00 05");
+    good("71 770161 770162 6c00000000 6105");
+    good(FUN "00000000 77016d 6e010005 6e0400ffffffff " PID);
+    good(FUN "00000000 77016d 6c000000006100 62ffffffff 6c00000000" PID);
+    good(FUN "00000001 77016d 6100 6100 67 770161 00000000 00000000 01 6a");
+    good("63 312c3500000000000000000000000000000000000000000000000000000000");
+    good("63 2b312e35653030303500 00"
+         "4142434445464748494a4b4c4d4e4f5051525354");
+    good("63 312e35652d34303000000000000000000000000000000000000000000000 00");
+    good("67 770161 ffffffff ffffffff 03");
+    good("66 770161 ffffffff 03");
+    good("5a0000 770161 00000001");
+    good("4d 00000001 08 01");
+    good("7701 00");
+    good("6c00000001 6101 6b00020102");
+    good("6f00000000 00");
+    bad("71 770161 770162 6e01 01 05", 0, "arity");
+    bad("71 770161 770162 6e02 00 0001", 0, "arity");
+    bad("58 6c00000000 770161 000000000000000000000000", 0, "no atom");
+    bad("720000 770161 01", 0, "no words");
+    bad("4d 00000000 00", 0, "1 to 8 bits");
+    bad("63 312e3565343030000000000000000000000000000000000000000000000000", 0,
+        "float");
 }
 
 static void equal_keys(void **state) {
@@ -184,9 +218,10 @@ static void vectors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malformed), cmocka_unit_test(equal_keys),
-        cmocka_unit_test(limits),    cmocka_unit_test(depths),
-        cmocka_unit_test(memory),    cmocka_unit_test(vectors),
+        cmocka_unit_test(malformed),  cmocka_unit_test(odd_but_good),
+        cmocka_unit_test(equal_keys), cmocka_unit_test(limits),
+        cmocka_unit_test(depths),     cmocka_unit_test(memory),
+        cmocka_unit_test(vectors),
     };
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
 }
