@@ -506,8 +506,9 @@ other: /* into a local, so that *it can live in registers */
  * would; the same in every release since R14. Memory (alloc NULL is the
  * default) is only taken for terms nested deeper than 16.
  * https://www.erlang.org/doc/apps/erts/erlang.html#phash2/2
- * 0; CN_EBADARG for a range of 0 or above ETF_PHASH2_ALL, CN_ENOMEM, or the
- * error of the term. */
+ * 0; CN_EBADARG for a range of 0 or above ETF_PHASH2_ALL, CN_ENOMEM, CN_ENOTSUP
+ * for a native record, whose hash in OTP 29 depends on the order in which the
+ * node came to know the names of the fields; or the error of the term. */
 CN_API int etf_phash2(const cn_alloc *alloc, etf_view term, uint64_t range,
                       uint32_t *hash);
 

@@ -320,7 +320,7 @@ static int walk_term(walk *w, const etf__head *h) {
     cn_cursor c = cn__cursor(nil, 1);
     etf__head end;
 
-    if (h->type == ETF_RECORD)
+    if (h->type == ETF_RECORD) /* not the same on every node */
         return CN_ENOTSUP;
     if (h->type == ETF_LIST && h->tag == ETF__STRING) {
         run r = {0};

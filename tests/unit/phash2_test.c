@@ -66,7 +66,7 @@ static void other_forms(void **state) {
 }
 
 static void refusals(void **state) {
-    uint8_t in[] = {0x61, 7, 0x68};
+    uint8_t in[] = {0x61, 7, 0x68}, record[32];
     uint32_t h;
 
     (void)state;
@@ -76,6 +76,13 @@ static void refusals(void **state) {
         CN_EBADARG);
     assert_int_equal(etf_phash2(NULL, (etf_view){in, 1}, 7, &h), CN_ETRUNC);
     assert_int_equal(etf_phash2(NULL, (etf_view){in + 2, 1}, 7, &h), CN_ETRUNC);
+    assert_int_equal(
+        etf_phash2(NULL,
+                   (etf_view){record, unhex("68024300000000017701"
+                                            "6d7701726101",
+                                            record, sizeof record)},
+                   7, &h),
+        CN_ENOTSUP);
 }
 
 static int deep(fault_alloc *f, void *arg) {
