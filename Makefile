@@ -37,6 +37,7 @@ TARGET    := *
 FUZZ_SRC  := $(wildcard tests/fuzz/$(TARGET)_fuzz.c)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
+TERM_PORT := $(BUILD)/tests/term_port
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
@@ -95,6 +96,12 @@ $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_OBJ) \
                             $(BUILD)/libcli.a $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link,-lcmocka $(CLI_LIBS))
+
+# The codec as a port of term_SUITE.
+$(TERM_PORT): $(BUILD)/tests/erlang/term_port.o $(BUILD)/libcli.a \
+              $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,$(CLI_LIBS))
 
 $(BUILD)/tests/fuzz/%_replay: $(BUILD)/tests/fuzz/%_fuzz.o \
                               $(BUILD)/tests/fuzz/replay.o \
@@ -197,16 +204,16 @@ lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 	@BUILD=$(BUILD) scripts/lint
 
 # All that a compiler can complain about, for lint.
-everything: all $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
+everything: all $(TERM_PORT) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
 
 .PHONY: ct ct-asan test-otp test
-ct: all ## Common Test suites with the installed OTP; CNODE=program to test
+ct: all $(TERM_PORT) ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
 
 ct-asan: ## the same with the program under address sanitizer
 	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" ct
 
-test-otp: all ## the same with another release: OTP=27 or OTP=29
+test-otp: all $(TERM_PORT) ## the same with another release: OTP=27 or OTP=29
 	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
 
 test: ## install what the tests need and run everything

@@ -1,0 +1,502 @@
+%% SPDX-License-Identifier: Apache-2.0
+%%
+%% The codec of terms against that of the BEAM, with random terms: what one
+%% makes the other reads as the same term, both refuse the same bytes, and
+%% texts, hashes and the order of terms agree. The program under test is
+%% $TERM_PORT, see term_codec.erl.
+%%
+%% $NUMTESTS is how many terms (100000). A failure says the seed and the size
+%% of the batch it happened in: TERM_SEED=... TERM_SIZE=... runs that batch.
+-module(term_SUITE).
+
+-include_lib("common_test/include/ct.hrl").
+-include_lib("stdlib/include/assert.hrl").
+
+-compile([export_all, nowarn_export_all]).
+
+-import(term_gen, [ext/1, strip/1]).
+
+-define(BATCH, 100).
+-define(MAX_SIZE, 30).
+
+suite() ->
+    [{timetrap, {minutes, 60}}].
+
+all() ->
+    [known_terms, limits, deep, random_terms, random_texts, random_bytes,
+     compressed].
+
+init_per_suite(Config) ->
+    {module, proper} = code:ensure_loaded(proper),
+    Config.
+
+end_per_suite(_) ->
+    ok.
+
+%% ----------------------------------------------------------------- cases
+
+%% The terms that the other suites send about, and wider ones.
+known_terms(_) ->
+    Terms = cnode_test:terms(),
+    one_batch(fun terms_differ/2, Terms),
+    one_batch(fun texts_differ/2, Terms).
+
+random_terms(_) ->
+    run(fun terms_differ/2, 1).
+
+%% Erlang's own printing is slow, so fewer of them.
+random_texts(_) ->
+    run(fun texts_differ/2, 5).
+
+random_bytes(_) ->
+    run(fun bytes_differ/2, 1).
+
+compressed(_) ->
+    run(fun compressed_differ/2, 10).
+
+%% The largest integer and tuple of OTP 26 and later, and one more.
+limits(_) ->
+    Big = fun(N) -> <<111, N:32, 0, 0:(8 * (N - 1)), 1>> end,
+    Tuple = fun(N) -> <<105, N:32, (binary:copy(<<106>>, N))/binary>> end,
+    Most = [Big(524280), Tuple(16#ffffff)],
+    More = [Big(524281), Tuple(16#1000000)],
+    with_port(
+      fun(Port) ->
+              ?assertMatch([{0, _}, {0, _}], ask(Port, $c, Most)),
+              [?assertMatch({ok, _}, beam(B)) || B <- Most],
+              [?assertNotEqual(0, S) || {S, _} <- ask(Port, $c, More)],
+              [?assertEqual(error, beam(B)) || B <- More, otp() >= 26]
+      end).
+
+%% Nesting costs no stack.
+deep(_) ->
+    N = lists:seq(1, 100000),
+    Terms = [lists:foldl(fun(_, T) -> {T} end, x, N),
+             lists:foldl(fun(_, T) -> [T] end, [], N),
+             lists:foldl(fun(_, T) -> [a, b | [T]] end, 1, N),
+             lists:foldl(fun(_, T) -> #{T => 1} end, #{}, lists:seq(1, 300)),
+             lists:foldl(fun(_, T) -> #{1 => T} end, #{}, N)],
+    one_batch(fun codec_differs/2, Terms).
+
+%% ---------------------------------------------------------------- driver
+
+%% Runs a check, which gives what differs as [{Term, What}], on batches of
+%% random terms, on as many schedulers as there are.
+run(Check, Part) ->
+    case os:getenv("TERM_SEED") of
+        false ->
+            Workers = min(4, erlang:system_info(schedulers_online)),
+            N = list_to_integer(os:getenv("NUMTESTS", "100000")),
+            Each = max(1, N div (Part * ?BATCH * Workers)),
+            workers(Workers, fun() -> quickcheck(Check, Each) end);
+        Seed ->
+            Size = list_to_integer(os:getenv("TERM_SIZE", "10")),
+            with_port(fun(Port) ->
+                              true = batch(Check, Port,
+                                           list_to_integer(Seed), Size)
+                      end)
+    end.
+
+workers(N, Fun) ->
+    Monitors = [spawn_monitor(fun() -> Fun(), exit(done) end)
+                || _ <- lists:seq(1, N)],
+    [receive {'DOWN', M, process, P, Reason} -> ?assertEqual(done, Reason) end
+     || {P, M} <- Monitors].
+
+quickcheck(Check, Batches) ->
+    with_port(
+      fun(Port) ->
+              Types = {proper_types:binary(7),
+                       proper_types:choose(1, ?MAX_SIZE)},
+              Test = fun({Seed, Size}) ->
+                             keep(Check, Port, binary:decode_unsigned(Seed),
+                                  Size)
+                     end,
+              proper:quickcheck(proper:forall(Types, Test),
+                                [quiet, noshrink, {numtests, Batches}])
+                  orelse exit(get(failure))
+      end).
+
+%% What failed, for the report of the worker; PropEr wants a boolean.
+keep(Check, Port, Seed, Size) ->
+    try batch(Check, Port, Seed, Size) of
+        true -> true;
+        Failure -> put(failure, Failure), false
+    catch Class:Reason:Stack ->
+            put(failure, {{Seed, Size}, Class, Reason, Stack}), false
+    end.
+
+with_port(Fun) ->
+    Port = term_codec:open(),
+    try Fun(Port) after term_codec:close(Port) end.
+
+one_batch(Check, Terms) ->
+    true = with_port(fun(Port) -> judge(Check, Port, Terms, known) end).
+
+batch(Check, Port, Seed, Size) ->
+    Terms = term_gen:batch(?BATCH, Size, Seed),
+    judge(Check, Port, Terms, {Seed, Size}).
+
+judge(Check, Port, Terms, From) ->
+    case Check(Port, Terms) of
+        [] ->
+            true;
+        [{T, _} | _] ->
+            Small = shrink(Check, Port, T),
+            [{_, What} | _] = Check(Port, [Small]) ++ [{T, unsteady}],
+            Failure = {From, What, Small, hex(ext(Small))},
+            ct:pal("seed and size ~w: ~ts~nof ~ts~nbytes ~ts",
+                   [From, brief("~0tp", What), brief("~0tp", Small),
+                    brief("~ts", hex(ext(Small)))]),
+            Failure
+    end.
+
+brief(Format, T) ->
+    io_lib:format(Format, [T], [{chars_limit, 2000}]).
+
+hex(Bytes) ->
+    string:lowercase(binary:encode_hex(Bytes)).
+
+%% --------------------------------------------------------------- smaller
+
+%% The smallest term that fails too, as far as small steps lead.
+shrink(Check, Port, T) ->
+    shrink(Check, Port, T, 300).
+
+shrink(_, _, T, 0) ->
+    T;
+shrink(Check, Port, T, Steps) ->
+    Smaller = smaller(T),
+    case [S || {S, _} <- Check(Port, Smaller)] of
+        [] -> T;
+        [S | _] -> shrink(Check, Port, S, Steps - 1)
+    end.
+
+smaller({mutant, B}) ->
+    [{mutant, cut_out(B, At, N)} || N <- [64, 16, 4, 2, 1], N =< byte_size(B),
+                                    At <- lists:seq(0, byte_size(B) - N)];
+smaller(T) ->
+    lists:sublist(parts(T), 500) ++ lists:sublist(without(T), 200).
+
+cut_out(B, At, N) ->
+    <<Before:At/binary, _:N/binary, After/binary>> = B,
+    <<Before/binary, After/binary>>.
+
+parts([H | T]) -> [H, T];
+parts(T) when is_tuple(T) -> tuple_to_list(T);
+parts(T) when is_map(T) -> maps:keys(T) ++ maps:values(T);
+parts(T) when is_function(T) -> parts_of_fun(T);
+parts(T) when is_integer(T), abs(T) > 1 -> [T div 256, T div 2];
+parts(_) -> [].
+
+parts_of_fun(T) ->
+    case erlang:fun_info(T, type) of
+        {type, local} -> element(2, erlang:fun_info(T, env));
+        _ -> []
+    end.
+
+without([H | T] = L) ->
+    [L -- [X] || X <- elements(L)] ++ [[S | T] || S <- smaller(H)];
+without(T) when is_tuple(T) ->
+    [erlang:delete_element(I, T) || I <- lists:seq(1, tuple_size(T))]
+        ++ [setelement(I, T, S) || I <- lists:seq(1, tuple_size(T)),
+                                   S <- smaller(element(I, T))];
+without(T) when is_map(T) ->
+    [maps:remove(K, T) || K <- maps:keys(T)]
+        ++ [T#{K := S} || {K, V} <- maps:to_list(T), S <- smaller(V)];
+without(B) when is_binary(B), B =/= <<>> ->
+    Half = byte_size(B) div 2,
+    [binary:part(B, 0, Half), binary:part(B, Half, byte_size(B) - Half),
+     binary:part(B, 1, byte_size(B) - 1)];
+without(_) ->
+    [].
+
+%% Of a proper list, else none.
+elements(L) ->
+    try length(L) of _ -> L catch error:badarg -> [] end.
+
+%% ----------------------------------------------------------------- terms
+
+%% Everything that can be asked about one term.
+terms_differ(Port, Terms) ->
+    codec_differs(Port, Terms) ++ json_differs(Port, Terms).
+
+codec_differs(Port, Terms) ->
+    Bytes = [ext(T) || T <- Terms],
+    lists:append(
+      [differ(check, Terms, ask(Port, $c, Bytes), fun is_ok/2),
+       differ(reencode, Terms, ask(Port, $r, 0, Bytes), fun same/2),
+       differ(measured, Terms, ask(Port, $r, 1, Bytes), fun same/2),
+       differ(next, Terms, ask(Port, $r, 2, Bytes), fun same/2),
+       differ(open_lists, Terms, ask(Port, $r, 3, Bytes), fun same/2),
+       differ(as_otp_25, Terms, ask(Port, $r, 4, Bytes), fun same_otp_25/2),
+       differ(phash2, Terms, ask(Port, $h, 0, Bytes), fun same_hash/2),
+       differ(phash2_1, Terms, ask(Port, $h, 1 bsl 27, Bytes),
+              fun same_phash2_1/2)]).
+
+ask(Port, Op, Items) ->
+    term_codec:ask(Port, Op, Items).
+
+ask(Port, Op, Arg, Items) ->
+    term_codec:ask(Port, Op, Arg, Items).
+
+%% Those terms for which the answer is not what the test says.
+differ(What, Terms, Answers, Test) ->
+    [{T, {What, A}} || {T, A} <- lists:zip(Terms, Answers), not Test(T, A)].
+
+is_ok(_, {Status, _}) ->
+    Status =:= 0.
+
+%% The same term, and the same bytes, because term_to_binary has no choice.
+same(T, {0, Bytes}) ->
+    Bytes =:= ext(T) orelse equal(T, Bytes) andalso may_differ(T);
+same(_, _) ->
+    false.
+
+%% Funs and native records are copied, with the atoms in them.
+same_otp_25(T, {0, Bytes}) ->
+    Bytes =:= strip(term_to_binary(T, [{minor_version, 1}]))
+        orelse equal(T, Bytes) andalso
+        has(fun(X) -> is_function(X) orelse is_native_record(X)
+                          orelse is_port(X) andalso otp() >= 26
+            end, T);
+same_otp_25(_, _) ->
+    false.
+
+%% The same term. Comparing bytes, too, tells 0.0 and -0.0 apart, which are
+%% equal up to OTP 26.
+equal(T, Bytes) ->
+    try binary_to_term(<<131, Bytes/binary>>) of
+        Other -> Other =:= T andalso ext(Other) =:= ext(T)
+    catch error:badarg ->
+            false
+    end.
+
+%% OTP 25 writes ports with a small number in the old way.
+may_differ(T) ->
+    otp() < 26 andalso has(fun erlang:is_port/1, T).
+
+same_hash(T, {Status, Bytes}) ->
+    has_no_hash(T)
+        orelse {Status, Bytes} =:= {0, <<(erlang:phash2(T, 1 bsl 32)):32>>}.
+
+same_phash2_1(T, {Status, Bytes}) ->
+    has_no_hash(T)
+        orelse {Status, Bytes} =:= {0, <<(erlang:phash2(T)):32>>}.
+
+%% In OTP 29 the hash of a native record depends on its node.
+has_no_hash(T) ->
+    otp() >= 29 andalso has(fun is_native_record/1, T).
+
+json_differs(Port, Terms) ->
+    Bytes = [ext(T) || T <- Terms],
+    Texts = ask(Port, $j, Bytes),
+    Backs = ask(Port, $k, [Text || {_, Text} <- Texts]),
+    differ(json, Terms, Texts, fun is_ok/2)
+        ++ [{T, {json, Text, Back}}
+            || {T, B, {_, Text}, Back} <- zip4(Terms, Bytes, Texts, Backs),
+               Back =/= {0, B}].
+
+zip4([A | As], [B | Bs], [C | Cs], [D | Ds]) ->
+    [{A, B, C, D} | zip4(As, Bs, Cs, Ds)];
+zip4([], [], [], []) ->
+    [].
+
+otp() ->
+    list_to_integer(erlang:system_info(otp_release)).
+
+%% Is there, anywhere in the term, one for which this holds?
+has(Is, T) ->
+    Is(T) orelse has_in(Is, T).
+
+has_in(Is, [H | T]) -> has(Is, H) orelse has(Is, T);
+has_in(Is, T) when is_tuple(T) -> has(Is, tuple_to_list(T));
+has_in(Is, T) when is_map(T) -> has(Is, maps:to_list(T));
+has_in(Is, T) when is_function(T) -> has(Is, parts_of_fun(T));
+has_in(_, _) -> false.
+
+%% ----------------------------------------------------------------- texts
+
+texts_differ(Port, All) ->
+    Terms = [T || T <- All, has_text(T)],
+    Bytes = [ext(T) || T <- Terms],
+    Ours = ask(Port, $p, Bytes),
+    differ(print, Terms, Ours, fun prints/2)
+        ++ differ(print_same, Terms, Ours, fun prints_same/2)
+        ++ lists:append([theirs_differ(Port, Format, Terms)
+                         || Format <- ["~w", "~p", "~tp", "~0tp", "~tw"]]).
+
+%% What Erlang itself can read back.
+has_text(T) ->
+    erlang:external_size(T) < 2048 andalso depth(T) < 256
+        andalso not has(fun(X) ->
+                                is_pid(X) orelse is_port(X)
+                                    orelse is_reference(X)
+                                    orelse is_closure(X) orelse is_native_record(X)
+                        end, T).
+
+depth([H | T]) -> max(1 + depth(H), depth(T));
+depth(T) when is_tuple(T) -> depth(tuple_to_list(T));
+depth(T) when is_map(T) -> depth(maps:to_list(T));
+depth(_) -> 0.
+
+is_closure(X) ->
+    is_function(X) andalso erlang:fun_info(X, type) =:= {type, local}.
+
+%% A native record; tag 67 came with it.
+is_native_record(X) ->
+    not is_function(X) andalso not is_map(X) andalso not is_list(X)
+        andalso not is_tuple(X) andalso not is_number(X)
+        andalso not is_bitstring(X) andalso not is_atom(X)
+        andalso binary:first(ext(X)) =:= 67.
+
+prints(T, {0, Text}) ->
+    try cnode_test:parse(Text) of
+        Other -> ext_sorted(Other) =:= ext_sorted(T)
+    catch _:_ ->
+            false
+    end.
+
+%% Bytes that are equal for equal terms.
+ext_sorted(T) ->
+    term_to_binary(T, [deterministic, {minor_version, 2}]).
+
+prints_same(T, {0, Text}) ->
+    has(fun prints_otherwise/1, T)
+        orelse unicode:characters_to_binary(io_lib:format("~0tp", [T])) =:=
+        Text.
+
+%% The keys of a map have no order here, binaries are text when they are UTF-8,
+%% very large integers have base 16, and we quote what is reserved in any
+%% release, also in the name of a function.
+prints_otherwise(T) when is_map(T) -> true;
+prints_otherwise(T) when is_binary(T) -> binary:bin_to_list(T) =/=
+                                             [C || <<C>> <= T, C < 128];
+prints_otherwise(T) when is_integer(T) -> byte_size(ext(T)) > 2048;
+prints_otherwise(T) when T =:= 'maybe'; T =:= 'else' -> otp() < 27;
+prints_otherwise(T) when is_function(T) -> true;
+prints_otherwise(T) when is_float(T) -> is_power_of_two(T);
+prints_otherwise(_) -> false.
+
+%% There we print a digit too many.
+is_power_of_two(F) ->
+    <<_:12, Fraction:52>> = <<F/float>>,
+    Fraction =:= 0.
+
+%% Erlang does not quote all names of a function that it should, so ask it, too.
+theirs_differ(Port, Format, All) ->
+    Both = [{T, Text} || T <- All,
+                         Text <- [unicode:characters_to_binary(
+                                    io_lib:format(Format, [T]))],
+                         not has(fun erlang:is_function/1, T)
+                             orelse prints(T, {0, Text})],
+    {Terms, Texts} = lists:unzip(Both),
+    differ({parse, Format}, Terms, ask(Port, $x, Texts), fun parses/2).
+
+parses(T, {0, Bytes}) ->
+    equal_map(T, Bytes);
+parses(_, _) ->
+    false.
+
+equal_map(T, Bytes) ->
+    try binary_to_term(<<131, Bytes/binary>>) of
+        Other -> ext_sorted(Other) =:= ext_sorted(T)
+    catch error:badarg ->
+            false
+    end.
+
+%% ------------------------------------------------------------ compressed
+
+%% The bytes may differ where the BEAM has another zlib; then not the length.
+compressed_differ(Port, Terms) ->
+    Bytes = [ext(T) || T <- Terms],
+    lists:append([differ({compressed, Level}, Terms,
+                         ask(Port, $z, Level, Bytes),
+                         fun(T, A) -> same_compressed(T, Level, A) end)
+                  || Level <- [0, 1, 6, 9]]).
+
+same_compressed(T, Level, {0, Bytes}) ->
+    Options = [{compressed, Level}, {minor_version, 2}],
+    Bytes =:= term_to_binary(T, Options)
+        orelse byte_size(Bytes) =:= byte_size(term_to_binary(T, Options))
+        andalso equal(T, strip(Bytes));
+same_compressed(_, _, _) ->
+    false.
+
+%% ----------------------------------------------------------------- bytes
+
+%% Mutants of the bytes of the terms; the failing mutant stands for its term.
+bytes_differ(Port, [{mutant, _} | _] = Mutants) ->
+    mutants_differ(Port, [B || {mutant, B} <- Mutants]);
+bytes_differ(Port, Terms) ->
+    Bytes = [B || T <- Terms, B <- [ext(T)], byte_size(B) < 5000],
+    mutants_differ(Port, [term_gen:mutant(A, B)
+                          || {A, B} <- lists:zip(Bytes, tl(Bytes)
+                                                 ++ [hd(Bytes)])]).
+
+mutants_differ(Port, Mutants) ->
+    Checks = ask(Port, $c, Mutants),
+    Backs = ask(Port, $r, Mutants),
+    [{{mutant, M}, {beam, B, check, C, back, R}}
+     || {M, C, R} <- lists:zip3(Mutants, Checks, Backs),
+        not overread(M), not dangerous(M, C),
+        B <- [beam(M)],
+        not agree(B, M, C, R), not on_purpose(B, M, C)].
+
+%% In a reference of no words the BEAM reads one that is not there, and goes on
+%% behind it.
+overread(M) ->
+    binary:match(M, [<<90, 0, 0>>, <<114, 0, 0>>]) =/= nomatch.
+
+%% What must not reach the BEAM, which may crash: where it reads on behind our
+%% error, it may come to a tag for its own memory, with an address; and OTP 27
+%% does not survive a function of more than 255 arguments.
+dangerous(M, {Status, <<At:32, _/binary>>}) when Status =/= 0, At < byte_size(M) ->
+    Place = binary:part(M, At, min(8, byte_size(M) - At)),
+    Rest = binary:part(M, At, byte_size(M) - At),
+    binary:first(Place) =:= 113
+        orelse has_own_tag(Place)
+        orelse has_own_tag(Rest) andalso
+        lists:member(binary:first(Place), [67, 77, 90, 99, 112, 114]);
+dangerous(_, _) ->
+    false.
+
+has_own_tag(Bytes) ->
+    binary:match(Bytes, [<<T>> || T <- "HIJKLN"]) =/= nomatch.
+
+beam(Bytes) ->
+    try binary_to_term(<<131, Bytes/binary>>, [used]) of
+        {T, Used} when Used =:= byte_size(Bytes) + 1 -> {ok, T};
+        {_, Used} -> {trailing, Used - 1}
+    catch error:badarg ->
+            error
+    end.
+
+agree({ok, T}, _, {0, _}, {0, Back}) -> equal(T, Back);
+agree({trailing, N}, _, {_, <<At:32, _/binary>>}, _) -> At =:= N;
+agree(error, _, {Status, _}, _) -> Status =/= 0;
+agree(_, _, _, _) -> false.
+
+%% Where we differ from the BEAM and mean to.
+on_purpose(Beam, M, {Status, At}) ->
+    Tag = case At of
+              <<N:32, _/binary>> when Status =/= 0, N < byte_size(M) ->
+                  binary:at(M, N);
+              _ ->
+                  none
+          end,
+    Has = fun(Bytes) -> binary:match(M, Bytes) =/= nomatch end,
+    %% Identifiers of its own it holds against what it has given out.
+    Beam =:= error andalso Has(atom_to_binary(node()))
+    %% A decimal comma in an old float.
+        orelse Tag =:= 99 andalso Has(<<",">>)
+    %% That keys and fields differ is not checked.
+        orelse Beam =:= error andalso Status =:= 0 andalso Has([<<116>>, <<67>>])
+    %% Of a fun we take integers of 32 bits and less.
+        orelse Tag =:= 112
+    %% Native records came with OTP 29.
+        orelse otp() < 29 andalso Beam =:= error andalso Has(<<67, 0, 0>>)
+    %% In OTP 25 a bitstring may be empty, and 0.0 and -0.0 are the same key.
+        orelse otp() < 26 andalso
+        (Tag =:= 77
+         orelse Beam =:= error andalso Has([<<70, 128, 0>>, <<99, "-0">>])).

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * term_port.c: the codec as an Erlang port, for term_SUITE.erl, which compares
+ * it with the codec of the BEAM.
+ *
+ * Requests and answers are {packet, 4}. A request is an operation, an argument
+ * of 32 bits and any number of items, each with its length before it; the
+ * answer has for each item a status (0, or the code without its sign), a
+ * length and that many bytes. All terms are without version byte.
+ *
+ *   c  check: on an error the byte where it is, in 32 bits, and why
+ *   r  through the getters of a reader and the putters of a writer. Argument:
+ *      0 to memory that grows, 1 measured first and then to an array of just
+ *      that size, 2 read by etf_next, 3 lists by etf_begin_list, 4 written as
+ *      OTP 25 does
+ *   p  text of a term as etf_format; the argument is the style, and shifted by
+ *      2 the range, by 4 latin1, by 8 the width
+ *   x  term of a text
+ *   h  phash2 of a term, in 32 bits; the argument is the range, 0 the widest
+ *   j  JSON of a term                       k  term of a JSON text
+ *   z  compressed, with 131; the argument is the level
+ *   q  the end
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/bytes.h>
+#include <cli/json.h>
+#include <ext_term/ext_term.h>
+
+#define REQUEST_MAX ((size_t)1 << 30)
+#define STRING_MAX 65535
+
+/* --- bytes in and out ----------------------------------------------------- */
+
+static void die(const char *why) {
+    (void)fprintf(stderr, "term_port: %s\n", why);
+    exit(1);
+}
+
+typedef struct bytes {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+} bytes;
+
+/* Room for n bytes at the end. */
+static uint8_t *bytes_add(bytes *b, size_t n) {
+    if (n > b->cap - b->len) {
+        b->cap = 2 * (b->len + n);
+        b->data = realloc(b->data, b->cap);
+        if (b->data == NULL)
+            die("out of memory");
+    }
+    b->len += n;
+    return b->data + b->len - n;
+}
+
+static void bytes_add32(bytes *b, uint32_t v) {
+    uint8_t *p = bytes_add(b, 4);
+
+    cn__put32(p, v);
+}
+
+static void bytes_put(bytes *b, const void *data, size_t n) {
+    if (n > 0)
+        memcpy(bytes_add(b, n), data, n);
+}
+
+/* false at the end of stdin. */
+static bool request_read(bytes *b) {
+    uint8_t head[4];
+    size_t n;
+
+    if (fread(head, 1, 4, stdin) != 4)
+        return false;
+    n = cn__be32(head);
+    if (n > REQUEST_MAX)
+        die("request too large");
+    b->len = 0;
+    return fread(bytes_add(b, n), 1, n, stdin) == n;
+}
+
+static void answer_write(bytes *b) {
+    cn__put32(b->data, (uint32_t)(b->len - 4));
+    if (fwrite(b->data, 1, b->len, stdout) != b->len || fflush(stdout) != 0)
+        die("cannot write");
+}
+
+/* --- through reader and writer -------------------------------------------- */
+
+static void copy_int(etf_reader *r, etf_writer *w) {
+    etf_reader small = *r, natural = *r;
+    int64_t i = etf_get_int(&small);
+    uint64_t u = etf_get_uint(&natural);
+    bool negative;
+    etf_view big = etf_get_big(r, &negative);
+
+    if (etf_reader_finish(&small) == 0)
+        etf_put_int(w, i);
+    else if (etf_reader_finish(&natural) == 0)
+        etf_put_uint(w, u);
+    else
+        etf_put_big(w, big.data, big.len, negative);
+}
+
+static void copy_atom(etf_reader *r, etf_writer *w) {
+    etf_view v = etf_get_atom(r);
+
+    etf_put_atom_n(w, (const char *)v.data, v.len);
+}
+
+static void copy_binary(etf_reader *r, etf_writer *w) {
+    etf_view v = etf_get_binary(r);
+
+    etf_put_binary(w, v.data, v.len);
+}
+
+static void copy_bits(etf_reader *r, etf_writer *w) {
+    size_t bits;
+    etf_view v = etf_get_bits(r, &bits);
+
+    etf_put_bits(w, v.data, bits);
+}
+
+static void copy_pid(etf_reader *r, etf_writer *w) {
+    etf_pid pid;
+
+    etf_get_pid(r, &pid);
+    etf_put_pid(w, &pid);
+}
+
+static void copy_port(etf_reader *r, etf_writer *w) {
+    etf_port port;
+
+    etf_get_port(r, &port);
+    etf_put_port(w, &port);
+}
+
+static void copy_ref(etf_reader *r, etf_writer *w) {
+    etf_ref ref;
+
+    etf_get_ref(r, &ref);
+    etf_put_ref(w, &ref);
+}
+
+static void copy_export(etf_reader *r, etf_writer *w) {
+    etf_reader whole = *r;
+    etf_view module, function;
+    char m[1024], f[1024];
+    uint8_t arity;
+
+    etf_get_export(r, &module, &function, &arity);
+    if (module.len >= sizeof m || function.len >= sizeof f ||
+        memchr(module.data, 0, module.len) != NULL ||
+        memchr(function.data, 0, function.len) != NULL) {
+        etf_put_term(w, etf_get_term(&whole)); /* no text of C */
+        return;
+    }
+    (void)snprintf(m, sizeof m, "%.*s", (int)module.len,
+                   (const char *)module.data);
+    (void)snprintf(f, sizeof f, "%.*s", (int)function.len,
+                   (const char *)function.data);
+    etf_put_export(w, m, f, arity);
+}
+
+/* A list of bytes becomes a string, as Erlang writes it. Returns how many
+ * terms follow. */
+static uint64_t copy_list(etf_reader *r, etf_writer *w) {
+    static char text[STRING_MAX + 1];
+    etf_reader string = *r;
+    size_t n = etf_get_string(&string, text, sizeof text);
+
+    if (etf_reader_finish(&string) == 0) {
+        *r = string;
+        etf_put_string(w, text, n);
+        return 0;
+    }
+    n = etf_get_list(r);
+    etf_put_list(w, n);
+    return n + 1;
+}
+
+/* Copies a term, or the beginning of one; returns how many terms follow. */
+static uint64_t copy_one(etf_reader *r, etf_writer *w) {
+    uint32_t n;
+
+    switch (etf_peek(r)) {
+    case ETF_NONE:
+        etf_reader_fail(r, CN_ETRUNC);
+        return 0;
+    case ETF_INT:
+        copy_int(r, w);
+        return 0;
+    case ETF_FLOAT:
+        etf_put_float(w, etf_get_float(r));
+        return 0;
+    case ETF_ATOM:
+        copy_atom(r, w);
+        return 0;
+    case ETF_BINARY:
+        copy_binary(r, w);
+        return 0;
+    case ETF_BITSTRING:
+        copy_bits(r, w);
+        return 0;
+    case ETF_TUPLE:
+        n = etf_get_tuple(r);
+        etf_put_tuple(w, n);
+        return n;
+    case ETF_LIST:
+        return copy_list(r, w);
+    case ETF_NIL:
+        etf_get_nil(r);
+        etf_put_nil(w);
+        return 0;
+    case ETF_MAP:
+        n = etf_get_map(r);
+        etf_put_map(w, n);
+        return (uint64_t)n * 2;
+    case ETF_PID:
+        copy_pid(r, w);
+        return 0;
+    case ETF_PORT:
+        copy_port(r, w);
+        return 0;
+    case ETF_REF:
+        copy_ref(r, w);
+        return 0;
+    case ETF_EXPORT:
+        copy_export(r, w);
+        return 0;
+    case ETF_FUN:
+    case ETF_RECORD:
+    case ETF_STRING:
+        break;
+    }
+    etf_put_term(w, etf_get_term(r));
+    return 0;
+}
+
+static void copy_alone(etf_view term, etf_writer *w) {
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    (void)copy_one(&r, w);
+}
+
+/* The same with what etf_next says. */
+static void copy_item(const etf_item *it, etf_writer *w) {
+    const char *text = (const char *)it->bytes.data;
+
+    switch (it->type) {
+    case ETF_INT:
+        if (it->wide)
+            etf_put_big(w, it->bytes.data, it->bytes.len, it->negative);
+        else
+            etf_put_int(w, it->i);
+        break;
+    case ETF_FLOAT:
+        etf_put_float(w, it->f);
+        break;
+    case ETF_ATOM:
+        etf_put_atom_n(w, text, it->bytes.len);
+        break;
+    case ETF_BINARY:
+        etf_put_binary(w, text, it->bytes.len);
+        break;
+    case ETF_BITSTRING:
+        etf_put_bits(w, text, 8 * (it->bytes.len - 1) + it->n);
+        break;
+    case ETF_TUPLE:
+        etf_put_tuple(w, it->n);
+        break;
+    case ETF_LIST:
+        etf_put_list(w, it->n);
+        break;
+    case ETF_STRING:
+        etf_put_string(w, text, it->bytes.len);
+        break;
+    case ETF_NIL:
+        etf_put_nil(w);
+        break;
+    case ETF_MAP:
+        etf_put_map(w, it->n);
+        break;
+    case ETF_FUN:
+    case ETF_RECORD:
+        etf_put_term(w, it->bytes);
+        break;
+    case ETF_NONE:
+    case ETF_PID:
+    case ETF_PORT:
+    case ETF_REF:
+    case ETF_EXPORT:
+        copy_alone(it->bytes, w);
+        break;
+    }
+}
+
+static int copy_by_next(etf_view term, etf_writer *w) {
+    etf_reader r;
+    etf_item it;
+
+    etf_reader_init(&r, term);
+    for (uint64_t left = 1; left > 0 && etf_next(&r, &it) != ETF_NONE;) {
+        copy_item(&it, w);
+        left += it.children - 1;
+    }
+    if (etf_reader_left(&r) > 0)
+        etf_reader_fail(&r, CN_EBADTERM);
+    return etf_reader_finish(&r);
+}
+
+/* Proper lists, as far as they may be nested, without their length. */
+#define OPEN_MAX 32
+
+static bool is_proper_list(etf_reader r) {
+    uint32_t n = etf_get_list(&r);
+
+    for (uint32_t i = 0; i < n && etf_reader_finish(&r) == 0; i++)
+        etf_skip(&r);
+    return n > 0 && etf_peek(&r) == ETF_NIL;
+}
+
+/* What is left in each of the open lists; the outermost of them is none. */
+typedef struct open_lists {
+    uint64_t left[OPEN_MAX + 1];
+    unsigned n;
+} open_lists;
+
+static void close_lists(open_lists *o, etf_reader *r, etf_writer *w) {
+    while (o->n > 0 && o->left[o->n] == 0) {
+        etf_get_tail(r);
+        etf_end_list(w);
+        o->n--;
+    }
+}
+
+static int copy_open_lists(etf_view term, etf_writer *w) {
+    open_lists o = {{1}, 0};
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    while (o.left[0] + o.n > 0 && etf_reader_finish(&r) == 0) {
+        o.left[o.n]--;
+        if (o.n < OPEN_MAX && etf_peek(&r) == ETF_LIST && is_proper_list(r)) {
+            o.left[++o.n] = etf_get_list(&r);
+            etf_begin_list(w);
+        } else {
+            o.left[o.n] += copy_one(&r, w);
+        }
+        close_lists(&o, &r, w);
+    }
+    if (etf_reader_left(&r) > 0)
+        etf_reader_fail(&r, CN_EBADTERM);
+    return etf_reader_finish(&r);
+}
+
+static int copy(etf_view term, etf_writer *w) {
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    for (uint64_t left = 1; left > 0 && etf_reader_finish(&r) == 0; left--)
+        left += copy_one(&r, w);
+    if (etf_reader_left(&r) > 0)
+        etf_reader_fail(&r, CN_EBADTERM);
+    return etf_reader_finish(&r);
+}
+
+/* --- operations ------------------------------------------------------------
+ */
+
+typedef int (*op_fn)(uint32_t arg, etf_view in, bytes *out);
+
+static int writer_end(int err, etf_writer *w, bytes *out) {
+    etf_view v = {0};
+
+    if (err == 0)
+        err = etf_writer_finish(w, &v);
+    if (err == 0)
+        bytes_put(out, v.data, v.len);
+    etf_writer_free(w);
+    return err;
+}
+
+static int op_check(uint32_t arg, etf_view in, bytes *out) {
+    etf_error e;
+    int err = etf_check(NULL, NULL, in, &e);
+
+    (void)arg;
+    if (err != e.code)
+        die("two verdicts");
+    if (err != 0) {
+        bytes_add32(out, (uint32_t)e.at);
+        bytes_put(out, e.what, strlen(e.what));
+    }
+    return err;
+}
+
+static int copy_measured(etf_view in, bytes *out) {
+    etf_writer w;
+    etf_view v;
+    int err;
+
+    etf_writer_init_fixed(&w, NULL, 0);
+    err = copy(in, &w);
+    if (err != 0)
+        return err;
+    (void)etf_writer_finish(&w, &v);
+    etf_writer_init_fixed(&w, bytes_add(out, v.len), v.len);
+    err = copy(in, &w);
+    return err != 0 ? err : etf_writer_finish(&w, NULL);
+}
+
+static int op_reencode(uint32_t arg, etf_view in, bytes *out) {
+    etf_writer w;
+
+    if (arg == 1)
+        return copy_measured(in, out);
+    etf_writer_init(&w, NULL);
+    if (arg == 2)
+        return writer_end(copy_by_next(in, &w), &w, out);
+    if (arg == 3)
+        return writer_end(copy_open_lists(in, &w), &w, out);
+    if (arg == 4)
+        etf_writer_mode(&w, ETF_LATIN1_ATOMS);
+    return writer_end(copy(in, &w), &w, out);
+}
+
+static int op_print(uint32_t arg, etf_view in, bytes *out) {
+    const etf_text_options o = {.style = arg & 3,
+                                .range = arg >> 2 & 3,
+                                .latin1 = arg >> 4 & 1,
+                                .width = arg >> 8};
+    size_t n;
+    int err = etf_format(&o, in, NULL, 0, &n);
+
+    (void)etf_format(&o, in, (char *)bytes_add(out, n + 1), n + 1, NULL);
+    out->len--;
+    return err;
+}
+
+static int op_compress(uint32_t arg, etf_view in, bytes *out) {
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    etf_put_compressed(&w, in, (int)arg);
+    return writer_end(0, &w, out);
+}
+
+static int op_parse(uint32_t arg, etf_view in, bytes *out) {
+    etf_writer w;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&w, NULL);
+    err = etf_parse_n(&w, (const char *)in.data, in.len, NULL);
+    return writer_end(err, &w, out);
+}
+
+static int op_phash2(uint32_t arg, etf_view in, bytes *out) {
+    uint32_t hash;
+    int err = etf_phash2(NULL, in, arg == 0 ? ETF_PHASH2_ALL : arg, &hash);
+
+    bytes_add32(out, hash);
+    return err;
+}
+
+static int op_json_print(uint32_t arg, etf_view in, bytes *out) {
+    char *text = NULL;
+    size_t n = 0;
+    FILE *file = open_memstream(&text, &n);
+    int err;
+
+    (void)arg;
+    if (file == NULL)
+        die("out of memory");
+    err = cli_json_print(in, file);
+    (void)fclose(file);
+    bytes_put(out, text, n);
+    free(text);
+    return err;
+}
+
+static int op_json_parse(uint32_t arg, etf_view in, bytes *out) {
+    char why[CLI_JSON_WHY];
+    etf_writer w;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&w, NULL);
+    err = cli_json_parse(&w, (const char *)in.data, in.len, why);
+    return writer_end(err, &w, out);
+}
+
+static const op_fn ops[256] = {
+    ['c'] = op_check,      ['r'] = op_reencode, ['p'] = op_print,
+    ['x'] = op_parse,      ['h'] = op_phash2,   ['j'] = op_json_print,
+    ['k'] = op_json_parse, ['z'] = op_compress,
+};
+
+/* --- requests ---------------------------------------------------------------
+ */
+
+/* The item is copied to memory of its own size, so that a sanitizer or
+ * valgrind sees a step beyond its end. */
+static void item(op_fn op, uint32_t arg, etf_view in, bytes *out) {
+    uint8_t *own = malloc(in.len + (in.len == 0));
+    size_t at = out->len;
+    int err;
+
+    if (own == NULL)
+        die("out of memory");
+    memcpy(own, in.data, in.len);
+    (void)bytes_add(out, 5);
+    err = op(arg, (etf_view){own, in.len}, out);
+    out->data[at] = (uint8_t)-err;
+    cn__put32(out->data + at + 1, (uint32_t)(out->len - at - 5));
+    free(own);
+}
+
+static void request(cn_cursor c, bytes *out) {
+    op_fn op = ops[cn__take8(&c)];
+    uint32_t arg = cn__take32(&c);
+
+    if (op == NULL)
+        die("no such operation");
+    out->len = 0;
+    (void)bytes_add(out, 4);
+    while (c.left > 0 && !c.bad) {
+        size_t n = cn__take32(&c);
+        const uint8_t *p = cn__take(&c, n);
+
+        if (c.bad)
+            die("bad request");
+        item(op, arg, (etf_view){p, n}, out);
+    }
+}
+
+int main(void) {
+    bytes in = {0}, out = {0};
+
+    while (request_read(&in) && in.len > 0 && in.data[0] != 'q') {
+        request(cn__cursor(in.data, in.len), &out);
+        answer_write(&out);
+    }
+    free(in.data);
+    free(out.data);
+    return 0;
+}
