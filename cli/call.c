@@ -110,7 +110,9 @@ static int end_with(const call *c) {
     default:
         break;
     }
+    cli_write_begin();
     rc = print_result(c->s->o->format, c->result);
+    cli_deadline_unguard();
     return rc == 0 || rc == CN_EIO ? cli_wrote(c->s->o) : cli_fail(c->s->o, rc);
 }
 

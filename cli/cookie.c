@@ -89,7 +89,7 @@ static void warn_if_open(const cli_options *o, int fd, const char *path) {
 static int unreadable(const cli_options *o, const cli_cookie *c, int error) {
     if (error == ETIMEDOUT) {
         cli_say(o, "no cookie came from %s within %g s", c->source,
-                o->timeout_ms / 1000.0);
+                o->timeout_s);
         return CLI_TIMEOUT;
     }
     cli_say(o, "cannot read the cookie from %s: %s", c->source,
@@ -117,7 +117,7 @@ static int from_file(const cli_options *o, cli_cookie *c) {
     if (fd < 0)
         return unreadable(o, c, errno);
     warn_if_open(o, fd, o->cookie_file);
-    rc = read_fd(c, fd, o->timeout_ms);
+    rc = read_fd(c, fd, cli_deadline_left_ms());
     if (rc != 0)
         rc = unreadable(o, c, errno);
     (void)close(fd);
@@ -126,7 +126,7 @@ static int from_file(const cli_options *o, cli_cookie *c) {
 
 static int from_fd(const cli_options *o, cli_cookie *c) {
     (void)snprintf(c->source, sizeof c->source, "descriptor %d", o->cookie_fd);
-    if (read_fd(c, o->cookie_fd, o->timeout_ms) != 0)
+    if (read_fd(c, o->cookie_fd, cli_deadline_left_ms()) != 0)
         return unreadable(o, c, errno);
     return judge(o, c);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/deadline.h"
 #include "cli/report.h"
 
 typedef struct command {
@@ -46,27 +47,33 @@ static const command *find(const char *name) {
     return NULL;
 }
 
-static void print_commands(FILE *out) {
-    for (size_t i = 0; i < NCOMMANDS; i++) {
-        char left[40];
+#define ABOUT 100
 
-        (void)snprintf(left, sizeof left, "%s %s", table[i].name,
-                       table[i].args);
-        (void)fprintf(out, "  %-26s %s\n", left, table[i].help);
-    }
+/* A line about it. Returns out. */
+static const char *about(const command *c, char out[ABOUT]) {
+    char left[40];
+
+    (void)snprintf(left, sizeof left, "%s %s", c->name, c->args);
+    (void)snprintf(out, ABOUT, "  %-26s %s", left, c->help);
+    return out;
 }
 
 static int help(const cli_options *o, const command *c) {
+    char text[ABOUT];
+
+    cli_write_begin();
     if (c != NULL) {
         printf("usage: %s %s%s%s [OPTIONS]\n\n%s\n\n", o->program, c->name,
                *c->args != '\0' ? " " : "", c->args, c->help);
         cli_options_help(c->bit);
     } else {
         printf("usage: %s [OPTIONS] COMMAND [ARGS]\n\n", o->program);
-        print_commands(stdout);
+        for (size_t i = 0; i < NCOMMANDS; i++)
+            printf("%s\n", about(&table[i], text));
         printf("\n");
         cli_options_help(CLI_COMMON);
     }
+    cli_deadline_unguard();
     return cli_flush(o, CLI_DONE);
 }
 
@@ -76,8 +83,11 @@ static int version(const cli_options *o) {
 }
 
 static int no_command(const cli_options *o) {
+    char text[ABOUT];
+
     (void)fprintf(stderr, "usage: %s [OPTIONS] COMMAND [ARGS]\n", o->program);
-    print_commands(stderr);
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        (void)fprintf(stderr, "%s\n", about(&table[i], text));
     return CLI_USAGE;
 }
 
@@ -141,6 +151,16 @@ static int open_standard(void) {
     return 0;
 }
 
+/* What is converted may be typed, or come from a program that takes its
+ * time. */
+static void limit_time(cli_options *o, const command *c) {
+    if (o->timeout_ms == 0 && (c == NULL || c->bit != CLI_TERM || o->help)) {
+        o->timeout_s = 5;
+        o->timeout_ms = 5000;
+    }
+    cli_deadline_start(o);
+}
+
 int main(int argc, char **argv) {
     cli_options o = {0};
     const command *c;
@@ -156,6 +176,7 @@ int main(int argc, char **argv) {
         return CLI_USAGE;
     }
     c = o.command_name != NULL ? find(o.command_name) : NULL;
+    limit_time(&o, c);
     if (o.command_name != NULL && c == NULL)
         return unknown(&o);
     if (o.help)

@@ -10,6 +10,7 @@
 #include <epmd/epmd.h>
 
 #include "cli/commands.h"
+#include "cli/deadline.h"
 #include "cli/report.h"
 #include "cli/text.h"
 
@@ -79,8 +80,10 @@ static int print_sorted(const names *n, const char *text, size_t len) {
     for (size_t i = 0; i < all; i++)
         (void)epmd_names_next(&text, &len, &list[i]);
     qsort(list, all, sizeof *list, by_name);
+    cli_write_begin();
     for (size_t i = 0; i < all; i++)
         print_line(&list[i]);
+    cli_deadline_unguard();
     free(list);
     return all > 0 ? CLI_DONE : say_none(n, whole);
 }
@@ -102,8 +105,9 @@ static void on_names(void *data, int status, const cn_error *err,
 int cli_names(const cli_options *o) {
     const char *host = o->nargs > 0 ? o->args[0] : NULL;
     names n = {o, host != NULL ? host : "this machine", CLI_LOCAL};
-    epmd_config config = {
-        .host = host, .port = o->epmd_port, .timeout_ms = o->timeout_ms};
+    epmd_config config = {.host = host,
+                          .port = o->epmd_port,
+                          .timeout_ms = cli_deadline_left_ms()};
     epmd_request *request;
     uv_loop_t loop;
     int rc;

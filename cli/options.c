@@ -63,8 +63,8 @@ static int descriptor(const char *text, int *out) {
     return 0;
 }
 
-/* Seconds, with decimals, as milliseconds; at least one. */
-static int seconds(const char *text, uint32_t *out) {
+/* Seconds, with decimals. */
+static int seconds(const char *text, double *out) {
     double s;
 
     if (strspn(text, "0123456789.") != strlen(text) ||
@@ -74,7 +74,7 @@ static int seconds(const char *text, uint32_t *out) {
     s = strtod(text, NULL);
     if (s <= 0 || s > UINT32_MAX / 1000)
         return -1;
-    *out = s < 0.001 ? 1 : (uint32_t)(s * 1000);
+    *out = s;
     return 0;
 }
 
@@ -166,8 +166,8 @@ static const option table[] = {
     {"epmd-port", 0, PEER_PORT, AT(epmd_port), "PORT",
      CLI_NODE | CLI_NAMES | CLI_COMMON,
      "port of EPMD (default $ERL_EPMD_PORT or 4369)"},
-    {"timeout", 0, SECONDS, AT(timeout_ms), "SECONDS", CLI_ALL,
-     "for the whole command (default 5)"},
+    {"timeout", 0, SECONDS, AT(timeout_s), "SECONDS", CLI_ALL,
+     "for the whole command (default 5; term: none)"},
     {"format", 0, FORMAT, AT(format), "FORMAT", CLI_ALL,
      "of the result: erlang (default), json or raw"},
     {"quiet", 'q', QUIET, AT(verbose), NULL, CLI_ALL, "nothing on stderr"},
@@ -182,6 +182,14 @@ static int add_node(cli_options *o, const char *value) {
     if (o->nconnect == CLI_MAX_CONNECT)
         return -1;
     o->connect[o->nconnect++] = value;
+    return 0;
+}
+
+/* In milliseconds it is at least one. */
+static int timeout(cli_options *o, const char *value) {
+    if (seconds(value, &o->timeout_s) != 0)
+        return -1;
+    o->timeout_ms = o->timeout_s < 0.001 ? 1 : (uint32_t)(o->timeout_s * 1000);
     return 0;
 }
 
@@ -207,7 +215,7 @@ static int store(cli_options *o, const option *opt, const char *value) {
     case BYTES:
         return bytes(value, field);
     case SECONDS:
-        return seconds(value, field);
+        return timeout(o, value);
     case DESCRIPTOR:
         return descriptor(value, field);
     case FORMAT:
@@ -349,7 +357,6 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
 
     *o = (cli_options){.program = argc > 0 ? last_part(argv[0]) : "cnode",
                        .cookie_fd = -1,
-                       .timeout_ms = 5000,
                        .from = CLI_ERLANG,
                        .to = CLI_HEX};
     n = words(&p);

@@ -49,8 +49,9 @@ typedef struct cli_options {
     const char *cookie;
     const char *tls;
     const char *address;
-    uint16_t epmd_port; /* 0: the default */
-    uint32_t timeout_ms;
+    uint16_t epmd_port;  /* 0: the default */
+    double timeout_s;    /* as it was given */
+    uint32_t timeout_ms; /* 0: no limit */
     cli_format format;
     int verbose; /* -1 quiet, 0, 1, 2 */
     bool help;

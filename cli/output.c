@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/deadline.h"
+#include "cli/report.h"
 #include "cli/text.h"
 
 #define QUEUE_MAX ((size_t)64 * 1024 * 1024) /* bytes of requests waiting */
@@ -94,13 +96,18 @@ static const char error_chars[] = "{error, put_chars}";
 
 static const char *put_chars(const cli_output *out, etf_view chars,
                              cli_encoding e) {
+    bool broken;
+    int rc;
+
     if (out->to == NULL)
         return ok;
-    if (cli_put_chars(chars, e, out->to) != 0)
-        return error_chars;
-    if ((fflush(out->to) != 0 || ferror(out->to)) && out->on_broken != NULL)
+    cli_write_begin();
+    rc = cli_put_chars(chars, e, out->to);
+    broken = rc == 0 && (fflush(out->to) != 0 || ferror(out->to));
+    cli_deadline_unguard();
+    if (broken && out->on_broken != NULL)
         out->on_broken(out->broken_arg);
-    return ok;
+    return rc == 0 ? ok : error_chars;
 }
 
 static void step(cli_output *out);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cli/deadline.h"
 #include "cli/text.h"
 
 int cli_status(int code) {
@@ -92,15 +93,19 @@ static void line(const char *before, const char *fmt, va_list ap) {
     (void)fprintf(stderr, "%s%s\n", before, text);
 }
 
-static void line_of(const cli_options *o, const char *fmt, va_list ap) {
-    char before[120];
-
+const char *cli_line_start(const cli_options *o, char out[CLI_LINE_START]) {
     if (o->command_name != NULL)
-        (void)snprintf(before, sizeof before, "%.50s: %.50s: ", o->program,
+        (void)snprintf(out, CLI_LINE_START, "%.50s: %.50s: ", o->program,
                        o->command_name);
     else
-        (void)snprintf(before, sizeof before, "%.50s: ", o->program);
-    line(before, fmt, ap);
+        (void)snprintf(out, CLI_LINE_START, "%.50s: ", o->program);
+    return out;
+}
+
+static void line_of(const cli_options *o, const char *fmt, va_list ap) {
+    char before[CLI_LINE_START];
+
+    line(cli_line_start(o, before), fmt, ap);
 }
 
 void cli_say(const cli_options *o, const char *fmt, ...) {
@@ -178,17 +183,35 @@ static int say_unwritten(const cli_options *o) {
     return CLI_LOCAL;
 }
 
+void cli_write_begin(void) {
+    cli_deadline_guard(CLI_TIMEOUT, "the result could not be written");
+}
+
+static bool flushed(void) {
+    return fflush(stdout) == 0 && ferror(stdout) == 0;
+}
+
 int cli_wrote(const cli_options *o) {
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
-        return CLI_DONE;
-    return say_unwritten(o);
+    bool well;
+
+    cli_write_begin();
+    well = flushed();
+    cli_deadline_unguard();
+    return well ? CLI_DONE : say_unwritten(o);
 }
 
 int cli_flush(const cli_options *o, int status) {
+    bool well;
+
     if (status == CLI_LOCAL)
         return status;
     errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
-        return status;
-    return say_unwritten(o);
+    /* What failed has been told already. */
+    if (status == CLI_DONE)
+        cli_write_begin();
+    else
+        cli_deadline_guard(status, NULL);
+    well = flushed();
+    cli_deadline_unguard();
+    return well ? status : say_unwritten(o);
 }

@@ -28,7 +28,10 @@ int cli_status(int code);
 /* What can be done about it, or NULL. */
 const char *cli_hint(int code);
 
-/* A line to stderr, "cnode: COMMAND: ...", unless --quiet. */
+/* What a line begins with: "cnode: COMMAND: ". Returns out. */
+#define CLI_LINE_START 120
+const char *cli_line_start(const cli_options *o, char out[CLI_LINE_START]);
+/* A line to stderr that begins so, unless --quiet. */
 void cli_say(const cli_options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_say_hint(const cli_options *o, const char *fmt, ...)
@@ -52,6 +55,9 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
 int cli_bad_text(const cli_options *o, int code, const char *what,
                  const char *text, size_t at);
 
+/* Before a result is written: --timeout is for that as well. Ends with
+ * cli_deadline_unguard. */
+void cli_write_begin(void);
 /* Right after the result was written: CLI_DONE, or CLI_LOCAL with the reason
  * told when stdout did not take it. */
 int cli_wrote(const cli_options *o);

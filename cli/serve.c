@@ -103,7 +103,7 @@ static int open_input(serve *s) {
 
 static void on_deadline(uv_timer_t *h) {
     serve *s = h->data;
-    double seconds = s->o->timeout_ms / 1000.0;
+    double seconds = s->o->timeout_s;
     size_t i = 0;
 
     if (s->ready || s->stopped)
@@ -132,7 +132,8 @@ static int watch(serve *s) {
     if (rc == 0)
         rc = uv_signal_start(&s->sigint, on_signal, SIGINT);
     if (rc == 0)
-        rc = uv_timer_start(&s->deadline, on_deadline, s->o->timeout_ms, 0);
+        rc = uv_timer_start(&s->deadline, on_deadline, cli_deadline_left_ms(),
+                            0);
     if (rc == 0 && s->o->stdin_eof)
         rc = open_input(s);
     return rc;
@@ -248,8 +249,10 @@ static int connect_all(serve *s) {
 
 static int say_ready(serve *s) {
     s->ready = true;
+    cli_write_begin();
     printf("CNODE READY %s %u\n", cnode_name(s->server.node),
            cnode_port(s->server.node));
+    cli_deadline_unguard();
     if (s->input_ended)
         stop(s, CLI_DONE);
     return cli_flush(s->o, CLI_DONE);

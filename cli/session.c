@@ -9,18 +9,7 @@
  */
 #include "cli/session.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-uint64_t cli_now_ns(void) {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 /* --- log ----------------------------------------------------------------- */
 
@@ -171,7 +160,7 @@ static void on_deadline(cnode_proc *p, void *arg) {
     if (s->ended)
         return;
     (void)snprintf(e.text, sizeof e.text, "no answer within %g s",
-                   s->o->timeout_ms / 1000.0);
+                   s->o->timeout_s);
     cli_session_end(s, say_failed(s, CN_ETIMEDOUT, &e));
 }
 
@@ -202,18 +191,11 @@ static void on_connected(cnode *n, const char *peer, int status,
     cli_session_end(s, say_failed(s, status, err));
 }
 
-/* What is left of --timeout. */
-static uint32_t left_ms(const cli_session *s) {
-    uint64_t gone = (cli_now_ns() - s->began_ns) / 1000000;
-
-    return gone >= s->o->timeout_ms ? 0 : s->o->timeout_ms - (uint32_t)gone;
-}
-
 static int prepare(cli_session *s) {
     int rc = cnode_spawn(s->node, &(cnode_proc_config){.data = s}, &s->proc);
 
     if (rc == 0)
-        rc = cnode_after(s->proc, left_ms(s), on_deadline, s);
+        rc = cnode_after(s->proc, cli_deadline_left_ms(), on_deadline, s);
     if (rc == 0 && s->o->address != NULL)
         rc = cnode_set_address(s->node, s->peer, s->o->address);
     if (rc == 0)
@@ -235,25 +217,14 @@ static int make_node(cli_session *s, const char *name) {
     return rc == 0 ? 0 : cli_say_no_node(s->o, &s->cookie, rc, &error);
 }
 
-static volatile sig_atomic_t last_status;
-
-static void leave(int sig) {
-    (void)sig;
-    _exit((int)last_status);
-}
-
 /* Taking leave of a peer that does not read, or of a name that the operating
  * system is looking up, takes longer than the command may. */
 static void free_in_time(cli_session *s, int status) {
-    uint32_t ms = left_ms(s);
-    struct itimerval left = {.it_value = {ms / 1000, ms % 1000 * 1000 + 1}};
-
-    last_status = status;
-    (void)signal(SIGALRM, leave);
     if (status != AGAIN)
-        (void)setitimer(ITIMER_REAL, &left, NULL);
+        cli_deadline_guard(status, NULL);
     cnode_free(s->node);
-    (void)setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    if (status != AGAIN)
+        cli_deadline_unguard();
 }
 
 static int run_as(cli_session *s, const char *name) {
@@ -298,7 +269,6 @@ int cli_session_run(cli_session *s, const char *peer) {
         return cli_usage(s->o, "bad node name: %s", given);
     if (given != NULL && strcmp(own, s->peer) == 0)
         return cli_usage(s->o, "%s is the name of this node itself", own);
-    s->began_ns = cli_now_ns();
     rc = cli_cookie_read(s->o, &s->cookie);
     if (rc == 0)
         rc = run_twice(s, given != NULL ? own : NULL);

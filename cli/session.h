@@ -8,6 +8,7 @@
 
 #include <cnode/cnode.h>
 
+#include "cli/deadline.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/text.h"
@@ -51,7 +52,6 @@ struct cli_session {
     char peer[CLI_NAME_MAX]; /* the node the command is about */
     cli_cookie cookie;       /* one descriptor can be read only once */
     cli_log log;
-    uint64_t began_ns;
     bool may_rename; /* a broken handshake may be about our having no name */
     bool up;         /* the connection */
     bool ended;
@@ -77,8 +77,5 @@ void cli_session_end_when_taken(cli_session *s);
 /* The node that the peer believes we are asks its net_kernel, as
  * net_adm:ping/1 does, and gets `yes`. 0 or a CN_E* code. */
 int cli_session_ping(cli_session *s, cnode_call_cb cb);
-
-/* Nanoseconds of a monotonic clock. */
-uint64_t cli_now_ns(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/deadline.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "cli/text.h"
@@ -154,12 +155,17 @@ static int convert(input *in) {
 static int read_input(input *in) {
     const char *path = in->o->nargs > 0 ? in->o->args[0] : "-";
     bool from_stdin = strcmp(path, "-") == 0;
-    FILE *f = from_stdin ? stdin : fopen(path, "rb");
+    char what[CLI_LINE_START + 200];
+    FILE *f;
     int rc = CN_EIO;
 
     in->name = from_stdin ? "stdin" : path;
+    (void)snprintf(what, sizeof what, "%.200s: its end did not come", in->name);
+    cli_deadline_guard(CLI_TIMEOUT, what);
+    f = from_stdin ? stdin : fopen(path, "rb");
     if (f != NULL)
         rc = cli_read_all(f, &in->text, &in->len);
+    cli_deadline_unguard();
     if (rc == CN_EIO) {
         cli_say(in->o, "%s: %s", in->name, strerror(errno));
         rc = CLI_LOCAL;
@@ -177,8 +183,11 @@ int cli_term(const cli_options *o) {
 
     etf_writer_init(&in.w, NULL);
     rc = read_input(&in);
-    if (rc == 0)
+    if (rc == 0) {
+        cli_write_begin();
         rc = convert(&in);
+        cli_deadline_unguard();
+    }
     etf_writer_free(&in.w);
     free(in.text);
     return rc;

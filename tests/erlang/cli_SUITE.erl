@@ -42,7 +42,7 @@ groups() ->
        number_of_arguments, bad_arguments, tls_refused, help, version]},
      {output, [],
       [full_disk, closed_pipe, closed_descriptors, few_descriptors,
-       reader_leaves]},
+       reader_leaves, unread_output, unended_input]},
      {term, [],
       [term_formats, term_defaults, term_files, term_round_trips,
        term_json_is_json, term_compressed, term_bad_input]},
@@ -1018,10 +1018,36 @@ reader_leaves(Config) ->
           #{wrap => "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
                 " 4<&-; exec \"$@\" >&5 5>&-' sh "}).
 
+%% A pipe that is not read, nor closed: --timeout is for the writing as well.
+unread_output(Config) ->
+    Node = node_text(Config),
+    Wrap = "sh -c '" ++ full(fifo()) ++ "; exec \"$@\" >&4' sh ",
+    Large = cnode_test:file(["[", lists:duplicate(50000, "1000,"), "1]"],
+                            8#600),
+    [fails(5, ["the result could not be written within 3 s",
+               "hint: --timeout SECONDS gives more time"],
+           Args ++ ["--timeout", "3"], #{wrap => Wrap})
+     || Args <- [["call", Node, "lists:seq", "[1,100000]"],
+                 ["call", Node, "cnode_test:mumble"],
+                 ["term", Large, "--to", "json"]]].
+
+unended_input(_) ->
+    Fifo = fifo(),
+    Path = string:trim(Fifo, both, "\""),
+    [fails(5, [Name ++ ": its end did not come within 0.5 s",
+               "hint: --timeout SECONDS gives more time"],
+           ["term", "--timeout", "0.5" | File],
+           #{wrap => "sh -c 'exec <>" ++ Fifo ++ "; exec \"$@\"' sh "})
+     || {Name, File} <- [{"stdin", []}, {"stdin", ["-"]}, {Path, [Path]}]].
+
 fifo() ->
     Path = cnode_test:file("fifo"),
     "" = os:cmd("mkfifo '" ++ Path ++ "'"),
     "\"" ++ Path ++ "\"".
+
+%% As descriptor 4, with as much in it as it holds.
+full(Fifo) ->
+    "exec 4<>" ++ Fifo ++ "; head -c 65536 /dev/zero >&4".
 
 %% What is opened meanwhile must not take their place.
 closed_descriptors(Config) ->
