@@ -10,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/deadline.h"
+#include "cli/lines.h"
 #include "cli/report.h"
 
 typedef struct command {
@@ -85,9 +86,9 @@ static int version(const cli_options *o) {
 static int no_command(const cli_options *o) {
     char text[ABOUT];
 
-    (void)fprintf(stderr, "usage: %s [OPTIONS] COMMAND [ARGS]\n", o->program);
+    cli_line("usage: %s [OPTIONS] COMMAND [ARGS]", o->program);
     for (size_t i = 0; i < NCOMMANDS; i++)
-        (void)fprintf(stderr, "%s\n", about(&table[i], text));
+        cli_line("%s", about(&table[i], text));
     return CLI_USAGE;
 }
 

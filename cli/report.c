@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/deadline.h"
+#include "cli/lines.h"
 #include "cli/text.h"
 
 int cli_status(int code) {
@@ -86,11 +87,11 @@ const char *cli_hint(int code) {
 }
 
 static void line(const char *before, const char *fmt, va_list ap) {
-    char text[8192];
+    char text[CLI_LINE_MAX];
 
     (void)vsnprintf(text, sizeof text, fmt, ap);
     cli_tame(text);
-    (void)fprintf(stderr, "%s%s\n", before, text);
+    cli_line("%s%s", before, text);
 }
 
 const char *cli_line_start(const cli_options *o, char out[CLI_LINE_START]) {

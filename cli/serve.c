@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "cli/commands.h"
+#include "cli/lines.h"
 #include "cli/serve.h"
 #include "cli/session.h"
 
@@ -292,6 +293,7 @@ static int run_loop(serve *s) {
         s->server.stopping = true;
         cnode_free(s->server.node);
     }
+    cli_lines_lost();
     uv_walk(&s->loop, close_handle, NULL);
     while (uv_run(&s->loop, UV_RUN_DEFAULT) != 0)
         ;
@@ -326,6 +328,7 @@ int cli_serve(const cli_options *o) {
     if (s == NULL)
         return cli_fail(o, CN_ENOMEM);
     s->o = o;
+    cli_lines_drop(o->program);
     rc = check_names(s);
     if (rc == 0)
         rc = cli_cookie_read(o, &s->cookie);

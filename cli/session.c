@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "cli/lines.h"
+
 /* --- log ----------------------------------------------------------------- */
 
 static void on_log(void *ctx, cn_level level, const char *where,
@@ -23,8 +25,7 @@ static void on_log(void *ctx, cn_level level, const char *where,
         return;
     (void)snprintf(line, sizeof line, "%s", text);
     cli_tame(line);
-    (void)fprintf(stderr, "%s: %s: %s: %s\n", log->o->program, names[level],
-                  where, line);
+    cli_line("%s: %s: %s: %s", log->o->program, names[level], where, line);
 }
 
 /* A payload may be of any size: its beginning is enough to see what it is. */
@@ -36,9 +37,8 @@ static void on_frame(cnode *n, const char *peer, bool in, const char *text,
     (void)n;
     if (payload.len > 0 && etf_print(payload, term, sizeof term) >= sizeof term)
         memcpy(term + sizeof term - 4, "...", 4);
-    (void)fprintf(stderr, "%s: %s %s %s%s%s\n", log->o->program,
-                  in ? "from" : "to", peer, text, *term != '\0' ? " " : "",
-                  term);
+    cli_line("%s: %s %s %s%s%s", log->o->program, in ? "from" : "to", peer,
+             text, *term != '\0' ? " " : "", term);
 }
 
 static cn_level level_of(const cli_options *o) {

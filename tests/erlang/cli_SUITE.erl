@@ -50,7 +50,8 @@ groups() ->
       [serve_sigterm, serve_sigint, serve_visibility, serve_name_taken,
        serve_port_taken, serve_without_epmd, serve_epmd_down,
        serve_epmd_silent, serve_ipv6,
-       serve_connect_fails, serve_connect_times_out, serve_usage]}].
+       serve_connect_fails, serve_connect_times_out, serve_usage,
+       serve_unread_log]}].
 
 peer() ->
     [ping, ping_as, call, call_formats, call_unicode, call_large, call_raises,
@@ -1312,3 +1313,39 @@ serve_usage(_) ->
               "hint: --cookie-file FILE or $CNODE_COOKIE gives the cookie of "
               "the nodes there"],
           ["serve", "-n", "a@127.0.0.1"], #{cookie => false}).
+
+%% Whoever reads its log no more does not hold up those it serves, and learns
+%% later how much was missed.
+serve_unread_log(_) ->
+    Fifo = fifo(),
+    Serve = #{node := Node} =
+        cnode_test:serve(
+          #{global => ["-vv"],
+            wrap => "sh -c '" ++ full(Fifo) ++ "; exec \"$@\" 2>&4' sh "}),
+    [pong(run(["ping", atom_to_list(Node)])) || _ <- [1, 2, 3]],
+    Cat = open_port({spawn_executable, "/bin/cat"},
+                    [{args, [string:trim(Fifo, both, "\"")]}, binary,
+                     exit_status]),
+    {Before, _} = split_binary(read_port(Cat, 65536), 65536),
+    ?assertEqual(<<0:65536/unit:8>>, Before),
+    pong(run(["ping", atom_to_list(Node)])),
+    cnode_test:signal(Serve, "TERM"),
+    ?assertEqual(0, cnode_test:status(Serve, 5000)),
+    ?assertMatch({match, _},
+                 re:run(read_port(Cat, all), text("~ts: warning: [1-9][0-9]* "
+                                                  "lines of the log were lost\n",
+                                                  [program()]))).
+
+%% At least so many bytes, or all there are.
+read_port(Port, N) ->
+    read_port(Port, N, <<>>).
+
+read_port(_, N, Got) when is_integer(N), byte_size(Got) >= N ->
+    Got;
+read_port(Port, N, Got) ->
+    receive
+        {Port, {data, Bytes}} ->
+            read_port(Port, N, <<Got/binary, Bytes/binary>>);
+        {Port, {exit_status, _}} ->
+            Got
+    end.
