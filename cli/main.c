@@ -167,8 +167,10 @@ int main(int argc, char **argv) {
     const command *c;
     char why[160];
 
-    /* A peer or a reader of stdout that goes away is an error to report. */
+    /* A peer or a reader of stdout that goes away is an error to report, and
+     * so is a file that may not grow. */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (open_standard() != 0)
         return CLI_LOCAL;
     if (cli_options_parse(&o, argc, argv, why, sizeof why) != 0) {

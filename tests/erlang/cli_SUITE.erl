@@ -42,7 +42,7 @@ groups() ->
        number_of_arguments, bad_arguments, tls_refused, help, version]},
      {output, [],
       [full_disk, closed_pipe, closed_descriptors, few_descriptors,
-       reader_leaves, unread_output, unended_input]},
+       reader_leaves, unread_output, unended_input, full_file]},
      {term, [],
       [term_formats, term_defaults, term_files, term_round_trips,
        term_json_is_json, term_compressed, term_bad_input]},
@@ -1040,6 +1040,16 @@ unended_input(_) ->
            ["term", "--timeout", "0.5" | File],
            #{wrap => "sh -c 'exec <>" ++ Fifo ++ "; exec \"$@\"' sh "})
      || {Name, File} <- [{"stdin", []}, {"stdin", ["-"]}, {Path, [Path]}]].
+
+%% A limit that the shell sets is told as a full disk is.
+full_file(_) ->
+    Large = cnode_test:file(["[", lists:duplicate(50000, "1000,"), "1]"],
+                            8#600),
+    [fails(6, ["cannot write the result: File too large"],
+           ["term", Large, "--to", To],
+           #{wrap => "sh -c 'ulimit -f 1; exec \"$@\" >\"" ++
+                 cnode_test:file("out") ++ "\"' sh "})
+     || To <- ["erlang", "json", "etf", "hex"]].
 
 fifo() ->
     Path = cnode_test:file("fifo"),
