@@ -164,7 +164,7 @@ int cli_bad_text(const cli_options *o, int code, const char *what,
 int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
                        const char *text, etf_view *out) {
     size_t at = 0;
-    int rc = etf_parse(w, text, &at);
+    int rc = cli_parse_text(w, text, strlen(text), &at);
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);

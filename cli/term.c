@@ -70,24 +70,10 @@ static int from_hex(input *in) {
 
 /* --- from text ----------------------------------------------------------- */
 
-/* Erlang's files have a dot behind a term; etf_parse wants none. A dot that
- * ends a float or `$.` is needed, so it is tried with it first. */
-static size_t without_dot(const input *in) {
-    size_t n = in->len;
-
-    while (n > 0 && strchr(" \t\r\n", in->text[n - 1]) != NULL)
-        n--;
-    return n > 0 && in->text[n - 1] == '.' ? n - 1 : in->len;
-}
-
 static int from_erlang(input *in) {
-    size_t at = 0, n = without_dot(in);
-    int rc = etf_parse_n(&in->w, in->text, in->len, &at);
+    size_t at = 0;
+    int rc = cli_parse_text(&in->w, in->text, in->len, &at);
 
-    if (rc == CN_ESYNTAX && n < in->len) {
-        etf_writer_reset(&in->w);
-        rc = etf_parse_n(&in->w, in->text, n, &at);
-    }
     return rc == 0 ? 0 : cli_bad_text(in->o, rc, in->name, in->text, at);
 }
 

@@ -85,6 +85,14 @@ bool cli_is_utf8(const void *data, size_t n) {
     return true;
 }
 
+size_t cli_utf8_length(const char *text, size_t n) {
+    size_t chars = 0;
+
+    for (size_t i = 0; i < n; i++)
+        chars += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return chars;
+}
+
 void cli_put_utf8(uint32_t c, FILE *out) {
     if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
         c = 0xfffd;
@@ -194,11 +202,8 @@ void cli_own_name(const char *peer, char out[CLI_NAME_MAX]) {
 /* --- atoms --------------------------------------------------------------- */
 
 static bool atom_fits(const char *text, size_t n) {
-    size_t chars = 0;
-
-    for (size_t i = 0; i < n; i++)
-        chars += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return chars <= 255 && cli_is_utf8(text, n) && memchr(text, 0, n) == NULL;
+    return cli_utf8_length(text, n) <= 255 && cli_is_utf8(text, n) &&
+           memchr(text, 0, n) == NULL;
 }
 
 static int store_atom(const char *text, size_t n, char out[CLI_ATOM_MAX]) {
@@ -261,6 +266,29 @@ int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
     if (given[n] != '\0' || ends_with_arity(given))
         return -1;
     return cli_atom(given, n, fun);
+}
+
+/* --- terms --------------------------------------------------------------- */
+
+/* etf_parse_n wants no dot behind a term. One that ends a float or `$.` is
+ * needed, so it is tried with it first. */
+static size_t without_dot(const char *text, size_t len) {
+    size_t n = len;
+
+    while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL)
+        n--;
+    return n > 0 && text[n - 1] == '.' ? n - 1 : len;
+}
+
+int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at) {
+    size_t less = without_dot(text, n);
+    int rc = etf_parse_n(w, text, n, at);
+
+    if (rc == CN_ESYNTAX && less < n) {
+        etf_writer_reset(w);
+        rc = etf_parse_n(w, text, less, at);
+    }
+    return rc;
 }
 
 void cli_position(const char *text, size_t at, size_t *row, size_t *column) {

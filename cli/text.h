@@ -18,6 +18,8 @@ long cli_hex_parse(const char *text, size_t len, uint8_t *out);
 
 /* Is it UTF-8, without surrogates and overlong forms? */
 bool cli_is_utf8(const void *data, size_t n);
+/* How many characters UTF-8 has. */
+size_t cli_utf8_length(const char *text, size_t n);
 /* One character, 0 to 0x10ffff; what cannot be written is U+FFFD. */
 void cli_put_utf8(uint32_t c, FILE *out);
 
@@ -44,6 +46,10 @@ int cli_atom(const char *given, size_t n, char out[CLI_ATOM_MAX]);
 /* MOD:FUN, each an atom. 0 or -1. */
 int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]);
+
+/* Writes the term of a text, with or without the dot behind it that Erlang's
+ * files have. As etf_parse_n; *at is where it is wrong. */
+int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at);
 
 /* Where in a text the byte at `at` is, both from 1; column counts
  * characters. */

@@ -158,7 +158,8 @@ call(Config) ->
               ["call", Node, "erlang:hd",
                "[[{ok, \"a\\nb\", <<\"c\">>, 1.5, #{k => v}}]]"] ++ By),
          done("-7\n", ["call", Node, "erlang:-", "[7]"] ++ By),
-         done("3\n", ["call", Node, "'erlang':'+'", "[1, 2]"] ++ By)
+         done("3\n", ["call", Node, "'erlang':'+'", "[1, 2]"] ++ By),
+         done("3\n", ["call", Node, "erlang:'+'", "[1, 2].\n"] ++ By)
      end || By <- [[], ["--rpc"]]].
 
 call_formats(Config) ->
@@ -305,7 +306,7 @@ send(Config) ->
     done("", ["send", node_text(Config), Quoted, "{hello, [1, 2.5], \"x\"}"]),
     done("", ["send", node_text(Config), Plain, "<<1:1>>"]),
     done("", ["send", node_text(Config), Plain, "--", "-1"]),
-    done("", ["send", node_text(Config), Plain, "-2"]),
+    done("", ["send", node_text(Config), Plain, "-2 ."]),
     ?assertEqual([{hello, [1, 2.5], "x"}, <<1:1>>, -1, -2],
                  peer:call(Peer, cnode_test, received, [Box])),
     peer:call(Peer, erlang, exit, [Pid, kill]).
