@@ -43,6 +43,15 @@ static int complain(const parser *p, const char *what) {
     return CN_ESYNTAX;
 }
 
+static const char long_atom[] = "an atom of more than 255 characters";
+
+static void put_name(parser *p, const char *text, size_t n) {
+    if (cli_utf8_length(text, n) > 255)
+        etf_writer_fail(p->w, complain(p, long_atom));
+    else
+        etf_put_atom_n(p->w, text, n);
+}
+
 static int push(parser *p, shape s, bool nil, const json_t *node) {
     if (p->depth == DEPTH)
         return complain(p, "nested too deeply");
@@ -84,7 +93,7 @@ static int put_latin1(parser *p, const json_t *text, uint8_t tag) {
             c = (c & 3U) << 6 | (s[++i] & 0x3fU);
         }
         if (n == 255)
-            return complain(p, "the atom is too long");
+            return complain(p, long_atom);
         room[head + n++] = (uint8_t)c;
     }
     room[0] = tag;
@@ -99,13 +108,13 @@ static int put_long_utf8(parser *p, const json_t *text) {
     size_t len = json_string_length(text);
 
     if (len >= CLI_ATOM_MAX)
-        return complain(p, "the atom is too long");
+        return complain(p, long_atom);
     room[0] = TAG_ATOM_UTF8_EXT;
     room[1] = (uint8_t)(len >> 8);
     room[2] = (uint8_t)len;
     memcpy(room + 3, json_string_value(text), len);
     if (etf_check(NULL, NULL, (etf_view){room, 3 + len}, NULL) != 0)
-        return complain(p, "the atom is too long");
+        return complain(p, long_atom);
     etf_put_term(p->w, (etf_view){room, 3 + len});
     return 0;
 }
@@ -134,7 +143,7 @@ static int put_atom(parser *p, const json_t *v) {
     }
     if (!json_is_string(v))
         return complain(p, "\"a\" needs a string, an array or an object");
-    etf_put_atom_n(p->w, json_string_value(v), json_string_length(v));
+    put_name(p, json_string_value(v), json_string_length(v));
     return 0;
 }
 
@@ -272,6 +281,9 @@ static int put_fun(parser *p, const json_t *v) {
     if (json_array_size(v) != 3 || mod == NULL || fun == NULL ||
         !uint_of(json_array_get(v, 2), UINT8_MAX, &arity))
         return complain(p, "\"fun\" needs [module, function, arity]");
+    if (cli_utf8_length(mod, strlen(mod)) > 255 ||
+        cli_utf8_length(fun, strlen(fun)) > 255)
+        return complain(p, long_atom);
     etf_put_export(p->w, mod, fun, (uint8_t)arity);
     return 0;
 }
@@ -416,7 +428,7 @@ static const json_t *next_member(parser *p, frame *f) {
     key = json_object_iter_key(f->member);
     n = json_object_iter_key_len(f->member);
     if (f->shape == ATOM_KEYS)
-        etf_put_atom_n(p->w, key, n);
+        put_name(p, key, n);
     else
         etf_put_binary(p->w, key, n);
     return json_object_iter_value(f->member);

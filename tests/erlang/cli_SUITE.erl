@@ -1250,6 +1250,12 @@ serve_without_epmd(_) ->
                                     integer_to_list(Port)]}),
     ?assertEqual(Port, Got),
     {3, _, _} = run(["ping", atom_to_list(Node)]),
+    Long = ["\"", lists:duplicate(256, $x), "\""],
+    [fails(2, ["stdin: an atom of more than 255 characters"],
+           ["term", "--from", "json"], #{stdin => In})
+     || In <- [["{\"a\":", Long, "}"], ["{\"a\":{", Long, ":1}}"],
+               ["{\"a\":[", Long, ",100]}"], ["{\"a\":[", Long, ",118]}"],
+               ["{\"fun\":[\"m\",", Long, ",1]}"]]],
     pong(run(["ping", atom_to_list(Node), "--address", address(Port)])),
     ?assertEqual({0, <<"{ok,hello}\n">>, <<>>},
                  run(["call", atom_to_list(Node), "cnode:echo", "[{ok, hello}]",
