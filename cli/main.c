@@ -72,7 +72,7 @@ static int help(const cli_options *o, const command *c) {
         for (size_t i = 0; i < NCOMMANDS; i++)
             printf("%s\n", about(&table[i], text));
         printf("\n");
-        cli_options_help(CLI_COMMON);
+        cli_options_help(0);
     }
     cli_deadline_unguard();
     return cli_flush(o, CLI_DONE);

@@ -147,28 +147,25 @@ static const option table[] = {
      "net_ticktime (default 60)"},
     {"setup-time", 0, COUNT, AT(setup_ms), "MS", CLI_SERVE,
      "time for a handshake (default 7000)"},
-    {"max-frame", 0, BYTES, AT(max_frame), "BYTES", CLI_SERVE,
-     "largest message taken (default 128 MiB)"},
-    {"name", 'n', TEXT, AT(name), "NAME[@HOST]", CLI_NODE | CLI_COMMON,
-     "name of this node"},
-    {"visible", 0, FLAG, AT(visible), NULL, CLI_NODE | CLI_COMMON,
-     "join as a full node"},
-    {"cookie-file", 0, TEXT, AT(cookie_file), "FILE", CLI_NODE | CLI_COMMON,
+    {"name", 'n', TEXT, AT(name), "NAME[@HOST]", CLI_NODE, "name of this node"},
+    {"visible", 0, FLAG, AT(visible), NULL, CLI_NODE, "join as a full node"},
+    {"cookie-file", 0, TEXT, AT(cookie_file), "FILE", CLI_NODE,
      "read the cookie there"},
-    {"cookie-fd", 0, DESCRIPTOR, AT(cookie_fd), "N", CLI_NODE | CLI_COMMON,
+    {"cookie-fd", 0, DESCRIPTOR, AT(cookie_fd), "N", CLI_NODE,
      "read the cookie from descriptor N"},
-    {"cookie", 0, TEXT, AT(cookie), "COOKIE", CLI_NODE | CLI_COMMON,
+    {"cookie", 0, TEXT, AT(cookie), "COOKIE", CLI_NODE,
      "the cookie; other users can see it"},
-    {"tls", 0, TEXT, AT(tls), "OPTFILE", CLI_NODE | CLI_COMMON,
+    {"tls", 0, TEXT, AT(tls), "OPTFILE", CLI_NODE,
      "TLS distribution (not in this build)"},
-    {"address", 0, TEXT, AT(address), "HOST:PORT", CLI_NODE | CLI_COMMON,
+    {"address", 0, TEXT, AT(address), "HOST:PORT", CLI_NODE,
      "dial here, not by EPMD; [v6]:PORT, unix:PATH"},
-    {"epmd-port", 0, PEER_PORT, AT(epmd_port), "PORT",
-     CLI_NODE | CLI_NAMES | CLI_COMMON,
+    {"epmd-port", 0, PEER_PORT, AT(epmd_port), "PORT", CLI_NODE | CLI_NAMES,
      "port of EPMD (default $ERL_EPMD_PORT or 4369)"},
+    {"max-frame", 0, BYTES, AT(max_frame), "BYTES", CLI_NODE,
+     "largest message taken (default 128 MiB)"},
     {"timeout", 0, SECONDS, AT(timeout_s), "SECONDS", CLI_ALL,
      "for the whole command (default 5; term: none)"},
-    {"format", 0, FORMAT, AT(format), "FORMAT", CLI_ALL,
+    {"format", 0, FORMAT, AT(format), "FORMAT", CLI_CALL,
      "of the result: erlang (default), json or raw"},
     {"quiet", 'q', QUIET, AT(verbose), NULL, CLI_ALL, "nothing on stderr"},
     {"verbose", 'v', VERBOSE, AT(verbose), NULL, CLI_ALL,
@@ -371,16 +368,33 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
     return 0;
 }
 
+/* Which of them was meant nobody can know. */
+static bool one_cookie(const cli_options *o) {
+    return (o->cookie_file != NULL) + (o->cookie_fd >= 0) +
+               (o->cookie != NULL) <=
+           1;
+}
+
 int cli_options_check(const cli_options *o, unsigned command, char *why,
                       size_t cap) {
     for (size_t i = 0; i < NOPTIONS; i++) {
         if ((o->given[i / 32] >> i % 32 & 1) == 0 ||
-            (table[i].commands & (command | CLI_COMMON)) != 0)
+            (table[i].commands & command) != 0)
             continue;
         (void)snprintf(why, cap, "--%s is not for this command", table[i].name);
         return -1;
     }
-    return 0;
+    if (one_cookie(o))
+        return 0;
+    (void)snprintf(why, cap,
+                   "only one of --cookie-file, --cookie-fd and "
+                   "--cookie can be given");
+    return -1;
+}
+
+/* Most commands take it: it stands in the help for all. */
+static bool is_common(const option *t) {
+    return (t->commands & CLI_PEER) == CLI_PEER;
 }
 
 void cli_options_help(unsigned command) {
@@ -389,7 +403,7 @@ void cli_options_help(unsigned command) {
         char left[40];
         char letter[] = "    ";
 
-        if ((t->commands & command) == 0)
+        if (command == 0 ? !is_common(t) : (t->commands & command) == 0)
             continue;
         if (t->letter != 0)
             memcpy(letter, (char[]){'-', t->letter, ','}, 3);

@@ -23,8 +23,7 @@ enum {
     CLI_SERVE = 1 << 6,
     CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
     CLI_NODE = CLI_PEER | CLI_SERVE,
-    CLI_COMMON = 1 << 15, /* taken by all, though some have no use for it */
-    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_COMMON
+    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM
 };
 
 typedef enum cli_format {
@@ -53,7 +52,8 @@ typedef struct cli_options {
     double timeout_s;    /* as it was given */
     uint32_t timeout_ms; /* 0: no limit */
     cli_format format;
-    int verbose; /* -1 quiet, 0, 1, 2 */
+    int verbose;      /* -1 quiet, 0, 1, 2 */
+    size_t max_frame; /* 0: the default */
     bool help;
     bool version;
 
@@ -69,7 +69,6 @@ typedef struct cli_options {
     uint16_t port;
     uint32_t ticktime_s;
     uint32_t setup_ms;
-    size_t max_frame;
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no
@@ -79,7 +78,7 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
 /* After the command is known: does it take all that was given? */
 int cli_options_check(const cli_options *o, unsigned command, char *why,
                       size_t cap);
-/* Prints the options that the command takes. */
+/* Prints the options that the command takes; 0: those of most commands. */
 void cli_options_help(unsigned command);
 
 #endif

@@ -160,7 +160,6 @@ static int make_node(serve *s) {
     config.port = s->o->port;
     config.ticktime_s = s->o->ticktime_s;
     config.setup_ms = s->o->setup_ms;
-    config.max_frame = s->o->max_frame;
     config.loop = &s->loop;
     config.error = &error;
     rc = cnode_new(&s->server.node, &config);

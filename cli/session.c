@@ -56,6 +56,7 @@ void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out) {
     out->cookie = c->own ? c->text : NULL;
     out->visible = o->visible;
     out->epmd_port = o->epmd_port;
+    out->max_frame = o->max_frame;
     out->data = log;
     out->log = (cn_log){on_log, log, level_of(o)};
     if (o->verbose > 1)
@@ -107,6 +108,14 @@ void cli_session_end(cli_session *s, int status) {
     cnode_stop(s->node);
 }
 
+/* More than is taken, from a peer that is a node. */
+static int say_too_large(const cli_options *o, const char *peer,
+                         const cn_error *err) {
+    cli_say(o, "%s: %s", peer, text_of(CN_ELIMIT, err));
+    cli_say_hint(o, "--max-frame BYTES takes larger messages");
+    return CLI_UNREACHED;
+}
+
 /* With the verdict, if the command has one, as part of its name. */
 static int say_failed(const cli_session *s, int status, const cn_error *err) {
     cli_options o = *s->o;
@@ -116,6 +125,8 @@ static int say_failed(const cli_session *s, int status, const cn_error *err) {
         (void)snprintf(name, sizeof name, "%s: %s", o.command_name, s->verdict);
         o.command_name = name;
     }
+    if (s->up && status == CN_ELIMIT)
+        return say_too_large(&o, s->peer, err);
     return cli_say_unreached(&o, s->peer, &s->cookie, status, err);
 }
 

@@ -39,6 +39,7 @@ groups() ->
        no_cookie, cookie_rejected_by_serve]},
      {usage, [],
       [unknown_command, unknown_option, bad_options, options_not_for_command,
+       options_as_in_help, one_cookie,
        number_of_arguments, bad_arguments, tls_refused, help, version]},
      {output, [],
       [full_disk, closed_pipe, closed_descriptors, few_descriptors,
@@ -55,7 +56,7 @@ groups() ->
 
 peer() ->
     [ping, ping_as, call, call_formats, call_unicode, call_large, call_raises,
-     call_undef, call_timeout, call_output, call_output_dropped,
+     call_undef, call_too_large, call_timeout, call_output, call_output_dropped,
      call_output_encodings, call_no_input, call_bad_output, cast, cast_output,
      cast_undef, send, send_nobody, quiet, verbose].
 
@@ -229,12 +230,25 @@ call_undef(Config) ->
                    "{'EXIT',{undef,[{no,such,[1],[]}]}}", [Node]), Hint],
           ["call", Node, "no:such", "[1]", "--rpc"]).
 
+call_too_large(Config) ->
+    Node = node_text(Config),
+    Call = ["call", Node, "binary:copy", "[<<\"x\">>, 100000]"],
+    {0, _, <<>>} = run(Call ++ ["--max-frame", "101000"]),
+    {3, <<>>, Err} = run(Call ++ ["--max-frame", "100000"]),
+    ?assertMatch({match, _},
+                 re:run(Err, Node ++ ": a message of [0-9]+ bytes is over the "
+                        "limit of 100000\n"
+                        "hint: --max-frame BYTES takes larger messages\n$")).
+
 call_timeout(Config) ->
     Node = node_text(Config),
     [fails(5, [Node ++ ": no answer within 0.5 s",
                "hint: --timeout SECONDS gives more time"],
            ["call", Node, "timer:sleep", "[600000]", "--timeout", "0.5"] ++ By)
-     || By <- [[], ["--rpc"]]].
+     || By <- [[], ["--rpc"]]],
+    fails(5, [Node ++ ": no answer within 0.0001 s",
+              "hint: --timeout SECONDS gives more time"],
+          ["call", Node, "erlang:node", "--timeout", "0.0001"]).
 
 %% By every call of the module io, and the result behind it.
 call_output(Config) ->
@@ -905,7 +919,48 @@ options_not_for_command(_) ->
                            ["send", "x@127.0.0.1", "a", "b"]}],
         {Option, Value} <- [{"--rpc", []}, {"--no-output", []},
                             {"--to", ["hex"]}, {"--connect", ["a@b"]},
-                            {"--port", ["0"]}]].
+                            {"--port", ["0"]}, {"--format", ["json"]}]].
+
+%% What the help of a command lists is taken, and nothing else.
+options_as_in_help(_) ->
+    Values = #{"name" => ["x@"], "from" => ["hex"], "to" => ["hex"],
+               "connect" => ["a@b"], "port" => ["0"], "ticktime" => ["60"],
+               "setup-time" => ["7000"], "cookie-file" => ["/none"],
+               "cookie-fd" => ["9"], "cookie" => ["c"], "tls" => ["f"],
+               "address" => ["a:1"], "epmd-port" => ["1"],
+               "max-frame" => ["9"], "timeout" => ["1"],
+               "format" => ["raw"]},
+    Commands = [["ping", "x@"], ["names", "h", "--epmd-port", "1"],
+                ["call", "x@", "a:b"], ["cast", "x@", "a:b"],
+                ["send", "x@", "a", "b"], ["term", "/none"],
+                ["serve", "-n", "x@"]],
+    Listed = [{Args, options_of([C])} || [C | _] = Args <- Commands],
+    All = lists:usort(lists:append([Os || {_, Os} <- Listed]))
+        -- ["help", "version"],
+    ?assertEqual([], maps:keys(Values) -- All),
+    [begin
+         {_, <<>>, Err} = run(Args ++ ["--" ++ O | maps:get(O, Values, [])]),
+         Refused = string:find(Err, "--" ++ O ++ " is not for this command")
+             =/= nomatch,
+         ?assertEqual({Args, O, lists:member(O, Os)}, {Args, O, not Refused})
+     end || {Args, Os} <- Listed, O <- All],
+    %% The help for all has those that most commands take.
+    ?assertEqual(options_of(["ping"]), options_of([])).
+
+options_of(Command) ->
+    {0, Out, <<>>} = run(Command ++ ["--help"]),
+    {match, Found} = re:run(Out, " --([a-z-]+)",
+                            [global, {capture, all_but_first, list}]),
+    lists:append(Found).
+
+one_cookie(_) ->
+    [fails(2, ["only one of --cookie-file, --cookie-fd and --cookie can be "
+               "given", text("hint: usage: ~ts ping NODE [OPTIONS]",
+                             [program()])],
+           ["ping", "x@127.0.0.1" | Two])
+     || Two <- [["--cookie", "a", "--cookie-fd", "0"],
+                ["--cookie-file", "f", "--cookie", "a"],
+                ["--cookie-fd", "3", "--cookie-file", "f"]]].
 
 number_of_arguments(_) ->
     [fails(2, [Told, text("hint: usage: ~ts ~ts [OPTIONS]",
@@ -1195,6 +1250,12 @@ term_bad_input(_) ->
              {"etf", "", ["not a term: malformed at byte 0", Version]},
              {"etf", <<131, 108, 16#ffffffff:32>>,
               ["not a term: malformed at byte 1"]}]],
+    Long = ["\"", lists:duplicate(256, $x), "\""],
+    [fails(2, ["stdin: an atom of more than 255 characters"],
+           ["term", "--from", "json"], #{stdin => In})
+     || In <- [["{\"a\":", Long, "}"], ["{\"a\":{", Long, ":1}}"],
+               ["{\"a\":[", Long, ",100]}"], ["{\"a\":[", Long, ",118]}"],
+               ["{\"fun\":[\"m\",", Long, ",1]}"]]],
     [begin
          {2, <<>>, Err} = run(["term", "--from", "json"], #{stdin => In}),
          ?assertMatch({match, _},
@@ -1250,12 +1311,6 @@ serve_without_epmd(_) ->
                                     integer_to_list(Port)]}),
     ?assertEqual(Port, Got),
     {3, _, _} = run(["ping", atom_to_list(Node)]),
-    Long = ["\"", lists:duplicate(256, $x), "\""],
-    [fails(2, ["stdin: an atom of more than 255 characters"],
-           ["term", "--from", "json"], #{stdin => In})
-     || In <- [["{\"a\":", Long, "}"], ["{\"a\":{", Long, ":1}}"],
-               ["{\"a\":[", Long, ",100]}"], ["{\"a\":[", Long, ",118]}"],
-               ["{\"fun\":[\"m\",", Long, ",1]}"]]],
     pong(run(["ping", atom_to_list(Node), "--address", address(Port)])),
     ?assertEqual({0, <<"{ok,hello}\n">>, <<>>},
                  run(["call", atom_to_list(Node), "cnode:echo", "[{ok, hello}]",
