@@ -71,6 +71,12 @@ CN_API bool etf_pid_eq(const etf_pid *a, const etf_pid *b);
 CN_API bool etf_port_eq(const etf_port *a, const etf_port *b);
 CN_API bool etf_ref_eq(const etf_ref *a, const etf_ref *b);
 
+/* A view of bytes of your own; easier in an argument than a compound literal.
+ */
+static inline etf_view etf_view_of(const void *data, size_t n) {
+    etf_view v = {(const uint8_t *)data, n};
+    return v;
+}
 /* Is this view exactly this text? */
 CN_API bool etf_view_is(etf_view v, const char *text);
 CN_API bool etf_view_eq(etf_view a, etf_view b);
@@ -608,7 +614,15 @@ CN_API void etf_close(etf_opened *o);
  * takes maps with more keys too, and no holes in keys. ~a matches atoms that
  * are latin-1 with characters above 127, which only old files have, with
  * CN_ENOTSUP; take those with ~t. etf_pack adds one term to what w holds, also
- * between other etf_put_*, and returns the error of w, which it latches. */
+ * between other etf_put_*, and returns the error of w, which it latches.
+ *
+ * These two are macros. An argument with a comma outside of parentheses, such
+ * as a compound literal, needs parentheses of its own, or etf_view_of:
+ *     etf_pack(w, "~b", ((etf_view){data, n}));
+ *     etf_pack(w, "~b", etf_view_of(data, n));
+ * They choose by the type of each argument (_Generic), which C++ has not: there
+ * etf_pack_args and etf_match_args take the arguments as arrays. All other
+ * calls can be used from C++ as they are. */
 #define ETF_ARGS_MAX 16
 
 typedef enum etf_arg_type {
