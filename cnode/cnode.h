@@ -106,7 +106,8 @@ CN_API int cnode_listen(cnode *n);
 CN_API bool cnode_registered(const cnode *n);
 
 /* Runs the loop until cnode_stop. With somebody else's loop, run that one
- * instead. */
+ * instead. A stop ends one cnode_run, this one or the next, and what is called
+ * after it does not see it any more. */
 CN_API int cnode_run(cnode *n);
 /* Makes cnode_run return. Any thread. */
 CN_API void cnode_stop(cnode *n);
@@ -233,8 +234,23 @@ CN_API etf_ref cnode_make_ref(cnode *n);
 
 /* Takes the next message out of a mailbox. Waits up to timeout_ms (0: not at
  * all, UINT32_MAX: for ever) by running the loop. *out is lent until the next
- * call for p. CN_ETIMEDOUT; CN_ECANCELED: cnode_stop was called; CN_ENOPROC:
- * the process was ended by an exit signal, p is gone. */
+ * call for p. CN_ETIMEDOUT; CN_ECANCELED: cnode_stop was called, outside of
+ * cnode_run; CN_ENOPROC: the process was ended by an exit signal, p is gone.
+ * A program that only receives waits for anything else in between, such as
+ * cnode_connect, with cnode_run until the callback calls cnode_stop:
+ *
+ *     static void up(cnode *n, const char *peer, int status,
+ *                    const cn_error *err, void *data) {
+ *         *(int *)data = status;
+ *         cnode_stop(n);
+ *     }
+ *     ...
+ *     int status = cnode_connect(n, "shop@127.0.0.1", up, &result);
+ *     if (status == 0)
+ *         status = cnode_run(n);
+ *     if (status == 0 && result == 0)
+ *         status = cnode_receive(p, 5000, &message);
+ */
 CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
 
 /* --- sending ------------------------------------------------------------- */

@@ -217,6 +217,7 @@ static void is_stopped_from_a_thread(void **state) {
     assert_int_equal(uv_thread_create(&thread, stop_it, a), 0);
     assert_int_equal(cnode_run(a), 0);
     assert_int_equal(uv_thread_join(&thread), 0);
+    assert_int_equal(cnode_receive(p, 0, &m), CN_ETIMEDOUT);
     cnode_free(a);
 }
 
