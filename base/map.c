@@ -131,10 +131,18 @@ void *cn__map_remove(cn_map *m, const void *key, size_t n) {
 }
 
 void *cn__map_next(const cn_map *m, size_t *at) {
-    while (*at < m->cap) {
-        const cn_map_slot *s = &m->slots[(*at)++];
-        if (s->key != NULL)
-            return s->value;
-    }
+    void *value = cn__map_first(m, at);
+
+    if (value != NULL)
+        (*at)++;
+    return value;
+}
+
+/* A removal fills its hole from behind, and never beyond a free slot: what is
+ * empty before *at stays so. */
+void *cn__map_first(const cn_map *m, size_t *at) {
+    for (; *at < m->cap; (*at)++)
+        if (m->slots[*at].key != NULL)
+            return m->slots[*at].value;
     return NULL;
 }

@@ -40,4 +40,8 @@ void *cn__map_remove(cn_map *m, const void *key, size_t n);
  * not change during a walk. */
 void *cn__map_next(const cn_map *m, size_t *at);
 
+/* To empty a map entry by entry, in linear time: *at starts at 0; what this
+ * returns is taken out with cn__map_remove before the next call. */
+void *cn__map_first(const cn_map *m, size_t *at);
+
 #endif

@@ -131,7 +131,7 @@ static void free_procs(cnode *n) {
     cnode_proc *p;
     size_t at = 0;
 
-    for (; (p = cn__map_next(&n->procs, &at)) != NULL; at = 0)
+    while ((p = cn__map_first(&n->procs, &at)) != NULL)
         cnode__end(p, (etf_view){shutdown, sizeof shutdown});
     cnode__bury(n);
 }
@@ -277,7 +277,7 @@ void cnode__destroy(cnode *n) {
     (void)cnode__pump(n);
     cnode__close_wires(n);
     close_wants(n);
-    for (; (p = cn__map_next(&n->peers, &at)) != NULL; at = 0)
+    while ((p = cn__map_first(&n->peers, &at)) != NULL)
         cnode__peer_free(p);
     cnode__exports_free(n);
     cn__map_free(&n->procs);

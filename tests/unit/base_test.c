@@ -126,6 +126,33 @@ static void map(void **state) {
     run_with_every_failure(map_scenario, NULL);
 }
 
+/* A map of which everything is taken out is walked through once. */
+static void map_empties(void **state) {
+    static uint32_t keys[10000];
+    enum { KEYS = sizeof keys / sizeof *keys };
+    size_t at = 0, last = 0;
+    uint32_t *key;
+    cn_map m;
+
+    (void)state;
+    cn__map_init(&m, 7, NULL);
+    assert_null(cn__map_first(&m, &at));
+    for (uint32_t i = 0; i < KEYS; i++) {
+        keys[i] = i;
+        assert_int_equal(cn__map_put(&m, &keys[i], sizeof keys[i], &keys[i]),
+                         0);
+    }
+    for (size_t left = KEYS; left > 0; left--) {
+        assert_non_null(key = cn__map_first(&m, &at));
+        assert_true(at >= last && at < m.cap);
+        last = at;
+        assert_ptr_equal(cn__map_remove(&m, key, sizeof *key), key);
+    }
+    assert_int_equal(m.count, 0);
+    assert_null(cn__map_first(&m, &at));
+    cn__map_free(&m);
+}
+
 static void map_replaces(void **state) {
     cn_map m;
     int a, b;
@@ -166,6 +193,7 @@ int main(void) {
         cmocka_unit_test(sizes_do_not_overflow),
         cmocka_unit_test(cursor_latches),
         cmocka_unit_test(map),
+        cmocka_unit_test(map_empties),
         cmocka_unit_test(map_replaces),
         cmocka_unit_test(log_levels),
     };

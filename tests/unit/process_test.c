@@ -406,6 +406,28 @@ static void sends_from_elsewhere(mesh *m) {
     WANT(m, m->nodes[0].troubles == 1 && m->nodes[0].node.stats.dropped == 1);
 }
 
+/* In a time that grows with their number and not with its square, which would
+ * be minutes. */
+static void count_end(cnode_proc *p, etf_view reason, void *data) {
+    (void)p;
+    (void)reason;
+    ++*(int *)data;
+}
+
+static void many_end(void **state) {
+    enum { MANY = 100000 };
+    static mesh m = {.victim = -1};
+    int ended = 0;
+    cnode_proc_config c = {.on_end = count_end, .data = &ended};
+
+    (void)state;
+    assert_int_equal(mesh_start(&m, 0, NULL), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(cnode_spawn(mesh_cnode(&m, 0), &c, NULL), 0);
+    mesh_stop(&m, 0);
+    assert_int_equal(ended, MANY);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -424,6 +446,7 @@ int main(void) {
         MESH_CASE(traps_as_messages),
         MESH_CASE(timers),
         MESH_CASE(sends_from_elsewhere),
+        cmocka_unit_test(many_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
