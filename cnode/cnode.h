@@ -85,6 +85,13 @@ typedef struct cnode_config {
                      etf_view payload, void *data);
     void *data;      /* given to the callbacks above */
     cn_error *error; /* filled when cnode_new fails; may be NULL */
+    /* Most connections that are being made at once because something is sent
+     * to a node that is not connected (a message, a link, an answer to a
+     * process that a peer has named); above it sending to one more is
+     * CN_EBUSY. It keeps a peer from using up the descriptors by naming nodes
+     * that do not answer. cnode_connect is not bound by it, nor does it
+     * count. 0: 256 */
+    uint32_t max_dials;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -145,7 +152,8 @@ typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
                                  const cn_error *err, void *data);
 
 /* Connects; nothing to do when connected. Sending connects by itself, so this
- * is for those who want to know. cb (may be NULL) runs exactly once, with
+ * is for those who want to know, or who connect to more than max_dials at
+ * once. cb (may be NULL) runs exactly once, with
  * CN_ECLOSED when cnode_free comes first.
  * Its status: CN_EHOST, CN_EEPMD, CN_ENOENT (not registered), CN_EREFUSED,
  * CN_ECOOKIE, CN_ENOTALLOWED, CN_EFLAGS, CN_EEXIST (this node's name is
@@ -258,7 +266,8 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
 /* A message from a process to a pid, as a pattern; it connects by itself.
  * As in Erlang, nothing tells when the receiver does not exist.
  * Any thread (p must stay alive meanwhile). CN_EBUSY: too much is queued for
- * that node; CN_ENOCONN: this node has no name yet; CN_ENOMEM; CN_ESYNTAX,
+ * that node, or too many are being connected to (cnode_config.max_dials);
+ * CN_ENOCONN: this node has no name yet; CN_ENOMEM; CN_ESYNTAX,
  * CN_EBADARG: the pattern. */
 #define cnode_send(p, to, ...) cnode_send_args((p), (to), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,

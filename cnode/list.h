@@ -32,6 +32,17 @@ static inline void cnode__list_leave(cnode__list *member) {
     cnode__list_init(member);
 }
 
+/* All members of one list go to another, which was empty. */
+static inline void cnode__list_move(cnode__list *from, cnode__list *to) {
+    cnode__list_init(to);
+    if (cnode__list_empty(from))
+        return;
+    *to = *from;
+    to->next->prev = to;
+    to->prev->next = to;
+    cnode__list_init(from);
+}
+
 #define cnode__list_of(type, field, p)                                         \
     ((type *)(void *)((char *)(p)-offsetof(type, field)))
 #define cnode__list_first(type, field, l)                                      \

@@ -29,6 +29,15 @@ uint64_t cnode__now(cnode *n) {
     return n->shell->now(n->shell_ctx);
 }
 
+bool cnode__seldom(cnode *n, uint64_t *next) {
+    uint64_t now = cnode__now(n);
+
+    if (now < *next)
+        return false;
+    *next = now + 1000;
+    return true;
+}
+
 void cnode__wake(cnode *n) {
     n->shell->wake(n->shell_ctx);
 }
@@ -87,8 +96,11 @@ static void init_tables(cnode *n) {
     cn__map_init(&n->waiters, seed, &n->alloc);
     cn__map_init(&n->exports, seed, &n->alloc);
     cnode__list_init(&n->wires);
+    cnode__list_init(&n->failed);
+    cnode__list_init(&n->dirty);
     cnode__list_init(&n->ended);
     cnode__list_init(&n->wants);
+    cnode__list_init(&n->idle);
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
@@ -168,64 +180,63 @@ static void answer_want(cnode__want *w) {
     cnode__peer *p = w->peer;
     cnode *n = p->node;
 
-    cnode__list_leave(&w->in_node);
-    cnode__peer_hold(p);
+    cnode__list_leave(&w->in_list);
     if (w->cb != NULL)
         w->cb(n, p->name, w->error.code, &w->error, w->data);
     cnode__peer_let_go(p);
     cn__free(&n->alloc, w, 1, sizeof *w);
 }
 
-static cnode__want *done_want(const cnode *n) {
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
-        if (cnode__list_of(cnode__want, in_node, l)->done)
-            return cnode__list_of(cnode__want, in_node, l);
-    return NULL;
-}
-
 /* One that is made in a callback waits for the next round. */
 static void run_wants(cnode *n) {
-    size_t left = 0;
+    cnode__list now;
     cnode__want *w;
 
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next)
-        left += cnode__list_of(cnode__want, in_node, l)->done;
-    for (; left > 0 && (w = done_want(n)) != NULL; left--)
+    cnode__list_move(&n->wants, &now);
+    while ((w = cnode__list_first(cnode__want, in_list, &now)) != NULL)
         answer_want(w);
 }
 
 static void close_wants(cnode *n) {
-    cnode__want *w;
+    cnode__peer *p;
+    size_t at = 0;
+    cn_error why;
 
-    while ((w = cnode__list_first(cnode__want, in_node, &n->wants)) != NULL) {
-        if (!w->done)
-            (void)cn__fail(&w->error, CN_ECLOSED, 0, "the node is closing");
-        answer_want(w);
+    (void)cn__fail(&why, CN_ECLOSED, 0, "the node is closing");
+    while ((p = cn__map_next(&n->peers, &at)) != NULL)
+        cnode__peer_answer(p, &why);
+    while (!cnode__list_empty(&n->wants))
+        run_wants(n);
+}
+
+/* A burial may have output as its consequence, which is flushed at once; what
+ * fails meanwhile waits for the next round. */
+static void run_wires(cnode *n) {
+    cnode__list now;
+    cnode__wire *w;
+
+    cnode__list_move(&n->failed, &now);
+    while ((w = cnode__list_first(cnode__wire, in_work, &now)) != NULL)
+        cnode__wire_bury(w);
+    cnode__list_move(&n->dirty, &now);
+    while ((w = cnode__list_first(cnode__wire, in_work, &now)) != NULL) {
+        cnode__list_leave(&w->in_work);
+        n->shell->flush(n->shell_ctx, w);
     }
 }
 
-static void run_wires(cnode *n) {
-    cnode__list *l = n->wires.next;
+static void run_idle(cnode *n) {
+    cnode__peer *p;
 
-    while (l != &n->wires) {
-        cnode__wire *w = cnode__list_of(cnode__wire, in_node, l);
-        l = l->next;
-        if (w->failed) {
-            cnode__wire_bury(w);
-            l = n->wires.next;
-        } else if (w->dirty) {
-            w->dirty = false;
-            n->shell->flush(n->shell_ctx, w);
-        }
+    while ((p = cnode__list_first(cnode__peer, in_idle, &n->idle)) != NULL) {
+        cnode__list_leave(&p->in_idle);
+        cnode__peer_release(p);
     }
 }
 
 static bool has_work(const cnode *n) {
-    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
-        if (cnode__list_of(cnode__wire, in_node, l)->failed)
-            return true;
-    return done_want(n) != NULL || cn__buf_size(&n->local) > 0 ||
-           !cnode__list_empty(&n->ended);
+    return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
+           cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended);
 }
 
 bool cnode__pump(cnode *n) {
@@ -239,6 +250,7 @@ bool cnode__pump(cnode *n) {
         run_wires(n);
     } while ((cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
+    run_idle(n);
     return worked || has_work(n);
 }
 

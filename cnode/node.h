@@ -58,14 +58,16 @@ typedef struct cnode__shell {
 /* One socket with one connection on it. */
 struct cnode__wire {
     cnode__list in_node;
+    cnode__list in_peer;
+    cnode__list in_work; /* failed or dirty: the pump is to look at it */
     cnode *node;
-    cnode__peer *peer; /* NULL until the name is known */
+    cnode__peer *peer; /* NULL until the name is known; see _join */
     cnode_conn *conn;  /* NULL while dialling */
     void *handle;      /* the shell's */
     bool dialled;
-    bool failed; /* waits for the pump to bury it */
-    bool dirty;
-    bool redial; /* our own attempt was given up for it */
+    bool counted; /* one of cnode.dials */
+    bool failed;  /* waits for the pump to bury it */
+    bool redial;  /* our own attempt was given up for it */
     cn_error error;
     cnode__timer timer;
 };
@@ -82,6 +84,9 @@ struct cnode__peer {
     uint32_t creation;
     uint64_t flags;
     cn_buf pending; /* signals that wait for the connection */
+    cnode__list in_idle;
+    cnode__list wires; /* all sockets to it, from the first name on */
+    cnode__list wants; /* who waits to hear of the connection */
     cnode__list links;
     cnode__list watches; /* its processes watch ours */
     cnode__list waiters; /* ours wait for something of its */
@@ -197,11 +202,10 @@ typedef struct cnode__export {
 
 /* Somebody wants to know when a peer is up. */
 typedef struct cnode__want {
-    cnode__list in_node;
-    cnode__peer *peer;
+    cnode__list in_list; /* of the peer; then, when it is decided, the node */
+    cnode__peer *peer;   /* held */
     cnode_connect_cb cb;
     void *data;
-    bool done;
     cn_error error;
 } cnode__want;
 
@@ -230,11 +234,17 @@ struct cnode {
     cn_map waiters; /* cnode__waiter.number */
     cn_map exports;
     cnode__list wires;
-    cnode__list ended; /* processes to bury */
-    cnode__list wants;
-    cn_buf local;       /* signals from our processes to our processes */
-    etf_writer packer;  /* terms of calls in progress */
-    etf_writer message; /* what is being sent */
+    cnode__list failed;   /* wires to bury */
+    cnode__list dirty;    /* wires with output */
+    cnode__list ended;    /* processes to bury */
+    cnode__list wants;    /* answers to give */
+    cnode__list idle;     /* peers that may be of no use any more */
+    uint32_t dials;       /* attempts made for what is sent */
+    uint64_t quiet_dials; /* when there may be another line about them */
+    uint64_t quiet_lost;  /* ... about answers that are lost */
+    cn_buf local;         /* signals from our processes to our processes */
+    etf_writer packer;    /* terms of calls in progress */
+    etf_writer message;   /* what is being sent */
     etf_writer scratch;
     uint64_t next_pid;
     uint64_t next_ref;
@@ -257,6 +267,8 @@ void cnode__set_error(cnode *n, int code, const char *fmt, ...)
 #define cnode__err(n, code, ...)                                               \
     (cnode__set_error((n), (code), __VA_ARGS__), (code))
 uint64_t cnode__now(cnode *n);
+/* For a line in the log that others can cause: true once a second. */
+bool cnode__seldom(cnode *n, uint64_t *next);
 /* cnode__pump is wanted. */
 void cnode__wake(cnode *n);
 /* Runs what waits on the lists and flushes. True: something was done, or is
@@ -280,9 +292,15 @@ void cnode__peer_release(cnode__peer *p);
 /* Around callbacks, which may take back what p is kept for. */
 void cnode__peer_hold(cnode__peer *p);
 void cnode__peer_let_go(cnode__peer *p);
-int cnode__peer_dial(cnode__peer *p);
-/* The same, unless it is connected or about to be. */
+/* It is connected, or about to be. */
+bool cnode__peer_on_the_way(const cnode__peer *p);
+/* Something is to be sent: connects, unless it is connected or about to be.
+ * CN_EBUSY: config.max_dials. */
 int cnode__peer_want(cnode__peer *p);
+/* Whoever waits to hear of the connection will hear this. */
+void cnode__peer_answer(cnode__peer *p, const cn_error *e);
+/* A call that may have made p for nothing has failed: the pump looks. */
+void cnode__peer_doubt(cnode__peer *p);
 /* Waits for the peer's own attempt, for the setup time. */
 void cnode__peer_await(cnode__peer *p);
 void cnode__peer_up(cnode__wire *w, const cnode_event *ev);
@@ -295,6 +313,10 @@ void cnode__wire_bury(cnode__wire *w);
 /* --- wire.c --- */
 /* Events from the shell. */
 cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer);
+/* Sets w->peer, which lives as long as w then. */
+void cnode__wire_join(cnode__wire *w, cnode__peer *p);
+/* It is no attempt any more. */
+void cnode__wire_uncount(cnode__wire *w);
 int cnode__wire_open(cnode__wire *w);
 void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
 void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);

@@ -19,6 +19,8 @@
 #include "cnode/digest.h"
 #include "cnode/node.h"
 
+enum { DEFAULT_DIALS = 256 };
+
 /* --- peers --------------------------------------------------------------- */
 
 bool cnode__is_self(const cnode *n, const char *name, size_t len) {
@@ -35,6 +37,9 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
         return NULL;
     p->node = n;
     memcpy(p->name, name, len);
+    cnode__list_init(&p->in_idle);
+    cnode__list_init(&p->wires);
+    cnode__list_init(&p->wants);
     cnode__list_init(&p->links);
     cnode__list_init(&p->watches);
     cnode__list_init(&p->waiters);
@@ -86,6 +91,7 @@ void cnode__peer_free(cnode__peer *p) {
     cnode *n = p->node;
 
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
+    cnode__list_leave(&p->in_idle);
     cnode__timer_drop(&n->timers, &p->timer);
     cn__buf_free(&p->pending);
     free_secret(n, p->cookie);
@@ -93,37 +99,23 @@ void cnode__peer_free(cnode__peer *p) {
     cn__free(&n->alloc, p, 1, sizeof *p);
 }
 
-static bool has_wire(const cnode__peer *p) {
-    const cnode *n = p->node;
-
-    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next)
-        if (cnode__list_of(cnode__wire, in_node, l)->peer == p)
-            return true;
-    return false;
-}
-
 static bool peer_in_use(const cnode__peer *p) {
     return p->held > 0 || p->up != NULL || p->dial != NULL || p->waiting ||
            p->cookie != NULL || p->address != NULL ||
-           cn__buf_size(&p->pending) > 0 || !cnode__list_empty(&p->links) ||
-           !cnode__list_empty(&p->watches) || !cnode__list_empty(&p->waiters);
-}
-
-/* undone: by somebody who still waits. */
-static bool peer_wanted(const cnode__peer *p, bool undone) {
-    const cnode *n = p->node;
-
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next) {
-        const cnode__want *w = cnode__list_of(cnode__want, in_node, l);
-        if (w->peer == p && !(undone && w->done))
-            return true;
-    }
-    return false;
+           cn__buf_size(&p->pending) > 0 || !cnode__list_empty(&p->wires) ||
+           !cnode__list_empty(&p->links) || !cnode__list_empty(&p->watches) ||
+           !cnode__list_empty(&p->waiters);
 }
 
 void cnode__peer_release(cnode__peer *p) {
-    if (!peer_in_use(p) && !peer_wanted(p, false) && !has_wire(p))
+    if (!peer_in_use(p))
         cnode__peer_free(p);
+}
+
+void cnode__peer_doubt(cnode__peer *p) {
+    if (cnode__list_empty(&p->in_idle))
+        cnode__list_add(&p->node->idle, &p->in_idle);
+    cnode__wake(p->node);
 }
 
 /* Around callbacks, which may take back what p is kept for. */
@@ -138,7 +130,7 @@ void cnode__peer_let_go(cnode__peer *p) {
 
 /* --- dialling ------------------------------------------------------------ */
 
-int cnode__peer_dial(cnode__peer *p) {
+static int dial(cnode__peer *p, bool counted) {
     cnode *n = p->node;
     cnode__wire *w = cnode__wire_new(n, p);
     uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
@@ -147,6 +139,8 @@ int cnode__peer_dial(cnode__peer *p) {
     if (w == NULL)
         return CN_ENOMEM;
     p->dial = w;
+    w->counted = counted;
+    n->dials += counted;
     cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + setup);
     err = n->shell->dial(n->shell_ctx, w);
     if (err != 0)
@@ -154,9 +148,26 @@ int cnode__peer_dial(cnode__peer *p) {
     return 0;
 }
 
+bool cnode__peer_on_the_way(const cnode__peer *p) {
+    return p->up != NULL || p->dial != NULL || p->waiting;
+}
+
+/* Whom something is sent to may be the choice of a peer, which must not have
+ * all the descriptors by naming nodes that do not answer. */
 int cnode__peer_want(cnode__peer *p) {
-    return p->up != NULL || p->dial != NULL || p->waiting ? 0
-                                                          : cnode__peer_dial(p);
+    cnode *n = p->node;
+    uint32_t max =
+        n->config.max_dials == 0 ? DEFAULT_DIALS : n->config.max_dials;
+
+    if (cnode__peer_on_the_way(p))
+        return 0;
+    if (n->dials < max)
+        return dial(p, true);
+    if (cnode__seldom(n, &n->quiet_dials))
+        cn__log(&n->config.log, CN_LOG_WARN, "node",
+                "%s is not connected to: %u attempts are being made already",
+                p->name, (unsigned)n->dials);
+    return CN_EBUSY;
 }
 
 /* --- down ---------------------------------------------------------------- */
@@ -177,14 +188,12 @@ static void tell_peer_event(cnode__peer *p, bool up, int status,
         n->config.on_peer(n, &ev, n->config.data);
 }
 
-static void finish_wants(cnode__peer *p, const cn_error *e) {
-    cnode *n = p->node;
+void cnode__peer_answer(cnode__peer *p, const cn_error *e) {
+    cnode__want *w;
 
-    for (cnode__list *l = n->wants.next; l != &n->wants; l = l->next) {
-        cnode__want *w = cnode__list_of(cnode__want, in_node, l);
-        if (w->peer != p || w->done)
-            continue;
-        w->done = true;
+    while ((w = cnode__list_first(cnode__want, in_list, &p->wants)) != NULL) {
+        cnode__list_leave(&w->in_list);
+        cnode__list_add(&p->node->wants, &w->in_list);
         w->error = *e;
     }
 }
@@ -223,7 +232,7 @@ static void keep_messages(cnode__peer *p) {
 /* It could not be reached. Those who want it now hear so; those who come to
  * want it in a callback of this loss want another attempt. */
 static void give_up(cnode__peer *p, const cn_error *why) {
-    finish_wants(p, why);
+    cnode__peer_answer(p, why);
     cn__buf_free(&p->pending);
     lose(p, why);
 }
@@ -246,12 +255,9 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
 
 /* Is the peer itself in a handshake with us? */
 static bool handshake_from(const cnode__peer *p) {
-    const cnode *n = p->node;
-
-    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next) {
-        cnode__wire *w = cnode__list_of(cnode__wire, in_node, l);
-        if (!w->dialled && !w->failed && w->conn != NULL &&
-            strcmp(cnode_conn_peer(w->conn), p->name) == 0)
+    for (cnode__list *l = p->wires.next; l != &p->wires; l = l->next) {
+        const cnode__wire *w = cnode__list_of(cnode__wire, in_peer, l);
+        if (!w->dialled && !w->failed && w != p->up)
             return true;
     }
     return false;
@@ -315,7 +321,7 @@ static void dial_again(cnode__peer *p) {
     int err;
 
     p->waiting = false;
-    err = cnode__peer_dial(p);
+    err = dial(p, true);
     if (err != 0) {
         (void)cn__fail(&why, err, 0, "%s", cn_strerror(err));
         give_up(p, &why);
@@ -323,9 +329,8 @@ static void dial_again(cnode__peer *p) {
 }
 
 static bool wants_another(const cnode__peer *p) {
-    return !p->node->closing && p->up == NULL && p->dial == NULL &&
-           !p->waiting &&
-           (peer_wanted(p, true) || cn__buf_size(&p->pending) > 0);
+    return !p->node->closing && !cnode__peer_on_the_way(p) &&
+           (!cnode__list_empty(&p->wants) || cn__buf_size(&p->pending) > 0);
 }
 
 void cnode__wire_bury(cnode__wire *w) {
@@ -357,6 +362,7 @@ void cnode__wire_bury(cnode__wire *w) {
 /* A wire that lost its peer to another wire. */
 void cnode__wire_replace(cnode__wire *w, const char *why) {
     w->peer = NULL;
+    cnode__list_leave(&w->in_peer);
     cnode__wire_fail(w, CN_ECANCELED, 0, why);
 }
 
@@ -411,6 +417,20 @@ static bool is_second_name(cnode__wire *w, const cnode_event *ev) {
     return true;
 }
 
+/* Its name was given here, so it becomes known with the handshake's end. */
+static bool join_named(cnode__wire *w, const char *name) {
+    cnode *n = w->node;
+    cnode__peer *p;
+
+    if (cnode__find_peer(n, name, &p) != 0)
+        cnode__wire_fail(w, n->error.code, 0, n->error.text);
+    else if (p == NULL)
+        cnode__wire_fail(w, CN_EBADARG, 0, "the peer has this node's own name");
+    else
+        cnode__wire_join(w, p);
+    return w->peer != NULL;
+}
+
 void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     static const cn_error fine = {0};
     cnode *n = w->node;
@@ -418,22 +438,16 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
 
     if (is_second_name(w, ev))
         return;
-    if (w->peer == NULL &&
-        cnode__find_peer_n(n, ev->peer, strlen(ev->peer), &w->peer) != 0) {
-        cnode__wire_fail(w, n->error.code, 0, n->error.text);
+    if (w->peer == NULL && !join_named(w, ev->peer))
         return;
-    }
     p = w->peer;
-    if (p == NULL) {
-        cnode__wire_fail(w, CN_EBADARG, 0, "the peer has this node's own name");
-        return;
-    }
     take_over(p);
     if (p->dial != NULL && p->dial != w)
         cnode__wire_replace(p->dial, "the peer's own attempt was faster");
     p->dial = NULL;
     p->waiting = false;
     cnode__timer_disarm(&n->timers, &p->timer);
+    cnode__wire_uncount(w);
     p->up = w;
     p->conn_id = ++n->next_conn;
     p->creation = ev->peer_creation;
@@ -444,22 +458,43 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
             p->flags & CNODE_FLAG_PUBLISHED ? "visible" : "hidden");
     tell_peer_event(p, true, 0, "");
     flush_pending(p);
-    finish_wants(p, &fine);
+    cnode__peer_answer(p, &fine);
 }
 
 /* --- public -------------------------------------------------------------- */
 
+static void start_wanting(cnode__want *w) {
+    cnode__peer *p = w->peer;
+    cnode *n = p->node;
+    int err = 0;
+
+    cnode__peer_hold(p);
+    if (p->up != NULL && !p->up->failed) {
+        cnode__list_add(&n->wants, &w->in_list);
+        return;
+    }
+    cnode__list_add(&p->wants, &w->in_list);
+    if (!cnode__peer_on_the_way(p))
+        err = dial(p, false);
+    if (err != 0) {
+        (void)cn__fail(&w->error, err, 0, "%s", cn_strerror(err));
+        cnode__list_leave(&w->in_list);
+        cnode__list_add(&n->wants, &w->in_list);
+    }
+}
+
 int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
     cnode__peer *p;
     cnode__want *w;
-    int err = cnode__find_peer(n, peer, &p);
+    int err;
 
+    if (n->closing)
+        return cnode__err(n, CN_ECLOSED, "the node is closing");
+    err = cnode__find_peer(n, peer, &p);
     if (err != 0)
         return err;
     if (p == NULL)
         return cnode__err(n, CN_EBADARG, "%s is this node", n->name);
-    if (n->closing)
-        return cnode__err(n, CN_ECLOSED, "the node is closing");
     w = cn__calloc(&n->alloc, 1, sizeof *w);
     if (w == NULL) {
         cnode__peer_release(p);
@@ -468,13 +503,7 @@ int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
     w->peer = p;
     w->cb = cb;
     w->data = data;
-    w->done = p->up != NULL && !p->up->failed;
-    cnode__list_add(&n->wants, &w->in_node);
-    err = cnode__peer_want(p);
-    if (err != 0) {
-        w->done = true;
-        (void)cn__fail(&w->error, err, 0, "%s", cn_strerror(err));
-    }
+    start_wanting(w);
     cnode__wake(n);
     return 0;
 }

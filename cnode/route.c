@@ -93,6 +93,12 @@ static int route_up(cnode__peer *p, const cnode_ctrl *c) {
     return err;
 }
 
+static const char *why_not(const cnode__peer *p, int err) {
+    return err == CN_EBUSY && p != NULL && !cnode__peer_on_the_way(p)
+               ? "too many nodes are being connected to already"
+               : cn_strerror(err);
+}
+
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     int err;
 
@@ -103,17 +109,19 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         err = route_up(peer, c);
     else
         err = route_pending(peer, c);
-    if (err != 0)
-        cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
-                         cn_strerror(err));
+    if (err == 0)
+        return 0;
+    if (peer != NULL)
+        cnode__peer_doubt(peer);
+    cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
+                     why_not(peer, err));
     return err;
 }
 
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     int err;
 
-    if (peer != NULL && peer->up == NULL && peer->dial == NULL &&
-        !peer->waiting)
+    if (peer != NULL && !cnode__peer_on_the_way(peer))
         return; /* it was lost, and with it whom this was for */
     if (peer != NULL && n->closing)
         return; /* the end of the connection tells it all */
@@ -131,11 +139,14 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 void cnode__answered(cnode *n, const char *node, int err) {
     const cnode__peer *p = cn__map_get(&n->peers, node, strlen(node));
 
+    bool cut = p != NULL && p->up != NULL && !p->up->failed;
+
     if (err == 0)
         return;
-    cn__log(&n->config.log, CN_LOG_ERROR, "node", "an answer was lost: %s",
-            n->error.text);
-    if (p != NULL && p->up != NULL)
+    if (cut || cnode__seldom(n, &n->quiet_lost))
+        cn__log(&n->config.log, CN_LOG_ERROR, "node", "an answer was lost: %s",
+                n->error.text);
+    if (cut)
         cnode__wire_fail(p->up, err, 0, CNODE__LOST_SIGNAL);
 }
 

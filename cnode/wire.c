@@ -22,16 +22,32 @@ cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer) {
         return NULL;
     }
     w->node = n;
-    w->peer = peer;
     w->dialled = peer != NULL;
     cnode__list_add(&n->wires, &w->in_node);
+    cnode__list_init(&w->in_peer);
+    cnode__list_init(&w->in_work);
+    if (peer != NULL)
+        cnode__wire_join(w, peer);
     return w;
+}
+
+void cnode__wire_join(cnode__wire *w, cnode__peer *p) {
+    w->peer = p;
+    cnode__list_add(&p->wires, &w->in_peer);
+}
+
+void cnode__wire_uncount(cnode__wire *w) {
+    w->node->dials -= w->counted;
+    w->counted = false;
 }
 
 void cnode__wire_free(cnode__wire *w) {
     cnode *n = w->node;
 
     cnode__list_leave(&w->in_node);
+    cnode__list_leave(&w->in_peer);
+    cnode__list_leave(&w->in_work);
+    cnode__wire_uncount(w);
     cnode__timer_drop(&n->timers, &w->timer);
     n->shell->close(n->shell_ctx, w);
     cnode_conn_free(w->conn);
@@ -51,6 +67,8 @@ void cnode__wire_fail(cnode__wire *w, int code, int os_error,
     if (w->failed)
         return;
     w->failed = true;
+    cnode__list_leave(&w->in_work);
+    cnode__list_add(&w->node->failed, &w->in_work);
     (void)cn__fail(&w->error, code, os_error, "%s", text);
     cnode__wake(w->node);
 }
@@ -61,7 +79,8 @@ static void fail_by_conn(cnode__wire *w) {
 }
 
 void cnode__wire_dirty(cnode__wire *w) {
-    w->dirty = true;
+    if (cnode__list_empty(&w->in_work))
+        cnode__list_add(&w->node->dirty, &w->in_work);
     cnode__wake(w->node);
 }
 
@@ -165,46 +184,57 @@ static void make_name(cnode *n, const char *host, char *out, size_t cap) {
     (void)snprintf(out, cap, "%s@%s", text + i, host);
 }
 
-static cnode_answer judge(cnode__wire *w, const char *name) {
-    cnode *n = w->node;
-    cnode__peer *p = cn__map_get(&n->peers, name, strlen(name));
+/* p NULL: it says that it is this node. */
+static cnode_answer judge(cnode__wire *w, cnode__peer *p) {
+    const cnode *n = w->node;
 
-    if (cnode__is_self(n, name, strlen(name)) || n->closing)
+    if (p == NULL || n->closing)
         return CNODE_ANSWER_NOT_ALLOWED;
-    if (p == NULL)
-        return CNODE_ANSWER_OK;
     if (p->up != NULL && !p->up->failed)
         return CNODE_ANSWER_ALIVE;
     if (p->dial == NULL || p->dial->failed)
         return CNODE_ANSWER_OK;
     /* Both dial at once: the attempt of the greater name stays; one that has
      * not reached the handshake gives way. */
-    if (p->dial->conn != NULL && strcmp(n->name, name) > 0)
+    if (p->dial->conn != NULL && strcmp(n->name, p->name) > 0)
         return CNODE_ANSWER_NOK;
     cnode__wire_replace(p->dial, "the peer is connecting itself");
     p->dial = NULL;
-    w->peer = p;
     w->redial = true;
     cnode__peer_await(p);
     return CNODE_ANSWER_OK_SIMULTANEOUS;
 }
 
-static void got_name(cnode__wire *w, const cnode_event *ev) {
+static void answer_name(cnode__wire *w, cnode_answer a, const char *name) {
     cnode *n = w->node;
-    char name[CNODE__NAME_MAX + 32];
-    cnode_answer a = CNODE_ANSWER_NAMED;
-    const cnode__peer *p;
 
-    if (ev->peer[0] == '\0') {
-        make_name(n, ev->name, name, sizeof name);
-    } else {
-        (void)snprintf(name, sizeof name, "%s", ev->peer);
-        a = judge(w, name);
-    }
-    p = cn__map_get(&n->peers, name, strlen(name));
-    if (cnode_conn_answer(w->conn, a, cookie_for(p, n), name,
+    if (cnode_conn_answer(w->conn, a, cookie_for(w->peer, n), name,
                           cnode__random_creation(n)) != 0)
         fail_by_conn(w);
+}
+
+static void give_name(cnode__wire *w, const char *host) {
+    char name[CNODE__NAME_MAX + 32];
+
+    make_name(w->node, host, name, sizeof name);
+    answer_name(w, CNODE_ANSWER_NAMED, name);
+}
+
+static void got_name(cnode__wire *w, const cnode_event *ev) {
+    cnode *n = w->node;
+    cnode__peer *p;
+    cnode_answer a;
+
+    if (cnode__find_peer(n, ev->peer, &p) != 0) {
+        cnode__wire_fail(w, n->error.code, 0, n->error.text);
+        return;
+    }
+    a = judge(w, p);
+    if (a != CNODE_ANSWER_NOT_ALLOWED && a != CNODE_ANSWER_NOK)
+        cnode__wire_join(w, p);
+    else if (p != NULL)
+        cnode__peer_release(p);
+    answer_name(w, a, ev->peer);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -226,7 +256,10 @@ static void handle_signal(cnode__wire *w, const cnode_event *ev) {
 static void handle_event(cnode__wire *w, const cnode_event *ev) {
     switch (ev->type) {
     case CNODE_EV_NAME:
-        got_name(w, ev);
+        if (ev->peer[0] == '\0')
+            give_name(w, ev->name);
+        else
+            got_name(w, ev);
         break;
     case CNODE_EV_UP:
         cnode__peer_up(w, ev);

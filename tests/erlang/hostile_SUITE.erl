@@ -28,6 +28,7 @@ all() ->
      bad_signals, unknown_op_ends, known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
      fragments_never_finished, peer_does_not_read, answers_nobody_reads,
+     many_nodes_named,
      handshake_stops, handshake_garbage, wrong_cookie, wrong_digest_length,
      flags_missing, version_5, bad_names, our_own_name, second_connection,
      dialled_stops, dialled_bad_answers, dialled_nok, dialled_alive,
@@ -462,6 +463,33 @@ answers_nobody_reads(Config) ->
                            ": too much is queued"]),
     unharmed(Config),
     raw_peer:close(S).
+
+%% One peer has answers sent to thousands of nodes: the others are served, and
+%% there are descriptors left.
+many_nodes_named(Config) ->
+    {S, _, Me} = peer(Config),
+    Since = log_size(Config),
+    Echo = term_to_binary({6, Me, '', echo}),
+    send_frame(S, [112, Echo, term_to_binary({Me, first})]),
+    {{22, _, Me}, {_, first}} = await_ctl(S, 22),
+    Frames = [[<<(iolist_size(B)):32>>, B]
+              || N <- lists:seq(1, 5000),
+                 B <- [[112, Echo, term_to_binary({named(N), N})]]],
+    raw_peer:send(S, Frames),
+    [begin
+         unharmed(Config),
+         ?assert(descriptors(Config) < 400)
+     end || _ <- lists:seq(1, 20)],
+    logged(Config, Since, "is not connected to: 256 attempts"),
+    raw_peer:close(S).
+
+named(N) ->
+    raw_peer:self_pid(list_to_atom(lists:concat(["named", N, "@127.0.0.1"]))).
+
+descriptors(Config) ->
+    #{os_pid := OsPid} = ?config(serve, Config),
+    {ok, Fds} = file:list_dir(lists:concat(["/proc/", OsPid, "/fd"])),
+    length(Fds).
 
 %% ------------------------------------------------------------------ handshake
 

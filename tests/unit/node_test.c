@@ -108,6 +108,69 @@ static void refused(mesh *m) {
     SAID(m, "r1: r@h ETIMEDOUT");
 }
 
+/* --- too many at once ------------------------------------------------------
+ */
+
+/* What is sent to unknown nodes makes so many attempts and no more; the log
+ * has one line about the rest, and they leave nothing behind. */
+static void too_many_dials(mesh *m) {
+    static const cnode_config few = {.max_dials = 2};
+    static char busy[] = "many@h";
+    cnode *a;
+    cnode_proc *p;
+
+    OK(m, mesh_start(m, 0, &few));
+    OK(m, mesh_start(m, 1, NULL));
+    a = mesh_cnode(m, 0);
+    NEED(m, p = mesh_proc(m, 0, "alice"));
+    m->nodes[0].slow = true;
+    OK(m, cnode_send_name(p, "x@h", "nobody", "x"));
+    OK(m, cnode_monitor(p, "y@h", "nobody", NULL));
+    OK(m, cnode_send_name(p, "x@h", "nobody", "x")); /* is on the way */
+    for (busy[0] = 'a'; busy[0] < 'w'; busy[0]++) {
+        int err = cnode_send_name(p, busy, "nobody", "x");
+        OK(m, err == CN_EBUSY ? 0 : err);
+        WANT(m, err == CN_EBUSY && a->error.code == CN_EBUSY);
+        err = cnode_monitor(p, busy, "nobody", NULL);
+        OK(m, err == CN_EBUSY ? 0 : err);
+        WANT(m, err == CN_EBUSY);
+    }
+    WANT(m, m->nodes[0].troubles == 1);
+    WANT(m, a->peers.count == 2 && a->waiters.count == 1);
+    /* Asked for by name, it is not bound. */
+    ASK(m, cnode_connect(a, "z@h", mesh_connected, r1));
+    WANT(m, a->peers.count == 3 && a->dials == 2);
+    mesh_advance(m, 1000);
+    WANT(m, cnode_send_name(p, busy, "nobody", "x") == CN_EBUSY);
+    WANT(m, m->nodes[0].troubles == 2);
+    m->nodes[0].slow = false;
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "alice: down noconnection") != NULL &&
+                strstr(m->said, "r1: z@h ENOENT") != NULL);
+    WANT(m, a->peers.count == 0 && a->dials == 0);
+    OK(m, cnode_send_name(p, "b@h", "nobody", "x"));
+    WANT(m, cnode_connected(a, "b@h") && a->dials == 0);
+    WANT(m, mesh_cnode(m, 1)->stats.dropped == 1);
+}
+
+/* Whoever comes in is known from its name on, and forgotten with its socket.
+ */
+static void goes_at_the_door(mesh *m) {
+    mesh_raw *r;
+
+    OK(m, mesh_start(m, 0, NULL));
+    r = mesh_play(m, 0, "r@h");
+    mesh_raw_dial(r, 0);
+    r->mute = true;
+    mesh_settle(m);
+    WANT(m, mesh_cnode(m, 0)->peers.count == 1 && !r->up);
+    mesh_raw_close(r);
+    WANT(m, mesh_cnode(m, 0)->peers.count == 0);
+    r = mesh_play(m, 0, "a@h");
+    mesh_raw_dial(r, 0);
+    WANT(m, mesh_cnode(m, 0)->peers.count == 0 && !r->up);
+}
+
 /* --- both dial ------------------------------------------------------------ */
 
 static void both_dial(mesh *m) {
@@ -383,7 +446,7 @@ static void a_name_is_given(mesh *m) {
     assert_string_equal(cnode_name(mesh_cnode(m, 0)), "nonode@nohost");
     err = cnode_send_name(a, "b@h", "x", "x");
     OK(m, err == CN_ENOCONN ? 0 : err);
-    WANT(m, err == CN_ENOCONN);
+    WANT(m, err == CN_ENOCONN && mesh_cnode(m, 0)->peers.count == 0);
     bob = cnode_self(b);
     OK(m, cnode_link(a, &bob));
     OK(m, cnode_monitor_pid(c, &bob, NULL));
@@ -512,6 +575,8 @@ int main(void) {
         MESH_CASE(sends_while_it_goes_down),
         MESH_CASE(cannot_connect),
         MESH_CASE(refused),
+        MESH_CASE(too_many_dials),
+        MESH_CASE(goes_at_the_door),
         MESH_CASE(both_dial),
         MESH_CASE(an_early_attempt_gives_way),
         MESH_CASE(gives_way_to_nobody),
