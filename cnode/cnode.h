@@ -92,6 +92,9 @@ typedef struct cnode_config {
      * that do not answer. cnode_connect is not bound by it, nor does it
      * count. 0: 256 */
     uint32_t max_dials;
+    /* Most bytes that wait for connections which are being made, to all nodes
+     * together, above it CN_EBUSY. 0: twice max_queue */
+    size_t max_pending;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -266,7 +269,8 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
 /* A message from a process to a pid, as a pattern; it connects by itself.
  * As in Erlang, nothing tells when the receiver does not exist.
  * Any thread (p must stay alive meanwhile). CN_EBUSY: too much is queued for
- * that node, or too many are being connected to (cnode_config.max_dials);
+ * that node, or too much and too many wait for connections that are being
+ * made (max_queue, max_pending and max_dials of cnode_config);
  * CN_ENOCONN: this node has no name yet; CN_ENOMEM; CN_ESYNTAX,
  * CN_EBADARG: the pattern. */
 #define cnode_send(p, to, ...) cnode_send_args((p), (to), ETF_INS(__VA_ARGS__))

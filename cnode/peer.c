@@ -87,13 +87,25 @@ static void free_secret(cnode *n, char *s) {
     cn__free(&n->alloc, s, size, 1);
 }
 
+void cnode__peer_weigh(cnode__peer *p) {
+    size_t size = cn__buf_size(&p->pending);
+
+    p->node->pending += size - p->weighed; /* modulo SIZE_MAX + 1 */
+    p->weighed = size;
+}
+
+static void drop_pending(cnode__peer *p) {
+    cn__buf_free(&p->pending);
+    cnode__peer_weigh(p);
+}
+
 void cnode__peer_free(cnode__peer *p) {
     cnode *n = p->node;
 
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
     cnode__list_leave(&p->in_idle);
     cnode__timer_drop(&n->timers, &p->timer);
-    cn__buf_free(&p->pending);
+    drop_pending(p);
     free_secret(n, p->cookie);
     cn__strfree(&n->alloc, p->address);
     cn__free(&n->alloc, p, 1, sizeof *p);
@@ -227,13 +239,14 @@ static void keep_messages(cnode__peer *p) {
     b->len = to;
     if (cn__buf_size(b) == 0 || !p->node->named)
         cn__buf_free(b);
+    cnode__peer_weigh(p);
 }
 
 /* It could not be reached. Those who want it now hear so; those who come to
  * want it in a callback of this loss want another attempt. */
 static void give_up(cnode__peer *p, const cn_error *why) {
     cnode__peer_answer(p, why);
-    cn__buf_free(&p->pending);
+    drop_pending(p);
     lose(p, why);
 }
 
@@ -371,6 +384,7 @@ static void flush_pending(cnode__peer *p) {
     cnode *n = p->node;
 
     cn__buf_init(&p->pending, &n->alloc);
+    cnode__peer_weigh(p);
     while (cn__buf_size(&b) > 4 && p->up != NULL && !p->up->failed) {
         size_t len = cn__be32(cn__buf_at(&b));
         cnode_ctrl c;

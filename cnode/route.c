@@ -26,15 +26,25 @@ int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
 /* As in a connection, what keeps links and monitors true may take twice as
  * much; and all of it must find room there, where each signal is some bytes
  * longer. */
-static size_t pending_limit(const cnode *n, cnode_signal signal) {
-    size_t max =
-        n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
-
+static size_t limit_for(size_t max, cnode_signal signal) {
     max -= max / 8;
     return signal <= CNODE_SIG_ALIAS_SEND || signal == CNODE_SIG_SPAWN_REQUEST
                ? max
            : max > SIZE_MAX / 2 ? SIZE_MAX
                                 : max * 2;
+}
+
+/* peer NULL: from here to here. */
+static bool is_full(const cnode *n, const cnode__peer *peer, const cn_buf *b,
+                    cnode_signal signal) {
+    size_t max =
+        n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
+    size_t all = n->config.max_pending != 0 ? n->config.max_pending
+                 : max > SIZE_MAX / 2       ? SIZE_MAX
+                                            : max * 2;
+
+    return cn__buf_size(b) > limit_for(max, signal) ||
+           (peer != NULL && n->pending > limit_for(all, signal));
 }
 
 /* The opposite of cnode__freeze; what a signal does not have is zero. */
@@ -46,7 +56,8 @@ int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
     return cnode__ctrl_get(c, r, frame, false, &why);
 }
 
-static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
+static int keep_frozen(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cn_buf *b = peer == NULL ? &n->local : &peer->pending;
     etf_view f;
     uint8_t *p;
     int err = cnode__freeze(&n->scratch, c, &f);
@@ -55,13 +66,15 @@ static int keep_frozen(cnode *n, cn_buf *b, const cnode_ctrl *c) {
         return err;
     if (f.len > UINT32_MAX)
         return CN_ELIMIT;
-    if (cn__buf_size(b) > pending_limit(n, c->signal))
+    if (is_full(n, peer, b, c->signal))
         return CN_EBUSY;
     p = cn__buf_reserve(b, f.len + 4);
     if (p == NULL)
         return CN_ENOMEM;
     (void)cn__put_bytes(cn__put32(p, (uint32_t)f.len), f.data, f.len);
     cn__buf_commit(b, f.len + 4);
+    if (peer != NULL)
+        cnode__peer_weigh(peer);
     cnode__wake(n);
     return 0;
 }
@@ -72,7 +85,7 @@ static int route_pending(cnode__peer *p, const cnode_ctrl *c) {
     if (p->node->closing || !p->node->named)
         return CN_ENOCONN; /* its own pids have no name to go out with */
     err = cnode__peer_want(p);
-    return err != 0 ? err : keep_frozen(p->node, &p->pending, c);
+    return err != 0 ? err : keep_frozen(p->node, p, c);
 }
 
 /* Our own identifiers go without the name of the node, which may change. */
@@ -80,7 +93,7 @@ static int route_here(cnode *n, const cnode_ctrl *c) {
     cnode_ctrl local = *c;
 
     cnode__make_local(n, &local);
-    return keep_frozen(n, &n->local, &local);
+    return keep_frozen(n, NULL, &local);
 }
 
 static int route_up(cnode__peer *p, const cnode_ctrl *c) {

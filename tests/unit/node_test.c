@@ -334,6 +334,37 @@ static void pending_limit(mesh *m) {
     WANT(m, m->nodes[0].downs == 0);
 }
 
+/* What waits for all of them together is bounded too. */
+static void pending_in_all(mesh *m) {
+    static const cnode_config small = {.max_queue = 4000, .max_pending = 8000};
+    static char name[] = "x@h";
+    cnode_proc *p;
+    cnode *a;
+    int err = 0, sent = 0;
+
+    OK(m, mesh_start(m, 0, &small));
+    OK(m, mesh_start(m, 1, NULL));
+    a = mesh_cnode(m, 0);
+    NEED(m, p = mesh_proc(m, 0, "alice"));
+    m->nodes[0].slow = true;
+    OK(m, cnode_send_name(p, "b@h", "nobody", "x"));
+    for (name[0] = 'd'; name[0] <= 'z' && err == 0; name[0]++)
+        for (int i = 0; i < 20 && err == 0; i++, sent++)
+            err = cnode_send_name(p, name, "nobody", "~b",
+                                  "some bytes, of which each of the peers may "
+                                  "keep as many as there are in all");
+    OK(m, err == CN_EBUSY ? 0 : err);
+    WANT(m, err == CN_EBUSY && sent > 60 && sent < 200);
+    err = cnode_send_name(p, "b@h", "nobody", "x");
+    OK(m, err == CN_EBUSY ? 0 : err);
+    WANT(m, err == CN_EBUSY && a->pending > 7000);
+    OK(m, cnode_monitor(p, "b@h", "nobody", NULL)); /* half is for these */
+    m->nodes[0].slow = false;
+    SAID(m, "alice: down noproc");
+    WANT(m, a->pending == 0 && a->peers.count == 1);
+    WANT(m, mesh_cnode(m, 1)->stats.dropped == 1);
+}
+
 static void pending_is_lost(mesh *m) {
     cnode_proc *a;
     cnode_rpc_opts rpc = {.node = "x@h", .module = "m", .function = "f"};
@@ -585,6 +616,7 @@ int main(void) {
         MESH_CASE(restarts),
         MESH_CASE(pending_in_order),
         MESH_CASE(pending_limit),
+        MESH_CASE(pending_in_all),
         MESH_CASE(pending_is_lost),
         MESH_CASE(pending_is_incomplete),
         MESH_CASE(callbacks_let_go),
