@@ -415,6 +415,111 @@ static void stays_outside_global(mesh *m) {
     SAID(m, "r1: OK true"); /* held when the node closes */
 }
 
+/* Holders of one lock, each known by its pid. */
+static void locks_are_shared(mesh *m) {
+    static const cnode_config visible = {.visible = true};
+    static const cnode_call_opts global = {.node = "b@h",
+                                           .server = "global_name_server"};
+    cnode_proc *a, *b, *c;
+
+    OK(m, mesh_start(m, 0, &visible));
+    OK(m, mesh_start(m, 1, &visible));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bert"));
+    NEED(m, c = mesh_proc(m, 1, "carol"));
+    ASK(m, cnode_call(a, &global, mesh_result, r1, "{set_lock, {r, we}}"));
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{set_lock, {r, we}}"));
+    ASK(m, cnode_call(c, &global, mesh_result, r1, "{set_lock, {r, we}}"));
+    mesh_settle(m);
+    WANT(m, mesh_cnode(m, 1)->waiters.count == 3);
+    ASK(m, cnode_call(a, &global, mesh_result, r1, "{set_lock, {r, we}}"));
+    ASK(m, cnode_call(a, &global, mesh_result, r1, "{set_lock, {q, we}}"));
+    mesh_settle(m);
+    WANT(m, mesh_cnode(m, 1)->waiters.count == 4);
+    m->said[0] = '\0';
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{del_lock, {r, we}}"));
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{del_lock, {r, we}}"));
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{set_lock, {r, you}}"));
+    SAID(m, "r1: OK true\nr1: OK true\nr1: OK false");
+    OK(m, cnode_exit(a, "normal"));
+    SAID(m, "alice: ended normal");
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{set_lock, {q, you}}"));
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{set_lock, {r, you}}"));
+    SAID(m, "r1: OK true\nr1: OK false"); /* carol has that */
+    OK(m, cnode_exit(c, "normal"));
+    SAID(m, "carol: ended normal");
+    ASK(m, cnode_call(b, &global, mesh_result, r1, "{set_lock, {r, you}}"));
+    SAID(m, "r1: OK true");
+    mesh_break(m, 0);
+    WANT(m, mesh_cnode(m, 1)->waiters.count == 0);
+}
+
+typedef struct votes {
+    int yes;
+    int no;
+} votes;
+
+static void count_vote(cnode_proc *p, int status, etf_view result, void *data) {
+    votes *v = data;
+
+    mesh_of(p->node)->answered++;
+    assert_int_equal(status, 0);
+    if (etf_match(result, "true") == 0)
+        v->yes++;
+    else
+        v->no++;
+}
+
+/* One node can have so many, and no more; the others still get theirs. */
+static void too_many_locks(mesh *m) {
+    enum { MOST = 10000 };
+    static const cnode_config visible = {.visible = true};
+    static const cnode_call_opts global = {.node = "b@h",
+                                           .server = "global_name_server"};
+    static char name[20000];
+    cnode_proc *a, *c;
+    votes v = {0, 0};
+
+    memset(name, 'x', sizeof name - 1);
+    m->chunk = 0; /* byte by byte is too long */
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &visible));
+    OK(m, mesh_start(m, 2, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, c = mesh_proc(m, 2, "carol"));
+    ASK(m,
+        cnode_call(a, &global, count_vote, &v, "{set_lock, {~b, me}}", name));
+    mesh_settle(m);
+    assert_true(v.no == 1 && m->nodes[1].troubles == 1);
+    for (int i = 0; i < MOST + 10; i++)
+        ASK(m,
+            cnode_call(a, &global, count_vote, &v, "{set_lock, {~i, me}}", i));
+    mesh_settle(m);
+    assert_true(v.yes == MOST && v.no == 11);
+    assert_int_equal(mesh_cnode(m, 1)->waiters.count, MOST);
+    assert_int_equal(m->nodes[1].troubles, 1); /* once a second */
+    mesh_advance(m, 1000);
+    ASK(m, cnode_call(a, &global, count_vote, &v, "{set_lock, {x, me}}"));
+    ASK(m, cnode_call(c, &global, count_vote, &v, "{set_lock, {x, me}}"));
+    mesh_settle(m);
+    assert_true(v.yes == MOST + 1 && v.no == 12);
+    assert_string_equal(m->nodes[1].log, "a lock is refused to a@h: it holds "
+                                         "as many as it may");
+    ASK(m, cnode_call(a, &global, count_vote, &v, "{del_lock, {0, me}}"));
+    ASK(m, cnode_call(a, &global, count_vote, &v, "{set_lock, {x, me}}"));
+    mesh_settle(m);
+    assert_true(v.yes == MOST + 3 && v.no == 12);
+    OK(m, cnode_exit(a, "normal"));
+    mesh_settle(m);
+    assert_int_equal(mesh_cnode(m, 1)->waiters.count, 1);
+    m->said[0] = '\0';
+}
+
+static void many_locks(void **state) {
+    (void)state;
+    mesh_run_twice(too_many_locks);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(erpc),
@@ -427,6 +532,8 @@ int main(void) {
         MESH_CASE(requests),
         MESH_CASE(the_user_answers),
         MESH_CASE(stays_outside_global),
+        MESH_CASE(locks_are_shared),
+        cmocka_unit_test(many_locks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
