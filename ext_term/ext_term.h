@@ -579,6 +579,139 @@ CN_API int etf_open(etf_opened *o, const cn_alloc *alloc,
 /* Gives back what etf_open took; the views into it end. */
 CN_API void etf_close(etf_opened *o);
 
+/* --- index ---------------------------------------------------------------- */
+
+/* For terms that are read more than once, or not in their order: an array of
+ * 16 bytes for each term inside, made in one pass, through which elements are
+ * found at once and the keys of a map in a few steps.
+ *
+ *     etf_index x;
+ *     int64_t port;
+ *     if (etf_index_make(&x, NULL, NULL, term) == 0 &&
+ *         etf_index_i64(&x, etf_index_get_atom(&x, etf_index_root(&x), "port"),
+ *                       &port) == 0)
+ *         listen_on(port);
+ *     etf_index_free(&x);
+ *
+ * The index borrows the bytes of the term, and views that come out of it are
+ * of these bytes; both live as long as they do. Once made it does not change,
+ * and any number of threads may read it.
+ *
+ * The term is checked as by etf_check, except for the errors of limits that
+ * are named below. A list is one list however its bytes nest. */
+
+/* One term; its fields are private. Belongs to its index and lives as long. A
+ * call that takes a node also takes NULL, which is no term, so that calls can
+ * be nested and only the last one be checked. */
+typedef struct etf_node {
+    uint32_t at, end, first, n;
+} etf_node;
+
+/* The fields are private, but for err_at. */
+typedef struct etf_index {
+    size_t err_at; /* after an error: its byte */
+    const uint8_t *data;
+    size_t used;
+    etf_node *nodes;
+    uint32_t n;
+    bool sorted; /* the pairs of maps are; else there are hash tables */
+    const cn_alloc *alloc;
+    void *owned;
+    size_t owned_size;
+} etf_index;
+
+/* An index in the caller's memory, which may be reused when the index is not
+ * needed any more; there is nothing to free. 0, with *need the bytes of it that
+ * are in use, or
+ *   CN_ELIMIT   with *need > 0: cap is too small; call again with *need bytes,
+ *               until it fits, which takes one call more or, for lists that
+ *               were written cell by cell, two. *need is at most 25 times the
+ *               length of the term, and often 8 times. With *need 0: over a
+ *               limit; also a term of 4 GiB, or a map of 2^30 pairs.
+ *   CN_EBADTERM, CN_ETRUNC   as etf_check, equal keys or fields too
+ *   CN_ENOMEM   alloc (NULL is the default) gave nothing. It is asked only for
+ *               records of more than 8 fields, and for maps whose keys are
+ *               deeply nested or were chosen to be slow; what it gives is given
+ *               back before the call returns.
+ * mem may be NULL with cap 0, to ask for the size. need may be NULL. */
+CN_API int etf_index_build(etf_index *x, const cn_alloc *alloc,
+                           const etf_limits *limits, etf_view term, void *mem,
+                           size_t cap, size_t *need);
+/* An index in memory of its own, from alloc. 0 or the error of
+ * etf_index_build; etf_index_free is harmless after an error. */
+CN_API int etf_index_make(etf_index *x, const cn_alloc *alloc,
+                          const etf_limits *limits, etf_view term);
+CN_API void etf_index_free(etf_index *x);
+
+/* The whole term. */
+CN_API const etf_node *etf_index_root(const etf_index *x);
+/* ETF_NONE for NULL. */
+CN_API etf_type etf_index_type(const etf_index *x, const etf_node *node);
+/* Elements of a tuple or list (without its tail), pairs of a map, values of a
+ * record, free variables of a fun, bytes of a binary or bitstring or of the
+ * text of an atom; else 0. */
+CN_API uint32_t etf_index_size(const etf_index *x, const etf_node *node);
+/* The bytes of the term, for a reader, etf_compare or etf_put_term. For an
+ * element of a list of small integers they are of a constant. */
+CN_API etf_view etf_index_view(const etf_index *x, const etf_node *node);
+
+/* Element i, from 0, of a tuple or a list, value of a record, free variable of
+ * a fun; NULL beyond the last one and for other types. At once. */
+CN_API const etf_node *etf_index_nth(const etf_index *x, const etf_node *node,
+                                     uint32_t i);
+/* What is behind the last element of a list, mostly []; NULL for others. */
+CN_API const etf_node *etf_index_tail(const etf_index *x, const etf_node *list);
+/* Pair i, from 0, of a map, in any order; NULL beyond the last. */
+CN_API const etf_node *etf_index_key(const etf_index *x, const etf_node *map,
+                                     uint32_t i);
+CN_API const etf_node *etf_index_value(const etf_index *x, const etf_node *map,
+                                       uint32_t i);
+/* The value under a key that is equal (=:=), whatever its encoding; in at most
+ * 256 steps, mostly two, and in 8 or fewer for small maps. *out is NULL unless
+ * the result is 0. CN_ENOENT when it is not there, CN_ETYPE for what is no map,
+ * the error of a key that is no term; CN_ENOMEM, which only keys that are
+ * deeply nested or have maps in them can give. */
+CN_API int etf_index_get(const etf_index *x, const etf_node *map, etf_view key,
+                         const etf_node **out);
+/* The value under an atom, in UTF-8; NULL when there is none. */
+CN_API const etf_node *etf_index_get_atom(const etf_index *x,
+                                          const etf_node *map, const char *key);
+
+/* The value of a term: 0; CN_ENOENT for NULL, CN_ETYPE for another type,
+ * CN_ERANGE for what does not fit. Floats also take integers that a double
+ * holds exactly. */
+CN_API int etf_index_i64(const etf_index *x, const etf_node *node, int64_t *v);
+CN_API int etf_index_u64(const etf_index *x, const etf_node *node, uint64_t *v);
+CN_API int etf_index_f64(const etf_index *x, const etf_node *node, double *v);
+/* The text of an atom in UTF-8, the bytes of a binary or of a list that was
+ * written as STRING_EXT, or none for []. CN_ENOTSUP for atoms in latin-1 with
+ * characters above 127: take those from a reader of etf_index_view. */
+CN_API int etf_index_bytes(const etf_index *x, const etf_node *node,
+                           etf_view *out);
+
+/* --- order ---------------------------------------------------------------- */
+
+/* Erlang's order of terms, from their bytes: *order is less than, equal to or
+ * greater than 0 as a is less than, equal to or greater than b.
+ * https://www.erlang.org/doc/system/expressions.html#term-comparisons
+ *
+ * etf_compare is that of `==` and `<`, where 1 equals 1.0; integers and floats
+ * of any size compare by their exact value. etf_compare_exact is that of the
+ * keys of maps and of lists:sort in a set of them: 0 means `=:=`, integers are
+ * less than floats, and -0.0 is less than 0.0, as since OTP 27. Identifiers,
+ * funs, records: as the BEAM does it; where releases differ, as the later one.
+ *
+ * How a term was encoded does not matter. Behind the first difference nothing
+ * is looked at, and bytes that are the same are equal, so check terms first
+ * that may be malformed. 0; CN_ENOMEM; the error of a malformed term; CN_ELIMIT
+ * for maps of 4 GiB. Memory (alloc NULL is the default) is only taken for terms
+ * nested deeper than 12, and for maps that differ or have their pairs in
+ * another order. */
+CN_API int etf_compare(const cn_alloc *alloc, etf_view a, etf_view b,
+                       int *order);
+CN_API int etf_compare_exact(const cn_alloc *alloc, etf_view a, etf_view b,
+                             int *order);
+
 /* --- pack and match ------------------------------------------------------ */
 
 /* etf_pack(w, "{reply, ~i, ~t}", n, term) writes the term of the pattern;

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * index.c: makes an index in one pass over the bytes. The form of it is in
+ * index.h, its hash tables in keys.c.
+ *
+ * When a head with children comes, their nodes are reserved in a row, and
+ * filled as the terms come. A node that is not complete keeps in `end` the
+ * number of its parent and in `n` where the row ends that it is in, so the pass
+ * needs no stack and no memory but that of the nodes, at any depth. Every term
+ * that was announced takes a byte, and no more of them are believed than there
+ * are bytes, so there are never more nodes than bytes.
+ *
+ * Terms of the usual tags without children are read by `leaf`; everything that
+ * is rare or wrong goes through etf__head_read, which judges it.
+ */
+#include "ext_term/index.h"
+#include "base/alloc.h"
+
+enum {
+    PAIRS_MAX = 1 << 30,
+    FULL = 1 /* as an error: the memory is too small */
+};
+#define NONE UINT32_MAX
+
+/* What moves; it is kept in registers, so nothing but what is inlined gets a
+ * pointer to the one that is used. */
+typedef struct place {
+    const uint8_t *p;
+    uint32_t next;   /* the node that comes */
+    uint32_t stop;   /* behind the last child of the parent */
+    uint32_t parent; /* or NONE */
+    uint32_t used;   /* nodes, from the start */
+    uint32_t depth;
+    uint64_t terms; /* that were announced */
+    uint64_t atoms;
+} place;
+
+typedef struct build {
+    etf_index *x;
+    etf_limits limits;
+    const uint8_t *data, *end;
+    etf_node *nodes;
+    uint32_t cap;
+    uint32_t top;    /* where the nodes of joined lists begin */
+    uint64_t budget; /* steps that the keys may take */
+    bool tables;
+    bool full;   /* the memory is too small */
+    bool joined; /* it was for lists that are joined */
+    place at;    /* while something rare is done, and at the end */
+} build;
+
+#define INLINE __attribute__((always_inline)) static inline
+
+/* --- leaves --------------------------------------------------------------- */
+
+static bool is_ascii(const uint8_t *p, size_t n) {
+    uint64_t v, all = 0;
+
+    for (; n >= 8; n -= 8, p += 8) {
+        memcpy(&v, p, 8);
+        all |= v;
+    }
+    for (; n > 0; n--, p++)
+        all |= *p;
+    return (all & 0x8080808080808080U) == 0;
+}
+
+static bool is_atom(uint8_t tag) {
+    return tag == ETF__SMALL_ATOM_UTF8 || tag == ETF__ATOM ||
+           tag == ETF__ATOM_UTF8 || tag == ETF__SMALL_ATOM;
+}
+
+/* Of a head of `head` bytes and n more: all of it, or 0. */
+static inline size_t text(size_t left, size_t head, uint32_t n, uint32_t *out) {
+    *out = n;
+    return left - head >= n ? head + n : 0;
+}
+
+static inline size_t leaf_utf8(const uint8_t *p, size_t left, uint32_t *n) {
+    size_t size = text(left, 2, p[1], n);
+
+    return size > 0 && is_ascii(p + 2, p[1]) ? size : 0;
+}
+
+static inline size_t leaf_float(const uint8_t *p, uint32_t *n) {
+    *n = 8;
+    return (cn__be16(p + 1) & 0x7ff0) == 0x7ff0 ? 0 : 9;
+}
+
+static inline size_t leaf_big(const uint8_t *p, size_t left, uint32_t *n) {
+    size_t size = text(left, 3, p[1], n);
+
+    return size > 3 && p[size - 1] != 0 ? size : 0;
+}
+
+/* The bytes of a term of a usual tag without children, and *n for its node; 0
+ * for what is something else. */
+__attribute__((always_inline)) static inline size_t
+leaf(const uint8_t *p, size_t left, uint32_t *n) {
+    if (left < 9) /* too near to the end for less of checks */
+        return 0;
+    switch (*p) {
+    case ETF__SMALL_INTEGER:
+        *n = 1;
+        return 2;
+    case ETF__INTEGER:
+        *n = 4;
+        return 5;
+    case ETF__NIL:
+        *n = 0;
+        return 1;
+    case ETF__SMALL_ATOM_UTF8:
+        return leaf_utf8(p, left, n);
+    case ETF__ATOM:
+        return p[1] == 0 ? text(left, 3, p[2], n) : 0;
+    case ETF__BINARY:
+        return text(left, 5, cn__be32(p + 1), n);
+    case ETF__STRING:
+        return text(left, 3, cn__be16(p + 1), n);
+    case ETF__NEW_FLOAT:
+        return leaf_float(p, n);
+    case ETF__SMALL_BIG:
+        return leaf_big(p, left, n);
+    default:
+        return 0;
+    }
+}
+
+/* As many leaves as there are. */
+INLINE void build_leaves(const build *b, place *at) {
+    etf_node *node = b->nodes + at->next, *stop = b->nodes + at->stop;
+    const uint8_t *p = at->p, *data = b->data, *end = b->end;
+    uint32_t n = 0, from;
+    size_t size;
+
+    for (; node < stop; node++, p += size) {
+        size = leaf(p, (size_t)(end - p), &n);
+        if (size == 0 || (*p == ETF__SMALL_BIG && n > b->limits.big_bytes))
+            break;
+        at->atoms += is_atom(*p);
+        from = (uint32_t)(p - data);
+        *node = (etf_node){from, from + (uint32_t)size, 0, n};
+    }
+    at->next = (uint32_t)(node - b->nodes);
+    at->p = p;
+}
+
+/* --- containers ----------------------------------------------------------- */
+
+/* The usual ones. */
+INLINE bool container(const uint8_t *p, size_t left, etf__head *h) {
+    if (left < 9)
+        return false;
+    h->at = p;
+    h->tag = *p;
+    h->end = p + 5;
+    h->n = cn__be32(p + 1);
+    switch (h->tag) {
+    case ETF__SMALL_TUPLE:
+        h->type = ETF_TUPLE;
+        h->end = p + 2;
+        h->n = p[1];
+        h->children = h->n;
+        break;
+    case ETF__LIST:
+        h->type = ETF_LIST;
+        h->children = (uint64_t)h->n + 1;
+        break;
+    case ETF__MAP:
+        h->type = ETF_MAP;
+        h->children = (uint64_t)h->n * 2;
+        break;
+    default:
+        return false;
+    }
+    return h->n > 0 && h->n <= PAIRS_MAX;
+}
+
+/* May the children be, and is there room for them? */
+INLINE int build_room(const build *b, const place *at, const etf__head *h,
+                      uint64_t nodes) {
+    if (h->children > (size_t)(b->end - h->end) ||
+        at->terms + h->children > (size_t)(b->end - b->data))
+        return CN_ETRUNC;
+    if (at->depth == b->limits.depth ||
+        at->terms + h->children > b->limits.terms ||
+        (h->type == ETF_MAP && h->n > PAIRS_MAX))
+        return CN_ELIMIT;
+    return nodes > b->top - at->used ? FULL : 0;
+}
+
+/* Nodes for the children of the node that comes. */
+INLINE int build_open(const build *b, place *at, const etf__head *h) {
+    uint64_t nodes = h->children;
+    int err;
+
+    if (h->type == ETF_MAP && b->tables)
+        nodes += etf__table_nodes(h->n);
+    err = build_room(b, at, h, nodes);
+    if (err != 0)
+        return err;
+    b->nodes[at->next] =
+        (etf_node){(uint32_t)(h->at - b->data), at->parent, at->used, at->stop};
+    at->depth++;
+    at->terms += h->children;
+    at->parent = at->next;
+    at->next = at->used;
+    at->stop = at->used + (uint32_t)h->children;
+    at->used += (uint32_t)nodes;
+    at->p = h->end;
+    return 0;
+}
+
+/* As many usual containers as are the first in one another. */
+INLINE int build_containers(const build *b, place *at) {
+    etf__head h;
+    int err = 0;
+
+    while (err == 0 && container(at->p, (size_t)(b->end - at->p), &h))
+        err = build_open(b, at, &h);
+    return err;
+}
+
+/* --- lists that are joined ------------------------------------------------ */
+
+INLINE bool is_list(const etf_index *x, const etf_node *node) {
+    return node->at != ETF__NODE_BYTE && node->n > 0 &&
+           (x->data[node->at] == ETF__LIST || x->data[node->at] == ETF__STRING);
+}
+
+/* Is the node before the next one the tail of its parent? */
+static bool is_tail(const build *b, const place *at) {
+    return at->parent != NONE && at->next == at->stop &&
+           b->data[b->nodes[at->parent].at] == ETF__LIST;
+}
+
+INLINE const etf_node *next_part(const etf_index *x, const etf_node *list) {
+    const etf_node *tail = NULL;
+
+    if (x->data[list->at] == ETF__LIST)
+        tail = &x->nodes[list->first + list->n];
+    return tail != NULL && is_list(x, tail) ? tail : NULL;
+}
+
+/* The elements of one part of a list. */
+static etf_node *copy_part(const etf_index *x, const etf_node *part,
+                           etf_node *to) {
+    if (x->data[part->at] == ETF__LIST) {
+        memcpy(to, &x->nodes[part->first], part->n * sizeof *to);
+        return to + part->n;
+    }
+    for (uint32_t i = part->end - part->n; i < part->end; i++)
+        *to++ = (etf_node){.at = ETF__NODE_BYTE, .n = x->data[i]};
+    return to;
+}
+
+/* A list in whose tail there is one gets all elements in one row. */
+static int build_join(build *b, etf_node *list) {
+    const etf_index *x = b->x;
+    const etf_node *part, *last = list;
+    uint64_t n = 0;
+    etf_node *to;
+
+    for (part = list; part != NULL; part = next_part(x, part)) {
+        n += part->n;
+        last = part;
+    }
+    if (n + 1 > b->top - b->at.used) {
+        b->joined = true;
+        return FULL;
+    }
+    b->top -= (uint32_t)n + 1;
+    to = &b->x->nodes[b->top];
+    for (part = list; part != NULL; part = next_part(x, part))
+        to = copy_part(x, part, to);
+    if (x->data[last->at] == ETF__LIST)
+        *to = x->nodes[last->first + last->n];
+    else
+        *to = (etf_node){.at = ETF__NODE_BYTE, .n = ETF__BYTE_NIL};
+    list->first = b->top;
+    list->n = (uint32_t)n;
+    return 0;
+}
+
+/* --- ends ----------------------------------------------------------------- */
+
+/* The n of a head with so many children. */
+INLINE uint32_t n_of(uint8_t tag, uint32_t children) {
+    if (tag == ETF__LIST)
+        return children - 1;
+    return tag == ETF__MAP ? children / 2 : children;
+}
+
+/* The parent has all its children, and becomes the node before the next. */
+INLINE etf_node *build_close(const build *b, place *at) {
+    etf_node *node = &b->nodes[at->parent];
+    uint32_t n = n_of(b->data[node->at], at->stop - node->first);
+
+    at->next = at->parent + 1;
+    at->parent = node->end;
+    at->stop = node->n;
+    at->depth--;
+    node->end = (uint32_t)(at->p - b->data);
+    node->n = n;
+    return node;
+}
+
+/* Has a container that was closed more to be done? */
+INLINE bool is_special(const build *b, const etf_node *node) {
+    uint8_t tag = b->data[node->at];
+
+    return (tag == ETF__MAP && node->n > 1 && b->tables) ||
+           (tag == ETF__LIST && next_part(b->x, node) != NULL);
+}
+
+static int build_special(build *b, etf_node *node) {
+    if (b->data[node->at] == ETF__MAP)
+        return etf__keys_enter(b->x, node, &b->budget);
+    return is_tail(b, &b->at) ? 0 : build_join(b, node);
+}
+
+/* --- heads ---------------------------------------------------------------- */
+
+/* The atoms of a head. */
+static uint64_t atoms_in(const etf__head *h) {
+    switch (h->type) {
+    case ETF_ATOM:
+    case ETF_PID:
+    case ETF_PORT:
+    case ETF_REF:
+        return 1;
+    case ETF_EXPORT:
+    case ETF_FUN: /* module and the node of its pid */
+        return 2;
+    case ETF_RECORD:
+        return (uint64_t)h->n + 2;
+    default:
+        return 0;
+    }
+}
+
+static bool is_big(uint8_t tag) {
+    return tag == ETF__SMALL_BIG || tag == ETF__LARGE_BIG;
+}
+
+/* What is rare or wrong. */
+static int build_head(build *b) {
+    cn_cursor c = cn__cursor(b->at.p, (size_t)(b->end - b->at.p));
+    etf__head h;
+    int err = etf__head_read(&c, &h);
+
+    b->at.p = h.at;
+    if (err == 0 && is_big(h.tag) && h.n > b->limits.big_bytes)
+        err = CN_ELIMIT;
+    if (err != 0)
+        return err;
+    b->at.atoms += atoms_in(&h);
+    if (h.type == ETF_RECORD && h.n > 1)
+        err = etf__unique_fields(b->x->alloc, &h, b->data, &b->x->err_at);
+    if (err != 0 || h.children > 0)
+        return err != 0 ? err : build_open(b, &b->at, &h);
+    b->nodes[b->at.next++] = (etf_node){(uint32_t)(h.at - b->data),
+                                        (uint32_t)(h.end - b->data), 0, h.n};
+    b->at.p = h.end;
+    return 0;
+}
+
+static int build_all(build *b) {
+    place at = b->at;
+    int err = 0;
+
+    while (at.next < at.stop || at.parent != NONE) {
+        const uint8_t *p = at.p;
+        etf_node *closed = NULL;
+        if (at.next == at.stop)
+            closed = build_close(b, &at);
+        else
+            build_leaves(b, &at);
+        if (closed == NULL && at.next < at.stop)
+            err = build_containers(b, &at);
+        if (err == 0 && (closed != NULL ? is_special(b, closed) : at.p == p)) {
+            b->at = at;
+            err = closed != NULL ? build_special(b, closed) : build_head(b);
+            at = b->at;
+        }
+        if (err == 0 && at.atoms > b->limits.atoms)
+            err = CN_ELIMIT;
+        if (err != 0)
+            break;
+    }
+    b->at = at;
+    return err;
+}
+
+/* --- room ----------------------------------------------------------------- */
+
+/* The nodes of a term, without those of joined lists. */
+static int count_nodes(const build *b, uint64_t *nodes) {
+    cn_cursor c = cn__cursor(b->data, (size_t)(b->end - b->data));
+    etf__head h;
+    uint32_t n;
+    int err;
+
+    *nodes = 0;
+    for (uint64_t due = 1; due > 0; due--, (*nodes)++) {
+        size_t size = leaf(c.p, c.left, &n);
+        if (size == 0 && container(c.p, c.left, &h)) {
+            size = (size_t)(h.end - h.at);
+        } else if (size == 0) {
+            err = etf__head_read(&c, &h);
+            b->x->err_at = (size_t)(h.at - b->data);
+            if (err != 0)
+                return err;
+        } else {
+            h.children = 0;
+        }
+        b->x->err_at = size > 0 ? (size_t)(c.p - b->data) : b->x->err_at;
+        (void)cn__take(&c, size);
+        due += h.children;
+        if (h.children > 0 && due - 1 > c.left)
+            return CN_ETRUNC;
+        if (h.children > 0 && h.type == ETF_MAP && b->tables)
+            *nodes += etf__table_nodes(h.n);
+    }
+    return 0;
+}
+
+static size_t bytes_of(uint64_t nodes) {
+    if (nodes >= NONE)
+        return 0;
+    return (size_t)nodes * sizeof(etf_node) + _Alignof(etf_node) - 1;
+}
+
+/* The memory was too small. Joined lists cannot have more elements than the
+ * term has bytes. An error of the term in what was not seen yet comes first. */
+static int build_need(const build *b, size_t *need) {
+    uint64_t nodes;
+    int err = count_nodes(b, &nodes);
+
+    if (err != 0)
+        return err;
+    if (b->joined || b->top < b->cap)
+        nodes += (uint64_t)(b->end - b->data);
+    *need = bytes_of(nodes);
+    return CN_ELIMIT;
+}
+
+/* --- building ------------------------------------------------------------- */
+
+static void build_init(build *b, etf_index *x, const etf_limits *limits,
+                       size_t len, size_t cap) {
+    uint64_t nodes = cap / sizeof(etf_node);
+
+    *b = (build){.x = x, .limits = etf__limits(limits)};
+    b->data = x->data;
+    b->end = x->data + len;
+    b->nodes = x->nodes;
+    b->cap = b->top = nodes < NONE ? (uint32_t)nodes : NONE - 1;
+    b->budget = 256 + 16 * (uint64_t)len;
+    b->at = (place){.p = b->data, .stop = 1, .parent = NONE};
+    b->at.used = 1;
+    b->at.terms = 1;
+}
+
+/* With memory for one node at least. */
+static int build_run(build *b) {
+    int err = b->cap > 0 ? build_all(b) : FULL;
+
+    if (err != 0 && b->x->err_at == 0)
+        b->x->err_at = (size_t)(b->at.p - b->data);
+    b->x->n = b->at.used;
+    b->x->used = (size_t)(b->at.p - b->data);
+    return err;
+}
+
+/* The nodes begin at the first address that suits them. */
+static etf_node *align(void *mem, size_t *cap) {
+    size_t skip = (size_t)(-(uintptr_t)mem % _Alignof(etf_node));
+
+    if (mem == NULL || *cap < skip) {
+        *cap = 0;
+        return NULL;
+    }
+    *cap -= skip;
+    return (etf_node *)(void *)((uint8_t *)mem + skip);
+}
+
+/* With tables, or when the keys are too slow for them sorted. */
+static int build_mode(build *b, etf_index *x, const etf_limits *limits,
+                      size_t len, size_t cap, etf__index_mode mode) {
+    int err;
+
+    build_init(b, x, limits, len, cap);
+    b->tables = mode == ETF__INDEX_TABLES;
+    err = build_run(b);
+    if (err == CN_ELIMIT && b->budget == 0) {
+        build_init(b, x, limits, len, cap);
+        x->err_at = 0;
+        err = build_run(b);
+    }
+    return err == 0 && !b->tables ? etf__index_sort(x) : err;
+}
+
+int etf__index_build(etf_index *x, const cn_alloc *alloc,
+                     const etf_limits *limits, etf_view in,
+                     etf__index_mode mode, void *mem, size_t cap,
+                     size_t *need) {
+    etf_node *nodes = align(mem, &cap);
+    size_t len = in.len < NONE ? in.len : NONE - 1;
+    build b;
+    int err;
+
+    *need = 0;
+    *x = (etf_index){.data = in.data, .nodes = nodes, .alloc = alloc};
+    if (in.len > len && mode == ETF__INDEX_TABLES)
+        return CN_ELIMIT;
+    err = build_mode(&b, x, limits, len, cap, mode);
+    if (err == FULL)
+        return build_need(&b, need);
+    if (err != 0)
+        return err;
+    *need = bytes_of((uint64_t)b.at.used + (b.cap - b.top));
+    x->err_at = x->used;
+    return x->used < in.len && mode == ETF__INDEX_TABLES ? CN_EBADTERM : 0;
+}
+
+int etf_index_build(etf_index *x, const cn_alloc *alloc,
+                    const etf_limits *limits, etf_view term, void *mem,
+                    size_t cap, size_t *need) {
+    size_t ignored;
+
+    return etf__index_build(x, alloc, limits, term, ETF__INDEX_TABLES, mem, cap,
+                            need != NULL ? need : &ignored);
+}
+
+int etf__index_grow(etf_index *x, const cn_alloc *alloc,
+                    const etf_limits *limits, etf_view in, etf__index_mode mode,
+                    void *inside, size_t cap) {
+    size_t need;
+    void *mem;
+    int err = etf__index_build(x, alloc, limits, in, mode, inside, cap, &need);
+
+    while (err == CN_ELIMIT && need > 0) {
+        cap = need;
+        etf_index_free(x);
+        mem = cn__resize(alloc, NULL, 0, cap, 1);
+        if (mem == NULL)
+            return CN_ENOMEM;
+        err = etf__index_build(x, alloc, limits, in, mode, mem, cap, &need);
+        x->owned = mem;
+        x->owned_size = cap;
+    }
+    return err;
+}
+
+int etf_index_make(etf_index *x, const cn_alloc *alloc,
+                   const etf_limits *limits, etf_view term) {
+    int err =
+        etf__index_grow(x, alloc, limits, term, ETF__INDEX_TABLES, NULL, 0);
+
+    if (err != 0)
+        etf_index_free(x);
+    return err;
+}
+
+void etf_index_free(etf_index *x) {
+    cn__free(x->alloc, x->owned, x->owned_size, 1);
+    x->owned = NULL;
+    x->owned_size = 0;
+    x->nodes = NULL;
+    x->n = 0;
+}
