@@ -714,6 +714,20 @@ CN_API int etf_compare_exact(const cn_alloc *alloc, etf_view a, etf_view b,
 
 /* --- pack and match ------------------------------------------------------ */
 
+/* The elements of a list, or what is left of them, as etf_match gives them;
+ * borrowed like a view. */
+typedef struct etf_list {
+    size_t n; /* that are left; the rest is private */
+    const uint8_t *at;
+    size_t size;
+    uint32_t here;
+    bool bytes;
+} etf_list;
+
+/* Takes the next element; false when none is left. The view of an element of a
+ * STRING_EXT, which is no term in the bytes, is of a constant. */
+CN_API bool etf_list_next(etf_list *list, etf_view *element);
+
 /* etf_pack(w, "{reply, ~i, ~t}", n, term) writes the term of the pattern;
  * etf_match(term, "{reply, ~i, ~t}", &n, &view) takes it apart.
  *
@@ -729,7 +743,10 @@ CN_API int etf_compare_exact(const cn_alloc *alloc, etf_view a, etf_view b,
  *   ~r   etf_ref const*                      etf_ref
  *   ~o   etf_port const*                     etf_port
  *   ~t   etf_view, an encoded term           etf_view
+ *   ~l   etf_list const*, a list             etf_list, of a proper list
  *   _    -                                   anything, not given
+ *   Name -                                   anything, but the same (=:=)
+ *                                             wherever Name stands
  *
  * Match takes pointers to the outputs, pack takes values. Literals match when
  * they are equal (1 matches 1, not 1.0), whatever tag they came with. The type
@@ -741,10 +758,13 @@ CN_API int etf_compare_exact(const cn_alloc *alloc, etf_view a, etf_view b,
  * Outputs of a failed match are unspecified. At most ETF_ARGS_MAX arguments.
  *
  * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
- * [A | _] takes any rest, but [A | ~t] only one behind the last element of the
- * list, such as []: the rest of a list is no term in the bytes, so there is
- * nothing to view; take the list apart with a reader. Maps: #{k => ~i}; a match
- * takes maps with more keys too, and no holes in keys. ~a matches atoms that
+ * [A | _] takes any rest and [A | ~l] one that is a proper list, but [A | ~t]
+ * only what is behind the last element, such as []: the rest of a list is no
+ * term in the bytes, so there is nothing to view. Maps: #{k := ~i} in a match,
+ * where => does as well, and #{k => ~i} in a pack; a match takes maps with more
+ * keys too, and no holes in keys, but names that have stood before. A pattern
+ * has at most 8 names, and etf_match takes memory (of the default allocator)
+ * only where a name stands twice for a map. ~a matches atoms that
  * are latin-1 with characters above 127, which only old files have, with
  * CN_ENOTSUP; take those with ~t. etf_pack adds one term to what w holds, also
  * between other etf_put_*, and returns the error of w, which it latches.
@@ -768,7 +788,8 @@ typedef enum etf_arg_type {
     ETF_ARG_PID,
     ETF_ARG_REF,
     ETF_ARG_PORT,
-    ETF_ARG_FORMAT
+    ETF_ARG_FORMAT,
+    ETF_ARG_LIST
 } etf_arg_type;
 
 /* One value going in. The macros fill these in; bindings do it by hand. */
@@ -783,6 +804,7 @@ typedef struct etf_in {
         const etf_pid *pid;
         const etf_ref *ref;
         const etf_port *port;
+        const etf_list *list;
     } v;
 } etf_in;
 
@@ -821,6 +843,9 @@ static inline etf_in etf__in_ref(const etf_ref *x) {
 }
 static inline etf_in etf__in_port(const etf_port *x) {
     return (etf_in){ETF_ARG_PORT, {.port = x}};
+}
+static inline etf_in etf__in_list(const etf_list *x) {
+    return (etf_in){ETF_ARG_LIST, {.list = x}};
 }
 static inline etf_out etf__out_format(const char *x) {
     union {
@@ -874,6 +899,9 @@ static inline etf_out etf__out_ref(etf_ref *x) {
 static inline etf_out etf__out_port(etf_port *x) {
     return (etf_out){ETF_ARG_PORT, sizeof *x, x};
 }
+static inline etf_out etf__out_list(etf_list *x) {
+    return (etf_out){ETF_ARG_LIST, sizeof *x, x};
+}
 
 #define ETF_IN(x)                                                              \
     _Generic((x),                                                              \
@@ -899,7 +927,9 @@ static inline etf_out etf__out_port(etf_port *x) {
         etf_ref *: etf__in_ref,                                                \
         const etf_ref *: etf__in_ref,                                          \
         etf_port *: etf__in_port,                                              \
-        const etf_port *: etf__in_port)(x)
+        const etf_port *: etf__in_port,                                        \
+        etf_list *: etf__in_list,                                              \
+        const etf_list *: etf__in_list)(x)
 #define ETF_OUT(x)                                                             \
     _Generic((x),                                                              \
         char *: etf__out_format,                                               \
@@ -918,7 +948,8 @@ static inline etf_out etf__out_port(etf_port *x) {
         etf_view *: etf__out_view,                                             \
         etf_pid *: etf__out_pid,                                               \
         etf_ref *: etf__out_ref,                                               \
-        etf_port *: etf__out_port)(x)
+        etf_port *: etf__out_port,                                             \
+        etf_list *: etf__out_list)(x)
 
 /* M(a), M(b), ... for up to 17 arguments. */
 #define ETF__EACH_1(M, a) M(a)

@@ -460,15 +460,15 @@ static const struct fixed {
     etf__tok tok;
     char value;
 } fixed[] = {
-    {"#{", ETF__T_MAP, 0},     {"<<", ETF__T_BIN, 0},
-    {">>", ETF__T_BIN_END, 0}, {"=>", ETF__T_ARROW, 0},
-    {"#Pid<", ETF__T_ID, 'P'}, {"#Port<", ETF__T_ID, 'O'},
-    {"#Ref<", ETF__T_ID, 'R'}, {"#", ETF__T_PUNCT, '#'},
-    {"=", ETF__T_PUNCT, '='},
+    {"#{", ETF__T_MAP, 0},      {"<<", ETF__T_BIN, 0},
+    {">>", ETF__T_BIN_END, 0},  {"=>", ETF__T_ARROW, 0},
+    {":=", ETF__T_EXACT, 0},    {"#Pid<", ETF__T_ID, 'P'},
+    {"#Port<", ETF__T_ID, 'O'}, {"#Ref<", ETF__T_ID, 'R'},
+    {"#", ETF__T_PUNCT, '#'},   {"=", ETF__T_PUNCT, '='},
 };
 
 static bool fixed_text(etf__lex *x) {
-    if (strchr("#<>=", x->in[x->next]) == NULL || x->in[x->next] == '\0')
+    if (strchr("#<>=:", x->in[x->next]) == NULL || x->in[x->next] == '\0')
         return false;
     if (starts(x, "#Fun<")) {
         bad(x, "a function with a body, which has no literal");
@@ -493,6 +493,23 @@ static bool short_pid(etf__lex *x) {
     return true;
 }
 
+/* Name or _Name; _ alone is none. */
+static bool variable(etf__lex *x) {
+    etf__chars s = {.p = x->in + x->next, .left = left(x)};
+    uint32_t c;
+    size_t n = 0;
+
+    if (verbatim(&s, &c) != 1 || etf__is_lower(c) || !etf__is_name(c))
+        return false;
+    do
+        n = left(x) - s.left;
+    while (s.left > 0 && verbatim(&s, &c) == 1 && etf__is_name(c));
+    x->text = x->in + x->next;
+    x->len = n;
+    token(x, n == 1 && *x->text == '_' ? ETF__T_ANY : ETF__T_VAR, n);
+    return true;
+}
+
 static void other(etf__lex *x) {
     char c = x->in[x->next];
 
@@ -501,8 +518,6 @@ static void other(etf__lex *x) {
     if (c == '~' && left(x) > 1) {
         x->value = (uint8_t)x->in[x->next + 1];
         token(x, ETF__T_HOLE, 2);
-    } else if (c == '_') {
-        token(x, ETF__T_ANY, 1);
     } else if (c != '\0' && strchr("{}[]|,:/>.-", c) != NULL) {
         x->value = (uint8_t)c;
         token(x, ETF__T_PUNCT, 1);
@@ -534,7 +549,7 @@ void etf__lex_next(etf__lex *x) {
         character(x);
     else if (c >= 'a' && c <= 'z')
         (void)word(x);
-    else if (!short_pid(x) && !fixed_text(x) && !word(x))
+    else if (!short_pid(x) && !fixed_text(x) && !word(x) && !variable(x))
         other(x);
 }
 

@@ -18,12 +18,14 @@ typedef enum etf__tok {
     ETF__T_STRING, /* text is what is between the quotes, escaped */
     ETF__T_HOLE,   /* ~i: value is the letter */
     ETF__T_ANY,    /* _ */
+    ETF__T_VAR,    /* Name: text is all of it */
     ETF__T_FUN,    /* the word fun */
     ETF__T_ID,     /* #Pid< #Port< #Ref< or <: value is P, O or R */
     ETF__T_MAP,    /* #{ */
     ETF__T_BIN,    /* <<, or ~"..." with text as of a string */
     ETF__T_BIN_END,
     ETF__T_ARROW, /* => */
+    ETF__T_EXACT, /* := */
     ETF__T_PUNCT  /* value is the character */
 } etf__tok;
 

@@ -298,6 +298,18 @@ static int put_string(etf__parser *p) {
     return err;
 }
 
+int etf__parse_list(etf__parser *p, etf_list list) {
+    bool joined = joins(p);
+    int err = joined ? 0 : push(p, ']');
+    etf_view element;
+
+    while (err == 0 && etf_list_next(&list, &element))
+        etf__parse_term(p, element);
+    if (err == 0 && !joined)
+        pop(p);
+    return err;
+}
+
 typedef struct binary {
     etf_writer *w;
     uint8_t last; /* bits in the last byte */
@@ -433,7 +445,7 @@ static bool in_record(etf__parser *p) {
 }
 
 static int put_hole(etf__parser *p) {
-    char letter = p->x.tok == ETF__T_ANY ? '_' : (char)p->x.value;
+    char letter = p->x.tok == ETF__T_HOLE ? (char)p->x.value : '_';
     int err = p->fill == NULL ? CN_ESYNTAX : p->fill(p, letter);
 
     if (err == 0)
@@ -492,6 +504,8 @@ static int begin(etf__parser *p) {
         return put_identifier(p);
     case ETF__T_FUN:
         return put_fun(p);
+    case ETF__T_VAR:
+        return p->match ? put_hole(p) : CN_ESYNTAX;
     case ETF__T_HOLE:
     case ETF__T_ANY:
         return put_hole(p);
@@ -513,6 +527,10 @@ static bool begin_tail(etf__parser *p) {
     return true;
 }
 
+static bool at_arrow(const etf__parser *p) {
+    return p->x.tok == ETF__T_ARROW || (p->match && p->x.tok == ETF__T_EXACT);
+}
+
 /* Takes what separates two terms; false when there is none. *opened: what
  * follows is inside a new bracket. */
 static bool separator(etf__parser *p, bool *opened) {
@@ -527,7 +545,7 @@ static bool separator(etf__parser *p, bool *opened) {
         *opened = begin_tail(p);
         return true;
     }
-    if (arrow ? p->x.tok != ETF__T_ARROW : !etf__lex_is(&p->x, ','))
+    if (arrow ? !at_arrow(p) : !etf__lex_is(&p->x, ','))
         return false;
     l->value = arrow;
     etf__lex_next(&p->x);
@@ -643,6 +661,7 @@ int etf_parse_with(const etf_text_options *options, etf_writer *w,
     int err;
 
     p.w = w;
+    p.match = false;
     p.fill = NULL;
     p.ctx = NULL;
     err = run(&p, options != NULL ? options : &standard, text, n);

@@ -29,8 +29,9 @@ typedef struct etf__parser {
     const char *why;    /* what is wrong, if there is more to say */
     size_t moved;       /* bytes that made way for others */
     etf__frames levels; /* in the memory of the writer */
-    /* Puts what belongs into the hole of this letter, '_' for anything; NULL
-     * when the text may have none. */
+    bool match; /* the text is a pattern to match: variables, := */
+    /* Puts what belongs into the hole of this letter, '_' for anything and for
+     * a variable; NULL when the text may have none. */
     int (*fill)(struct etf__parser *p, char letter);
     void *ctx;
 } etf__parser;
@@ -43,6 +44,7 @@ int etf__parse_run(etf__parser *p, const char *text, size_t n);
 void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude);
 void etf__parse_string(etf__parser *p, const char *bytes, size_t n);
 void etf__parse_term(etf__parser *p, etf_view term);
+int etf__parse_list(etf__parser *p, etf_list list);
 /* Makes way for one that is put with etf_put_* and is none of those. */
 void etf__parse_way(etf__parser *p);
 

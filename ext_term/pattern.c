@@ -9,8 +9,9 @@
 
 #include "ext_term/bignum.h"
 #include "ext_term/parse.h"
+#include "ext_term/reader.h"
 
-enum { MATCH_DEPTH = 32 };
+enum { MATCH_DEPTH = 32, VARIABLES = 8 };
 
 /* --- pack -------------------------------------------------------------------
  */
@@ -87,11 +88,21 @@ static int pack_id(etf__parser *p, const etf_in *in, char letter) {
     return 0;
 }
 
+static int pack_list(etf__parser *p, const etf_in *in) {
+    if (in->type != ETF_ARG_LIST || in->v.list == NULL)
+        return CN_EBADARG;
+    return etf__parse_list(p, *in->v.list);
+}
+
+static bool is_hole(char letter) {
+    return letter != '\0' && strchr("asbifprotl", letter) != NULL;
+}
+
 static int pack_hole(etf__parser *p, char letter) {
     packing *k = p->ctx;
     const etf_in *in = k->in;
 
-    if (letter == '\0' || strchr("asbifprot", letter) == NULL)
+    if (!is_hole(letter))
         return CN_ESYNTAX;
     if (k->left == 0)
         return CN_EBADARG;
@@ -103,6 +114,8 @@ static int pack_hole(etf__parser *p, char letter) {
         return pack_int(p, in);
     if (letter == 'f')
         return pack_float(p, in);
+    if (letter == 'l')
+        return pack_list(p, in);
     if (letter != 't')
         return pack_id(p, in, letter);
     if (in->type != ETF_ARG_VIEW)
@@ -122,6 +135,7 @@ int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
     }
     k = (packing){in + 1, n - 1};
     p.w = w;
+    p.match = false;
     p.fill = pack_hole;
     p.ctx = &k;
     (void)etf__parse_run(&p, in[0].v.str, strlen(in[0].v.str));
@@ -133,11 +147,18 @@ int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
 /* --- match: the arguments
  * ------------------------------------------------------ */
 
+typedef struct variable {
+    etf_view name;
+    etf_view term;
+} variable;
+
 typedef struct matcher {
     etf__lex x;
     const etf_out *out;
     size_t left;
     bool in_key;
+    unsigned n_vars;
+    variable var[VARIABLES];
 } matcher;
 
 static bool fits(const etf_out *out, char letter) {
@@ -157,6 +178,8 @@ static bool fits(const etf_out *out, char letter) {
         return out->type == ETF_ARG_PID;
     case 'r':
         return out->type == ETF_ARG_REF;
+    case 'l':
+        return out->type == ETF_ARG_LIST;
     default:
         return out->type == ETF_ARG_PORT;
     }
@@ -164,7 +187,7 @@ static bool fits(const etf_out *out, char letter) {
 
 static int take_out(const etf_out **at, size_t *left, char letter,
                     const etf_out **out) {
-    if (letter == '\0' || strchr("asbifprot", letter) == NULL)
+    if (!is_hole(letter))
         return CN_ESYNTAX;
     if (*left == 0 || !fits(*at, letter))
         return CN_EBADARG;
@@ -175,6 +198,10 @@ static int take_out(const etf_out **at, size_t *left, char letter,
 
 /* --- match: holes
  * ----------------------------------------------------------------- */
+
+static int equal(bool yes) {
+    return yes ? 0 : CN_ETYPE;
+}
 
 static void store(const etf_out *out, uint64_t v) {
     union {
@@ -248,6 +275,64 @@ static int match_float(etf_reader *r, double *out) {
     return 0;
 }
 
+/* The list of which n elements are still to be read, to its proper end. */
+static int match_list(etf_reader *r, uint32_t n, etf_list *out) {
+    *out = (etf_list){
+        .at = r->at, .size = etf_reader_left(r), .here = n, .bytes = r->in_str};
+    do {
+        for (out->n += n; n > 0 && r->err == 0; n--)
+            etf_skip(r);
+        n = etf_get_list(r);
+    } while (n > 0);
+    etf_get_tail(r);
+    return 0;
+}
+
+bool etf_list_next(etf_list *l, etf_view *element) {
+    etf_reader r;
+
+    if (l->n == 0)
+        return false;
+    etf_reader_init(&r, (etf_view){l->at, l->size});
+    if (l->here == 0) { /* it goes on with another one */
+        l->here = etf_get_list(&r);
+        l->bytes = r.in_str;
+    }
+    if (l->bytes)
+        etf__into_string(&r, l->here);
+    *element = etf_get_term(&r);
+    l->size = etf_reader_left(&r);
+    l->at = r.at;
+    l->here--;
+    l->n--;
+    return true;
+}
+
+static bool same_text(etf_view v, const etf__lex *x) {
+    return v.len == x->len && memcmp(v.data, x->text, v.len) == 0;
+}
+
+/* The first time a variable takes the term, later the term must be equal. */
+static int match_variable(matcher *m, etf_reader *r) {
+    etf_view term = etf_get_term(r);
+    int err, order;
+    unsigned i = 0;
+
+    if (r->err != 0)
+        return r->err;
+    while (i < m->n_vars && !same_text(m->var[i].name, &m->x))
+        i++;
+    if (i < m->n_vars) {
+        err = etf_compare_exact(NULL, m->var[i].term, term, &order);
+        return err != 0 ? err : equal(order == 0);
+    }
+    if (m->in_key || i == VARIABLES)
+        return m->in_key ? CN_ESYNTAX : CN_ELIMIT;
+    m->var[m->n_vars++] =
+        (variable){{(const uint8_t *)m->x.text, m->x.len}, term};
+    return 0;
+}
+
 static int match_hole(matcher *m, etf_reader *r) {
     char letter = (char)m->x.value;
     const etf_out *out;
@@ -277,6 +362,8 @@ static int match_hole(matcher *m, etf_reader *r) {
     case 'o':
         etf_get_port(r, out->p);
         return 0;
+    case 'l':
+        return match_list(r, etf_get_list(r), out->p);
     default:
         *(etf_view *)out->p = etf_get_term(r);
         return 0;
@@ -285,10 +372,6 @@ static int match_hole(matcher *m, etf_reader *r) {
 
 /* --- match: literals
  * ----------------------------------------------------------------- */
-
-static int equal(bool yes) {
-    return yes ? 0 : CN_ETYPE;
-}
 
 static int literal_atom(matcher *m, etf_reader *r) {
     char room[ETF__ATOM_BYTES];
@@ -467,6 +550,13 @@ static int match_tuple(matcher *m, etf_reader *r, unsigned depth) {
 static int match_elements(matcher *m, etf_reader *r, uint32_t n,
                           unsigned depth);
 
+static int match_list_rest(matcher *m, etf_reader *r, uint32_t n) {
+    const etf_out *out;
+    int err = m->in_key ? CN_ESYNTAX : take_out(&m->out, &m->left, 'l', &out);
+
+    return err != 0 ? err : match_list(r, n, out->p);
+}
+
 /* Behind the bar; n elements are left. */
 static int match_rest(matcher *m, etf_reader *r, uint32_t n, unsigned depth) {
     int err = 0;
@@ -474,6 +564,9 @@ static int match_rest(matcher *m, etf_reader *r, uint32_t n, unsigned depth) {
     if (m->x.tok == ETF__T_ANY) {
         for (uint64_t i = 0; i <= n && r->err == 0; i++)
             etf_skip(r);
+        etf__lex_next(&m->x);
+    } else if (m->x.tok == ETF__T_HOLE && m->x.value == 'l') {
+        err = match_list_rest(m, r, n);
         etf__lex_next(&m->x);
     } else if (etf__lex_is(&m->x, '[')) {
         etf__lex_next(&m->x);
@@ -551,7 +644,7 @@ static int match_pair(matcher *m, etf_reader *r, const uint8_t *pairs,
 
     if (err != 0)
         return err;
-    if (m->x.tok != ETF__T_ARROW)
+    if (m->x.tok != ETF__T_EXACT && m->x.tok != ETF__T_ARROW)
         return CN_ESYNTAX;
     etf__lex_next(&m->x);
     return match_term(m, r, depth);
@@ -605,6 +698,8 @@ static int match_leaf(matcher *m, etf_reader *r) {
     case ETF__T_ANY:
         etf_skip(r);
         return 0;
+    case ETF__T_VAR:
+        return match_variable(m, r);
     case ETF__T_HOLE:
         return match_hole(m, r);
     case ETF__T_ATOM:
@@ -632,6 +727,7 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
         err = literal_string(m, r);
         break;
     case ETF__T_ANY:
+    case ETF__T_VAR:
     case ETF__T_HOLE:
     case ETF__T_ATOM:
     case ETF__T_INT:
@@ -681,6 +777,7 @@ static int check_pattern(const etf_out *out, size_t n, const char *pattern) {
 
     etf_writer_init_fixed(&w, NULL, 0);
     p.w = &w;
+    p.match = true;
     p.fill = check_hole;
     p.ctx = &k;
     err = etf__parse_run(&p, pattern, strlen(pattern));

@@ -420,6 +420,12 @@ uint32_t etf_get_map(etf_reader *r) {
     return h.n;
 }
 
+void etf__into_string(etf_reader *r, uint32_t n) {
+    r->str_left = n;
+    r->in_str = true;
+    usual_form(r, false);
+}
+
 /* [] stays where it is: it is its own tail. */
 static uint32_t get_list(etf_reader *r) {
     etf__head h;
@@ -432,9 +438,7 @@ static uint32_t get_list(etf_reader *r) {
     }
     if (h.tag == ETF__STRING) {
         r->at = h.body;
-        r->str_left = h.n;
-        r->in_str = true;
-        usual_form(r, false);
+        etf__into_string(r, h.n);
     } else {
         etf__move(r, &h);
     }

@@ -16,6 +16,8 @@ void etf__move(etf_reader *r, const etf__head *h);
 static inline const etf_atoms *etf__atoms(const etf_reader *r) {
     return r->atoms.n > 0 ? &r->atoms : NULL;
 }
+/* The next n elements are the bytes of a STRING_EXT, as behind its head. */
+void etf__into_string(etf_reader *r, uint32_t n);
 /* Latches an error at this byte. */
 void etf__fail_at(etf_reader *r, int code, size_t at);
 

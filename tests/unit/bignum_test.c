@@ -17,7 +17,7 @@ static etf_view from_text(const char *digits, size_t n, unsigned base) {
     etf_writer_reset(&w);
     etf_put_big_text(&w, digits, n, base);
     assert_int_equal(etf_writer_finish(&w, &t), 0);
-    assert_int_equal(etf_check(t, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, t, NULL), 0);
     return t;
 }
 

@@ -360,6 +360,100 @@ static void match_maps(void **state) {
                      CN_ESYNTAX);
 }
 
+/* := is what Erlang has in a pattern; a key may be a name that is known. */
+static void match_exact_maps(void **state) {
+    etf_view t;
+    int i;
+
+    (void)state;
+    MATCHES("#{a => 1,b => {2}}", "#{b := {~i}}", &i);
+    assert_int_equal(i, 2);
+    MATCHES("{k,#{j => 1,k => 2}}", "{Key, #{Key := ~i}}", &i);
+    assert_int_equal(i, 2);
+    DIFFERS("{k,#{j => 1}}", "{Key, #{Key := ~i}}", &i);
+    assert_int_equal(etf_match(term("#{a => 1}"), "#{Key := ~t}", &t),
+                     CN_ESYNTAX);
+    PACK_FAILS(CN_ESYNTAX, "#{a := ~i}", 1);
+}
+
+static void match_names(void **state) {
+    etf_view t;
+
+    (void)state;
+    MATCHES("{a,[a,b],\"a\"}", "{X, [X, Y], _Z}");
+    DIFFERS("{a,b}", "{X, X}");
+    DIFFERS("{1,1.0}", "{X, X}");
+    MATCHES("{[],#{1 => a,2 => b},#{2 => b,1 => a}}", "{_, X, X}");
+    MATCHES("{[1,2],\"\\1\\2\",97,\"a\"}", "{X, X, Y, [Y]}");
+    assert_int_equal(
+        etf_match(hex("6803 6107 6200000007 6e010007"), "{X, X, X}"), 0);
+    MATCHES("{a,x,a}", "{Abc_1@, ~a, Abc_1@}", &t);
+    DIFFERS("{a,b}", "{A, AB, C}");
+    MATCHES("{1,2,3,4,5,6,7,8}", "{A, B, C, D, E, F, G, H}");
+    assert_int_equal(
+        etf_match(term("{1,2,3,4,5,6,7,8,9}"), "{A, B, C, D, E, F, G, H, I}"),
+        CN_ELIMIT);
+    assert_int_equal(etf_match(hex("6802 770161 7701"), "{X, X}"), CN_ETRUNC);
+    PACK_FAILS(CN_ESYNTAX, "{X}");
+    PACK_FAILS(CN_ESYNTAX, "_");
+}
+
+/* The elements of the list, each as text, one behind the other. */
+static const char *elements(etf_list list) {
+    static char text[200];
+    etf_view element;
+    size_t n = list.n, at = 0;
+
+    text[0] = '\0';
+    for (; etf_list_next(&list, &element); n--) {
+        at += etf_print(element, text + at, sizeof text - at);
+        text[at++] = ' ';
+        text[at] = '\0';
+    }
+    assert_int_equal(n, 0);
+    assert_false(etf_list_next(&list, &element));
+    return text;
+}
+
+static void match_rests(void **state) {
+    etf_list rest;
+    int i;
+
+    (void)state;
+    MATCHES("[1,a,{b}]", "[~i | ~l]", &i, &rest);
+    assert_string_equal(elements(rest), "a {b} ");
+    PACKS("[0,a,{b}]", "[~i | ~l]", 0, &rest);
+    PACKS("{[a,{b}]}", "{~l}", &rest);
+    MATCHES("[1,2,3]", "[~i | ~l]", &i, &rest);
+    assert_string_equal(elements(rest), "2 3 ");
+    PACKS("{[2,3],[x,2,3]}", "{~l, [~a | ~l]}", &rest, "x", &rest);
+    MATCHES("{[a],[]}", "{~l, _}", &rest);
+    assert_string_equal(elements(rest), "a ");
+    MATCHES("{[a],[]}", "{_, ~l}", &rest);
+    assert_int_equal(rest.n, 0);
+    MATCHES("[a]", "[_ | ~l]", &rest);
+    assert_string_equal(elements(rest), "");
+    PACKS("[]", "~l", &rest);
+    PACKS("[a]", "[a | ~l]", &rest);
+    MATCHES("{[1,[2],3],x}", "{[1 | ~l], x}", &rest);
+    assert_string_equal(elements(rest), "[2] 3 ");
+    DIFFERS("[a|b]", "[_ | ~l]", &rest);
+    DIFFERS("[a,b|c]", "~l", &rest);
+    DIFFERS("{a}", "~l", &rest);
+    /* Lists as tails: [a | [b | "cd"]]. */
+    assert_int_equal(etf_match(hex("6c00000001 770161 6c00000001 770162"
+                                   "6b00026364"),
+                               "[_ | ~l]", &rest),
+                     0);
+    assert_string_equal(elements(rest), "b 99 100 ");
+    PACKS("[x,b,99,100]", "[~a | ~l]", "x", &rest);
+    assert_int_equal(etf_match(term("[a]"), "[_ | ~l]", &i), CN_EBADARG);
+    assert_int_equal(etf_match(hex("6c00000002 770161 7701"), "~l", &rest),
+                     CN_ETRUNC);
+    PACK_FAILS(CN_EBADARG, "~l", 1);
+    PACK_FAILS(CN_EBADARG, "~l", (etf_list *)NULL);
+}
+
 static void match_slips(void **state) {
     static char deep[80];
     etf_view t;
@@ -424,12 +518,21 @@ static void vectors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pack_holes),         cmocka_unit_test(pack_lists),
-        cmocka_unit_test(pack_between),       cmocka_unit_test(pack_slips),
-        cmocka_unit_test(pack_out_of_memory), cmocka_unit_test(match_integers),
-        cmocka_unit_test(match_holes),        cmocka_unit_test(match_lists),
-        cmocka_unit_test(match_literals),     cmocka_unit_test(match_maps),
-        cmocka_unit_test(match_slips),        cmocka_unit_test(vectors),
+        cmocka_unit_test(pack_holes),
+        cmocka_unit_test(pack_lists),
+        cmocka_unit_test(pack_between),
+        cmocka_unit_test(pack_slips),
+        cmocka_unit_test(pack_out_of_memory),
+        cmocka_unit_test(match_integers),
+        cmocka_unit_test(match_holes),
+        cmocka_unit_test(match_lists),
+        cmocka_unit_test(match_literals),
+        cmocka_unit_test(match_maps),
+        cmocka_unit_test(match_exact_maps),
+        cmocka_unit_test(match_names),
+        cmocka_unit_test(match_rests),
+        cmocka_unit_test(match_slips),
+        cmocka_unit_test(vectors),
     };
     return cmocka_run_group_tests_name("pattern", tests, NULL, NULL);
 }
