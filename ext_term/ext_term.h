@@ -358,7 +358,9 @@ typedef struct etf_item {
  *   ETF_FUN        n; bytes: the whole head; the free variables follow
  *   ETF_EXPORT, ETF_PID, ETF_PORT, ETF_REF
  *                  bytes: the whole term, for a reader of its own
- * So a walk over a whole term is
+ * Compilers may warn of fields that no call has set: begin with {0}. So a walk
+ * over a whole term is
+ *   etf_item it = {0};
  *   for (uint64_t left = 1; left > 0 && etf_next(&r, &it) != ETF_NONE;)
  *       left += it.children - 1;
  * Elements of a STRING_EXT that etf_get_list opened come as ETF_INT. */

@@ -29,7 +29,7 @@ typedef struct etf__parser {
     const char *why;    /* what is wrong, if there is more to say */
     size_t moved;       /* bytes that made way for others */
     etf__frames levels; /* in the memory of the writer */
-    bool match; /* the text is a pattern to match: variables, := */
+    bool match;         /* the text is a pattern to match: variables, := */
     /* Puts what belongs into the hole of this letter, '_' for anything and for
      * a variable; NULL when the text may have none. */
     int (*fill)(struct etf__parser *p, char letter);
