@@ -223,9 +223,9 @@ INLINE int build_containers(const build *b, place *at) {
 
 /* --- lists that are joined ------------------------------------------------ */
 
-INLINE bool is_list(const etf_index *x, const etf_node *node) {
+INLINE bool is_list(const uint8_t *data, const etf_node *node) {
     return node->at != ETF__NODE_BYTE && node->n > 0 &&
-           (x->data[node->at] == ETF__LIST || x->data[node->at] == ETF__STRING);
+           (data[node->at] == ETF__LIST || data[node->at] == ETF__STRING);
 }
 
 /* Is the node before the next one the tail of its parent? */
@@ -234,12 +234,12 @@ static bool is_tail(const build *b, const place *at) {
            b->data[b->nodes[at->parent].at] == ETF__LIST;
 }
 
-INLINE const etf_node *next_part(const etf_index *x, const etf_node *list) {
+INLINE const etf_node *next_part(const build *b, const etf_node *list) {
     const etf_node *tail = NULL;
 
-    if (x->data[list->at] == ETF__LIST)
-        tail = &x->nodes[list->first + list->n];
-    return tail != NULL && is_list(x, tail) ? tail : NULL;
+    if (b->data[list->at] == ETF__LIST)
+        tail = &b->nodes[list->first + list->n];
+    return tail != NULL && is_list(b->data, tail) ? tail : NULL;
 }
 
 /* The elements of one part of a list. */
@@ -261,7 +261,7 @@ static int build_join(build *b, etf_node *list) {
     uint64_t n = 0;
     etf_node *to;
 
-    for (part = list; part != NULL; part = next_part(x, part)) {
+    for (part = list; part != NULL; part = next_part(b, part)) {
         n += part->n;
         last = part;
     }
@@ -271,7 +271,7 @@ static int build_join(build *b, etf_node *list) {
     }
     b->top -= (uint32_t)n + 1;
     to = &b->x->nodes[b->top];
-    for (part = list; part != NULL; part = next_part(x, part))
+    for (part = list; part != NULL; part = next_part(b, part))
         to = copy_part(x, part, to);
     if (x->data[last->at] == ETF__LIST)
         *to = x->nodes[last->first + last->n];
@@ -310,7 +310,7 @@ INLINE bool is_special(const build *b, const etf_node *node) {
     uint8_t tag = b->data[node->at];
 
     return (tag == ETF__MAP && node->n > 1 && b->tables) ||
-           (tag == ETF__LIST && next_part(b->x, node) != NULL);
+           (tag == ETF__LIST && next_part(b, node) != NULL);
 }
 
 static int build_special(build *b, etf_node *node) {
@@ -365,7 +365,9 @@ static int build_head(build *b) {
     return 0;
 }
 
+/* `k` is what no store to a node can change, as a compiler sees it. */
 static int build_all(build *b) {
+    build k = *b;
     place at = b->at;
     int err = 0;
 
@@ -373,17 +375,18 @@ static int build_all(build *b) {
         const uint8_t *p = at.p;
         etf_node *closed = NULL;
         if (at.next == at.stop)
-            closed = build_close(b, &at);
+            closed = build_close(&k, &at);
         else
-            build_leaves(b, &at);
+            build_leaves(&k, &at);
         if (closed == NULL && at.next < at.stop)
-            err = build_containers(b, &at);
-        if (err == 0 && (closed != NULL ? is_special(b, closed) : at.p == p)) {
+            err = build_containers(&k, &at);
+        if (err == 0 && (closed != NULL ? is_special(&k, closed) : at.p == p)) {
             b->at = at;
             err = closed != NULL ? build_special(b, closed) : build_head(b);
             at = b->at;
+            k.top = b->top;
         }
-        if (err == 0 && at.atoms > b->limits.atoms)
+        if (err == 0 && at.atoms > k.limits.atoms)
             err = CN_ELIMIT;
         if (err != 0)
             break;
