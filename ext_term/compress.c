@@ -98,7 +98,7 @@ static void put_shorter(etf_writer *w, etf_view term, int level) {
     cn__free(&alloc, out, cap, 1);
 }
 
-void etf_put_compressed(etf_writer *w, etf_view term, int level) {
+static void put_compressed(etf_writer *w, etf_view term, int level) {
     if (w->depth != 0)
         etf_writer_fail(w, CN_EBUG);
     else if (term.data == NULL || term.len == 0 || level < 0 || level > 9)
@@ -111,4 +111,15 @@ void etf_put_compressed(etf_writer *w, etf_view term, int level) {
         put_plain(w, term);
     else
         put_shorter(w, term, level);
+}
+
+/* What is compressed cannot be sorted later, so what was put before is now. */
+void etf_put_compressed(etf_writer *w, etf_view term, int level) {
+    bool sorted = (w->mode & ETF_DETERMINISTIC) != 0;
+
+    if (sorted && w->depth == 0)
+        (void)etf__put_verdict(w);
+    put_compressed(w, term, level);
+    if (sorted)
+        w->settled = w->len;
 }

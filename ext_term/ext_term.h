@@ -81,6 +81,18 @@ static inline etf_view etf_view_of(const void *data, size_t n) {
 CN_API bool etf_view_is(etf_view v, const char *text);
 CN_API bool etf_view_eq(etf_view a, etf_view b);
 
+/* --- limits -------------------------------------------------------------- */
+
+/* What a term from elsewhere may take. 0 in a field is the default, and NULL
+ * for the whole all defaults. */
+typedef struct etf_limits {
+    uint32_t depth;     /* nested containers; default 1,000,000 */
+    uint64_t terms;     /* all terms in it; default 2^32-1 as the BEAM */
+    uint64_t atoms;     /* atoms among them; default as terms */
+    uint64_t inflated;  /* bytes after inflation; default 64 MiB */
+    uint32_t big_bytes; /* magnitude of an integer; default 524280 */
+} etf_limits;
+
 /* --- writer -------------------------------------------------------------- */
 
 /* The fields are private; the struct is here so that it lives on the stack. */
@@ -91,7 +103,7 @@ typedef struct etf_writer {
     size_t cap;
     const cn_alloc *alloc; /* NULL: the caller's array, never grown */
     int err;
-    uint32_t mode;           /* ETF_LATIN1_ATOMS */
+    uint32_t mode;           /* ETF_LATIN1_ATOMS, ETF_DETERMINISTIC */
     uint32_t depth;          /* open etf_begin_list */
     uint32_t open_wide;      /* bit of each: has elements that are no bytes */
     size_t open_at[32];      /* where their headers are */
@@ -101,6 +113,7 @@ typedef struct etf_writer {
     size_t n_refs;
     size_t cap_refs;
     size_t ref_bytes; /* in all of them, not in len */
+    size_t settled;   /* up to here maps are sorted */
 } etf_writer;
 
 /* A writer that grows; alloc NULL is the default allocator. */
@@ -113,9 +126,16 @@ CN_API void etf_writer_init_fixed(etf_writer *w, void *data, size_t cap);
  * write in term_to_binary, and every release to other nodes.
  * ETF_LATIN1_ATOMS: as term_to_binary of OTP 25: atoms whose characters all are
  * latin-1 as ATOM_EXT, also within identifiers, and ports below 2^28 as
- * NEW_PORT_EXT. Terms that are put encoded stay what they are. Other flags
+ * NEW_PORT_EXT. Terms that are put encoded stay what they are.
+ * ETF_DETERMINISTIC: as term_to_binary(Term, [deterministic]): the pairs of
+ * maps in the order of their keys, at every level. For this etf_writer_finish
+ * and etf_writer_slices rewrite what was put, once, as etf_put_normal does;
+ * they give CN_EBADTERM for equal keys and CN_ETRUNC when elements are missing.
+ * A writer that only measures cannot see maps: what it says is right unless
+ * terms were put encoded that are not as the BEAM writes them. Other flags
  * latch CN_EBADARG. */
 #define ETF_LATIN1_ATOMS 1U
+#define ETF_DETERMINISTIC 2U
 CN_API void etf_writer_mode(etf_writer *w, uint32_t flags);
 /* Empties the writer, keeps its memory and mode, forgets its error. */
 CN_API void etf_writer_reset(etf_writer *w);
@@ -204,6 +224,16 @@ CN_API void etf_put_fun(etf_writer *w, const etf_closure *fun,
 /* A term that is already encoded, without version byte; believed, not
  * checked: it comes from a reader, a writer or etf_check. */
 CN_API void etf_put_term(etf_writer *w, etf_view term);
+/* The same term as the BEAM would write it, by the mode of the writer, whatever
+ * its bytes are: old tags become new ones, integers the shortest, lists of
+ * bytes STRING_EXT, lists that are tails one list, unused bits 0, the size of
+ * closures right. The pairs of a map keep their order, unless ETF_DETERMINISTIC
+ * is set. The term is checked first, so it may come from anywhere; limits
+ * (NULL: the defaults) are those of etf_check. Memory: 16 bytes for each term
+ * in it, from alloc (NULL: the default), when they are more than about 100. 0,
+ * or the error of w, which is latched. */
+CN_API int etf_put_normal(etf_writer *w, const cn_alloc *alloc,
+                          const etf_limits *limits, etf_view term);
 /* What term_to_binary(Term, [{compressed, Level}]) makes of an encoded term,
  * which is believed too: the version byte, and the term compressed by zlib, or
  * plain when that is shorter. Level 0 is plain, 1 the fastest, 9 the smallest;
@@ -519,18 +549,6 @@ other: /* into a local, so that *it can live in registers */
  * node came to know the names of the fields; or the error of the term. */
 CN_API int etf_phash2(const cn_alloc *alloc, etf_view term, uint64_t range,
                       uint32_t *hash);
-
-/* --- limits -------------------------------------------------------------- */
-
-/* What a term from elsewhere may take. 0 in a field is the default, and NULL
- * for the whole all defaults. */
-typedef struct etf_limits {
-    uint32_t depth;     /* nested containers; default 1,000,000 */
-    uint64_t terms;     /* all terms in it; default 2^32-1 as the BEAM */
-    uint64_t atoms;     /* atoms among them; default as terms */
-    uint64_t inflated;  /* bytes after inflation; default 64 MiB */
-    uint32_t big_bytes; /* magnitude of an integer; default 524280 */
-} etf_limits;
 
 /* --- check, scan, envelope ----------------------------------------------- */
 

@@ -170,10 +170,14 @@ void etf_put_pid(etf_writer *w, const etf_pid *pid) {
     written(w, cn__put32(p, pid->creation));
 }
 
+bool etf__wide_port(const etf_writer *w, uint64_t id) {
+    return (w->mode & ETF_LATIN1_ATOMS) == 0 || id >= OLD_PORTS;
+}
+
 static ETF__SLOW void put_any_port(etf_writer *w, const etf_port *port) {
     uint8_t node[ETF__ATOM_ROOM], *p;
     size_t n = node_bytes(w, port->node, port->node_len, node);
-    bool old = (w->mode & ETF_LATIN1_ATOMS) != 0 && port->id < OLD_PORTS;
+    bool old = !etf__wide_port(w, port->id);
 
     if (n == 0)
         return;

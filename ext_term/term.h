@@ -121,13 +121,26 @@ bool etf__put_counts(const etf_writer *w);
  * LIST_EXT here, and is looked at again when it ends, which a writer that only
  * measures cannot. */
 void etf__put_one(etf_writer *w);
+/* The error; before, when it was asked for, all maps are sorted. */
+int etf__put_verdict(etf_writer *w);
+/* Like etf__put_one, and until etf__put_among gets back what etf__put_alone
+ * gave no open list counts. */
+uint32_t etf__put_alone(etf_writer *w);
+void etf__put_among(etf_writer *w, uint32_t open);
 /* An atom as the mode of the writer wants it, with its tag; the bytes, or 0
  * when it is none, which is latched. */
 enum { ETF__ATOM_ROOM = 3 + ETF__ATOM_BYTES };
 size_t etf__atom_bytes(etf_writer *w, const char *text, size_t n,
                        uint8_t out[ETF__ATOM_ROOM]);
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
-                     uint8_t arity);
+                     uint32_t arity);
+
+/* --- ids.c, normal.c ----------------------------------------------------- */
+
+/* Is this port a V4_PORT_EXT in the mode of the writer? */
+bool etf__wide_port(const etf_writer *w, uint64_t id);
+/* The same bytes with the maps sorted, from w->settled to the end. */
+void etf__settle(etf_writer *w);
 
 /* --- record.c ------------------------------------------------------------- */
 

@@ -41,11 +41,12 @@ void etf_writer_reset(etf_writer *w) {
     w->depth = 0;
     w->n_refs = 0;
     w->ref_bytes = 0;
+    w->settled = 0;
     set_limit(w);
 }
 
 void etf_writer_mode(etf_writer *w, uint32_t flags) {
-    if ((flags & ~(uint32_t)ETF_LATIN1_ATOMS) != 0)
+    if ((flags & ~(ETF_LATIN1_ATOMS | ETF_DETERMINISTIC)) != 0)
         etf_writer_fail(w, CN_EBADARG);
     else
         w->mode = flags;
@@ -206,6 +207,20 @@ static void byte_of_string(etf_writer *w, uint8_t v) {
 
 void etf__put_one(etf_writer *w) {
     count(w, 0);
+}
+
+uint32_t etf__put_alone(etf_writer *w) {
+    uint32_t open = w->depth;
+
+    count(w, 0);
+    w->depth = 0;
+    set_limit(w);
+    return open;
+}
+
+void etf__put_among(etf_writer *w, uint32_t open) {
+    w->depth = open;
+    set_limit(w);
 }
 
 uint8_t *etf__put(etf_writer *w, size_t n, uint64_t children) {
@@ -544,20 +559,24 @@ void etf_put_bool(etf_writer *w, bool v) {
 }
 
 void etf__put_export(etf_writer *w, etf_view module, etf_view function,
-                     uint8_t arity) {
+                     uint32_t arity) {
     uint8_t m[ETF__ATOM_ROOM], f[ETF__ATOM_ROOM], *p;
+    bool small = arity <= UINT8_MAX;
     size_t mn = etf__atom_bytes(w, (const char *)module.data, module.len, m);
     size_t fn =
         etf__atom_bytes(w, (const char *)function.data, function.len, f);
 
     if (mn == 0 || fn == 0)
         return;
-    p = etf__put(w, 1 + mn + fn + 2, 0);
+    p = etf__put(w, 1 + mn + fn + (small ? 2 : 5), 0);
     if (p == NULL)
         return;
     p = cn__put_bytes(cn__put8(p, ETF__EXPORT), m, mn);
     p = cn__put_bytes(p, f, fn);
-    (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), arity);
+    if (small)
+        (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), (uint8_t)arity);
+    else
+        (void)cn__put32(cn__put8(p, ETF__INTEGER), arity);
 }
 
 static etf_view view_of(const char *text) {
@@ -740,15 +759,21 @@ static void join_refs(etf_writer *w) {
     w->ref_bytes = 0;
 }
 
-/* A list was not ended? */
-static int verdict(etf_writer *w) {
+/* A list was not ended? And maps are sorted when all of them is there. */
+int etf__put_verdict(etf_writer *w) {
+    bool sort = (w->mode & ETF_DETERMINISTIC) != 0;
+
     if (w->depth != 0)
         etf_writer_fail(w, CN_EBUG);
+    if (w->err == 0 && w->n_refs > 0 && sort)
+        join_refs(w);
+    if (w->err == 0 && w->len > w->settled && sort)
+        etf__settle(w);
     return w->err;
 }
 
 int etf_writer_finish(etf_writer *w, etf_view *out) {
-    if (verdict(w) == 0 && w->n_refs > 0)
+    if (etf__put_verdict(w) == 0 && w->n_refs > 0)
         join_refs(w);
     if (out != NULL)
         *out = (etf_view){w->data, w->len};
@@ -771,7 +796,7 @@ int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n) {
     size_t at = 0;
 
     *n = 0;
-    if (verdict(w) != 0)
+    if (etf__put_verdict(w) != 0)
         return w->err;
     for (size_t i = 0; i < w->n_refs; i++) {
         const struct etf__piece *r = &w->refs[i];
