@@ -166,6 +166,25 @@ static void records_and_closures(void **state) {
     normal("71 640001 6d 73 01 66 6200000003", "71 77016d 770166 6103");
 }
 
+/* Keys that are lists of other lengths, one of them in pieces. */
+static void lists_as_keys(void **state) {
+    uint8_t room[64];
+    etf_view map;
+
+    (void)state;
+    normal("74 00000002 6c00000001 6162 6b0000 6101"
+           "6c00000002 617e 6179 6b000115 6102",
+           "74 00000002 6b000162 6101 6b00037e7915 6102");
+    map = bytes_of("74 00000002 6c00000001 7700 6a 6101"
+                   "6c00000002 7700 7700 6a 6102",
+                   room, sizeof room);
+    assert_int_equal(etf_check(NULL, NULL, map, NULL), 0);
+    map = bytes_of("74 00000002 6c00000001 7700 6c00000001 7700 6a 6101"
+                   "6c00000002 7700 7700 6a 6102",
+                   room, sizeof room);
+    assert_int_equal(etf_check(NULL, NULL, map, NULL), CN_EBADTERM);
+}
+
 /* A node name of 255 characters of 4 bytes, more than an etf_pid holds. */
 static void long_nodes(void **state) {
     static uint8_t term[4 + 1020 + 12];
@@ -404,6 +423,7 @@ int main(void) {
         cmocka_unit_test(list_sizes),
         cmocka_unit_test(numbers_and_bits),
         cmocka_unit_test(records_and_closures),
+        cmocka_unit_test(lists_as_keys),
         cmocka_unit_test(long_nodes),
         cmocka_unit_test(what_is_no_term),
         cmocka_unit_test(in_open_lists),
