@@ -576,6 +576,41 @@ typedef struct etf_error {
 CN_API int etf_check(const cn_alloc *alloc, const etf_limits *limits,
                      etf_view in, etf_error *e);
 
+/* Where a term ends that comes in parts. The fields are private but for error.
+ */
+typedef struct etf_scanner {
+    etf_error error; /* after an error other than CN_ETRUNC */
+    etf_limits most;
+    size_t at;      /* of the next head */
+    uint64_t left;  /* terms still to come */
+    uint64_t names; /* atoms of a record that come before its terms */
+    uint64_t terms; /* that were met */
+    int state;
+    const cn_alloc *alloc;
+    void *stream;
+} etf_scanner;
+
+/* version: the term has its version byte in front and may be compressed. */
+CN_API void etf_scanner_init(etf_scanner *s, const cn_alloc *alloc,
+                             const etf_limits *limits, bool version);
+CN_API void etf_scanner_free(etf_scanner *s);
+/* data: all n bytes from the first one of the term on, each time; it may have
+ * moved. What was scanned before is not looked at again, so a term costs as
+ * much in any parts as in one.
+ *   0            the term is complete: *need is its length; there may be more
+ *                bytes behind it
+ *   CN_ETRUNC    so far it is good; call again with at least *need more bytes
+ *   CN_EBADTERM  malformed, as etf_check would find it, but for equal keys and
+ *                fields; CN_ELIMIT: over limits->terms, big_bytes, inflated.
+ *                s->error is set, and every later call gives the same
+ *   CN_ENOMEM    see below; CN_EBADARG: fewer bytes than before
+ * No memory is taken, but for a compressed term. Its bytes do not tell where it
+ * ends, so it is inflated as it comes, and the output thrown away: that takes
+ * the 40 KiB or so that zlib needs, from alloc (NULL is the default), until the
+ * end or etf_scanner_free, and as long as inflating takes. What is inside is
+ * not looked at, and the inflated size is; etf_open does the rest. */
+CN_API int etf_scan(etf_scanner *s, const void *data, size_t n, size_t *need);
+
 /* A term as it is in files, ports and what term_to_binary makes. */
 typedef struct etf_opened {
     etf_view term; /* without version byte; in the input, or in `owned` */

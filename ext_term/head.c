@@ -276,11 +276,14 @@ static int head_reference(cn_cursor *c, etf__head *h) {
 
 static const char bad_arity[] = "arity that is not an integer from 0 to 255";
 
-/* The tag of a term inside a head, which lists of no elements may precede. */
+/* The tag of a term inside a head, which lists of no elements may precede; a
+ * few, so that no head is long. */
 static uint8_t inner_tag(cn_cursor *c) {
     uint8_t tag = cn__take8(c);
 
-    while (tag == ETF__LIST && !c->bad && c->left >= 5 && cn__be32(c->p) == 0) {
+    for (int i = 0; i < 8 && tag == ETF__LIST && c->left >= 5; i++) {
+        if (cn__be32(c->p) != 0)
+            break;
         (void)cn__take(c, 4);
         tag = cn__take8(c);
     }
@@ -299,7 +302,9 @@ static int inner_int(cn_cursor *c, int64_t *v) {
         err = head_small_int(c, &h);
     else if (h.tag == ETF__INTEGER)
         err = head_integer(c, &h);
-    else if (h.tag == ETF__SMALL_BIG || h.tag == ETF__LARGE_BIG)
+    else if (h.tag == ETF__SMALL_BIG ||
+             (h.tag == ETF__LARGE_BIG &&
+              (c->left < 4 || cn__be32(c->p) <= UINT8_MAX)))
         err = head_big(c, &h);
     if (err != 0 || c->bad)
         return err;

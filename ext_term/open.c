@@ -26,7 +26,7 @@ typedef union block {
     max_align_t align;
 } block;
 
-static voidpf take(voidpf alloc, uInt items, uInt size) {
+void *etf__zlib_take(void *alloc, unsigned items, unsigned size) {
     block *b;
     size_t n;
 
@@ -41,7 +41,7 @@ static voidpf take(voidpf alloc, uInt items, uInt size) {
     return b + 1;
 }
 
-static void give(voidpf alloc, voidpf p) {
+void etf__zlib_give(void *alloc, void *p) {
     block *b = (block *)p - 1;
 
     cn__free(alloc, b, b->size, 1);
@@ -92,7 +92,8 @@ static int fill(etf_opened *o, etf_view in, etf_error *e) {
         const cn_alloc *c;
         voidpf p;
     } hook = {o->alloc};
-    z_stream z = {.zalloc = take, .zfree = give, .opaque = hook.p};
+    z_stream z = {
+        .zalloc = etf__zlib_take, .zfree = etf__zlib_give, .opaque = hook.p};
     int rc = inflateInit(&z);
     int err = 0;
 

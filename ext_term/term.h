@@ -79,6 +79,12 @@ int etf__error(etf_error *e, int code, size_t at, const char *what);
 /* What a head's error means. */
 const char *etf__head_what(const etf__head *h, int code);
 
+/* --- open.c --------------------------------------------------------------- */
+
+/* zlib's memory from the hook, which is its `opaque`. */
+void *etf__zlib_take(void *alloc, unsigned items, unsigned size);
+void etf__zlib_give(void *alloc, void *p);
+
 /* --- unique.c --------------------------------------------------------------
  */
 
