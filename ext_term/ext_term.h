@@ -352,6 +352,30 @@ CN_API void etf_get_ref(etf_reader *r, etf_ref *out);
 /* fun Module:Function/Arity */
 CN_API void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
                            uint8_t *arity);
+/* A closure, without its free variables. */
+typedef struct etf_fun {
+    etf_view module; /* in UTF-8; may be in the reader, until the next get */
+    uint8_t arity;
+    uint32_t index;
+    const uint8_t *uniq; /* 16 bytes, the MD5 of the module */
+    int32_t old_index;   /* these two as older compilers count and hash */
+    int32_t old_uniq;
+    etf_pid creator;
+    uint32_t n; /* free variables; they follow */
+} etf_fun;
+/* The n free variables are the next terms. */
+CN_API void etf_get_fun(etf_reader *r, etf_fun *out);
+
+/* A native record (OTP 29), without its values. */
+typedef struct etf_record {
+    etf_view module; /* in UTF-8; may be in the reader, until the next get */
+    etf_view name;
+    bool exported;
+    uint32_t n;      /* fields */
+    etf_view fields; /* their names: n atoms, for a reader of their own */
+} etf_record;
+/* The n values are the next terms, in the order of the fields. */
+CN_API void etf_get_record(etf_reader *r, etf_record *out);
 /* The next term as it is, well-formed to its end. Inside an opened STRING_EXT,
  * whose elements are no terms in the input, the view is of a constant. */
 CN_API etf_view etf_get_term(etf_reader *r);

@@ -445,7 +445,7 @@ void etf__head_atom(const uint8_t *p, const uint8_t *end, etf__head *h) {
 void etf__head_inner(const etf__head *outer, const uint8_t *p, etf__head *h) {
     cn_cursor c = cn__cursor(p, (size_t)(outer->end - p));
 
-    (void)read_one(&c, h, outer->atoms);
+    (void)etf__head_read_with(&c, h, outer->atoms);
 }
 
 /* --- what the head says -------------------------------------------------- */
@@ -528,12 +528,16 @@ etf_view etf__head_magnitude(const etf__head *h, uint8_t room[8],
 void etf__head_fun(const etf__head *h, etf__fun *out) {
     const uint8_t *p = h->at + 1 + 4;
     cn_cursor c = cn__cursor(h->rest, (size_t)(h->end - h->rest));
-    int64_t number = 0;
+    int64_t old_index = 0, old_uniq = 0;
 
-    *out = (etf__fun){p[0], p + 1, cn__be32(p + 17), 0};
-    (void)inner_int(&c, &number);
-    (void)inner_int(&c, &number);
-    out->old_uniq = (int32_t)number;
+    (void)inner_int(&c, &old_index);
+    (void)inner_int(&c, &old_uniq);
+    *out = (etf__fun){.arity = p[0],
+                      .uniq = p + 1,
+                      .index = cn__be32(p + 17),
+                      .old_index = (int32_t)old_index,
+                      .old_uniq = (int32_t)old_uniq,
+                      .pid = c.p};
 }
 
 double etf__head_float(const etf__head *h) {

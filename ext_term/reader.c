@@ -535,6 +535,49 @@ void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
     etf__move(r, &h);
 }
 
+void etf_get_fun(etf_reader *r, etf_fun *out) {
+    etf__head h, inner;
+    etf__fun fun;
+    int err;
+
+    *out = (etf_fun){0};
+    if (!expect(r, ETF_FUN, &h))
+        return;
+    etf__head_fun(&h, &fun);
+    etf__head_inner(&h, fun.pid, &inner);
+    err = etf__head_pid(&inner, &out->creator);
+    if (err != 0) {
+        etf_reader_fail(r, err);
+        *out = (etf_fun){0};
+        return;
+    }
+    etf__head_inner(&h, h.body, &inner);
+    out->module = etf__head_text(&inner, r->scratch);
+    out->arity = fun.arity;
+    out->index = fun.index;
+    out->uniq = fun.uniq;
+    out->old_index = fun.old_index;
+    out->old_uniq = fun.old_uniq;
+    out->n = h.n;
+    etf__move(r, &h);
+}
+
+void etf_get_record(etf_reader *r, etf_record *out) {
+    etf__head h, atom;
+
+    *out = (etf_record){0};
+    if (!expect(r, ETF_RECORD, &h))
+        return;
+    etf__head_inner(&h, h.body, &atom);
+    out->module = etf__head_text(&atom, r->scratch);
+    etf__head_inner(&h, h.rest, &atom);
+    out->name = etf__head_text(&atom, r->scratch + ETF__LATIN1_ROOM);
+    out->exported = h.body[-1] != 0;
+    out->n = h.n;
+    out->fields = (etf_view){atom.end, (size_t)(h.end - atom.end)};
+    etf__move(r, &h);
+}
+
 /* --- whole terms
  * --------------------------------------------------------------- */
 

@@ -54,7 +54,9 @@ typedef struct etf__fun {
     uint8_t arity;
     const uint8_t *uniq; /* 16 bytes */
     uint32_t index;
+    int32_t old_index;
     int32_t old_uniq;
+    const uint8_t *pid; /* of the creator; a term */
 } etf__fun;
 void etf__head_fun(const etf__head *h, etf__fun *out);
 

@@ -13,6 +13,9 @@ static void get_all(const etf_reader *r, char text[16]) {
     etf_pid pid;
     etf_ref ref;
     etf_port port;
+    etf_fun fun;
+    etf_record record;
+    etf_item item;
     etf_view view[2];
     etf_reader at;
     size_t bits;
@@ -32,6 +35,9 @@ static void get_all(const etf_reader *r, char text[16]) {
     TRY(etf_get_pid(&at, &pid));
     TRY(etf_get_port(&at, &port));
     TRY(etf_get_ref(&at, &ref));
+    TRY(etf_get_fun(&at, &fun));
+    TRY(etf_get_record(&at, &record));
+    TRY(etf_next(&at, &item));
     TRY(etf_get_export(&at, &view[0], &view[1], &arity));
 }
 

@@ -367,6 +367,54 @@ static void funs_and_records(void **state) {
     FAILS("43 00000001 00 77016d 770172 770161", CN_ETRUNC, 0, etf_skip(&r));
 }
 
+static void closure_parts(void **state) {
+    etf_fun fun;
+
+    (void)state;
+    start("70 00000000 02 00112233445566778899aabbccddeeff 00000007 00000001"
+          "7301e9 6105 62ffffffff 67 7703614062 00000001 00000002 03 6109");
+    etf_get_fun(&r, &fun);
+    assert_true(etf_view_is(fun.module, "\xc3\xa9"));
+    assert_int_equal(fun.arity, 2);
+    assert_int_equal(fun.index, 7);
+    assert_hex(fun.uniq, 16, "00112233445566778899aabbccddeeff");
+    assert_int_equal(fun.old_index, 5);
+    assert_int_equal(fun.old_uniq, -1);
+    assert_string_equal(fun.creator.node, "a@b");
+    assert_int_equal(fun.creator.creation, 3);
+    assert_int_equal(fun.n, 1);
+    assert_int_equal(etf_get_int(&r), 9);
+    done();
+    FAILS("6101", CN_ETYPE, 0, etf_get_fun(&r, &fun));
+    assert_null(fun.uniq);
+}
+
+static void record_parts(void **state) {
+    etf_record record;
+    etf_reader names;
+
+    (void)state;
+    start("43 00000002 01 7301e9 7301e8 77017a 770161 6101 6102"
+          "43 00000000 00 77016d 770172");
+    etf_get_record(&r, &record);
+    assert_true(etf_view_is(record.module, "\xc3\xa9"));
+    assert_true(etf_view_is(record.name, "\xc3\xa8"));
+    assert_true(record.exported);
+    assert_int_equal(record.n, 2);
+    etf_reader_init(&names, record.fields);
+    assert_true(etf_view_is(etf_get_atom(&names), "z"));
+    assert_true(etf_view_is(etf_get_atom(&names), "a"));
+    assert_int_equal(etf_reader_left(&names), 0);
+    assert_int_equal(etf_get_int(&r), 1);
+    assert_int_equal(etf_get_int(&r), 2);
+    etf_get_record(&r, &record);
+    assert_false(record.exported);
+    assert_int_equal(record.n, 0);
+    assert_int_equal(record.fields.len, 0);
+    done();
+    FAILS("6101", CN_ETYPE, 0, etf_get_record(&r, &record));
+}
+
 /* What belongs to another layer or to nobody. */
 static void refused_tags(void **state) {
     static const uint8_t good[] = {67,  70,  77,  88,  89,  90,  97,  98,
@@ -499,6 +547,8 @@ int main(void) {
         cmocka_unit_test(bad_identifiers),
         cmocka_unit_test(long_node),
         cmocka_unit_test(funs_and_records),
+        cmocka_unit_test(closure_parts),
+        cmocka_unit_test(record_parts),
         cmocka_unit_test(refused_tags),
         cmocka_unit_test(version),
         cmocka_unit_test(depth_costs_no_stack),
