@@ -1108,8 +1108,9 @@ typedef struct etf_text_options {
  *   comments; adjacent strings; strings in triple quotes; sigils, of which ~",
  *     ~b and ~B are binaries in UTF-8; 16#ff, 1_000, $a, and in quotes all
  *     escapes;
- *   segments of binaries with :Size (up to 4096 bits) and types: integer,
- * float, utf8, utf16, utf32, big, little, signed, unsigned, unit:N; fun m:f/1;
+ *   segments of binaries with :Size, up to 4096 bits, and types: integer,
+ *     float, utf8, utf16, utf32, big, little, signed, unsigned, unit:N;
+ *   fun m:f/1;
  *   native records as release 29 prints them, #module:name{field = value}: they
  *     become exported ones, which the text does not tell;
  *   the identifiers of etf_format, and with a node in the options, those that
@@ -1119,20 +1120,16 @@ typedef struct etf_text_options {
  * taken as atoms. That the keys of a map, or the fields of a record, differ is
  * not checked, and Erlang refuses a term where they do not.
  *
- * 0, or the error, which w latches too: CN_ESYNTAX; CN_ERANGE for a float that
- * is too large; CN_ELIMIT for brackets nested deeper than the options say,
- * atoms above 255 characters, integers above 2048 bytes that are not in base
- * 16, and for a deep nest of large tuples or records whose headers could only
- * be written by moving all of it again and again; CN_ENOMEM. Memory is only
- * taken for brackets nested deeper than 10: of the options' allocator, or the
- * writer's; the default one for a writer on an array. */
-typedef struct etf_text_error {
-    int code;         /* as returned */
-    size_t at;        /* the byte, from 0, of the token that does not fit */
-    const char *what; /* in English, a constant; "" without an error */
-} etf_text_error;
+ * 0, or the error, which w latches too, with more in *error (may be NULL), at
+ * being the byte, from 0, of the token that does not fit: CN_ESYNTAX; CN_ERANGE
+ * for a float that is too large; CN_ELIMIT for brackets nested deeper than the
+ * options say, atoms above 255 characters, integers above 2048 bytes that are
+ * not in base 16, and for a deep nest of large tuples or records whose headers
+ * could only be written by moving all of it again and again; CN_ENOMEM. Memory
+ * is only taken for brackets nested deeper than 10: of the options' allocator,
+ * or the writer's; the default one for a writer on an array. */
 CN_API int etf_parse_with(const etf_text_options *options, etf_writer *w,
-                          const char *text, size_t n, etf_text_error *error);
+                          const char *text, size_t n, etf_error *error);
 
 /* The same without options; *column (may be NULL) is the byte. */
 CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);

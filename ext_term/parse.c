@@ -655,7 +655,7 @@ static const char *why(const etf__parser *p, int err) {
 }
 
 int etf_parse_with(const etf_text_options *options, etf_writer *w,
-                   const char *text, size_t n, etf_text_error *error) {
+                   const char *text, size_t n, etf_error *error) {
     static const etf_text_options standard = {0};
     etf__parser p;
     int err;
@@ -665,13 +665,15 @@ int etf_parse_with(const etf_text_options *options, etf_writer *w,
     p.fill = NULL;
     p.ctx = NULL;
     err = run(&p, options != NULL ? options : &standard, text, n);
-    if (error != NULL)
-        *error = (etf_text_error){err, p.x.at, err != 0 ? why(&p, err) : ""};
+    if (error != NULL && err == 0)
+        *error = (etf_error){.what = ""};
+    else if (error != NULL)
+        *error = (etf_error){err, p.x.at, why(&p, err)};
     return err;
 }
 
 int etf_parse_n(etf_writer *w, const char *text, size_t n, size_t *column) {
-    etf_text_error error;
+    etf_error error;
     int err = etf_parse_with(NULL, w, text, n, &error);
 
     if (column != NULL)

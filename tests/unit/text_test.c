@@ -276,7 +276,7 @@ static void quadratic(void **state) {
     enum { N = 200000 };
     static char source[N * 20];
     char *p = source;
-    etf_text_error error;
+    etf_error error;
 
     (void)state;
     for (size_t i = 0; i < N; i++)
@@ -295,7 +295,7 @@ static void quadratic(void **state) {
 /* As they are on the node itself. */
 static void own_identifiers(void **state) {
     etf_text_options o = {.node = "a@b", .creation = 7};
-    etf_text_error error;
+    etf_error error;
     const char source[] = "[<0.1.2>,#Port<0.300>,"
                           "#Ref<0.1879924616.587726850.56397>,#Pid<a.1.2.3>]";
     etf_view t;
@@ -319,7 +319,7 @@ static void own_identifiers(void **state) {
 
 static void says(const char *source, size_t at, const char *what) {
     etf_text_options o = {.node = "a@b", .depth = 3};
-    etf_text_error error;
+    etf_error error;
 
     etf_writer_init(&w, NULL);
     assert_int_not_equal(etf_parse_with(&o, &w, source, strlen(source), &error),
