@@ -30,10 +30,11 @@ typedef struct spec {
 /* An integer as its two's complement, least significant byte first; beyond n
  * bytes all are `beyond`. */
 typedef struct integer {
-    uint8_t byte[ETF__DECIMAL_BYTES + 8];
+    const uint8_t *byte;
     size_t n;
     uint8_t beyond;
 } integer;
+enum { ROOM = ETF__DECIMAL_BYTES + 8 };
 
 /* --- bits ----------------------------------------------------------------- */
 
@@ -73,11 +74,12 @@ static bool add_integer(packer *p, const integer *v, const spec *s) {
 }
 
 static bool add_u64(packer *p, uint64_t u, uint32_t bits, bool little) {
-    integer v = {.n = 8};
-    spec s = {.bits = bits, .little = little};
+    uint8_t byte[8];
+    const integer v = {byte, sizeof byte, 0};
+    const spec s = {.bits = bits, .little = little};
 
     for (unsigned i = 0; i < 8; i++)
-        v.byte[i] = (uint8_t)(u >> (8 * i));
+        byte[i] = (uint8_t)(u >> (8 * i));
     return add_integer(p, &v, &s);
 }
 
@@ -248,6 +250,8 @@ static int string_segment(etf__lex *x, packer *p) {
     while (err == 0 && (more = etf__chars_next(&chars, &c)) != 0) {
         if (more < 0)
             err = CN_ESYNTAX;
+        else if (s.kind == INTEGER && s.bits == 8)
+            err = add_bits(p, (uint8_t)c, 8) ? 0 : CN_ETYPE;
         else if (s.kind == INTEGER)
             err = add_u64(p, c, s.bits, s.little) ? 0 : CN_ETYPE;
         else if (s.kind == FLOAT)
@@ -258,41 +262,59 @@ static int string_segment(etf__lex *x, packer *p) {
     return err;
 }
 
-/* The two's complement of the integer or character token. */
-static int read_integer(const etf__lex *x, integer *v) {
-    uint8_t room[ETF__DECIMAL_BYTES + 8];
+static void low_bytes(uint64_t u, bool negative, uint8_t room[ROOM]) {
+    uint64_t low = negative ? 0 - u : u;
+
+    for (unsigned i = 0; i < 8; i++)
+        room[i] = (uint8_t)(low >> (8 * i));
+}
+
+/* The same of any number of bytes, of which m is the magnitude. */
+static void complement(etf_view m, bool negative, uint8_t room[ROOM]) {
     unsigned carry = 1;
+
+    for (size_t i = 0; i < m.len; i++) {
+        carry += (uint8_t)~m.data[i];
+        room[i] = negative ? (uint8_t)carry : m.data[i];
+        carry >>= 8;
+    }
+}
+
+/* The two's complement of the integer or character token; *u is its magnitude
+ * when that has 64 bits, else UINT64_MAX. */
+static int read_integer(const etf__lex *x, uint8_t room[ROOM], integer *v,
+                        uint64_t *u) {
+    uint8_t term[ROOM];
     etf_writer w;
     etf_reader r;
     etf_view m;
-    bool minus;
+    bool minus = x->tok == ETF__T_INT && x->negative;
     int err;
 
-    etf_writer_init_fixed(&w, room, sizeof room);
-    if (x->tok == ETF__T_CHAR)
-        etf_put_uint(&w, x->value);
-    else if ((err = etf__put_digits(&w, x)) != 0)
-        return err;
-    if (w.err != 0)
-        return CN_ELIMIT;
+    if (etf__lex_u64(x, u)) {
+        low_bytes(*u, minus, room);
+        *v = (integer){room, 8, minus && *u > 0 ? 0xff : 0};
+        return 0;
+    }
+    *u = UINT64_MAX;
+    etf_writer_init_fixed(&w, term, sizeof term);
+    err = etf__put_digits(&w, x);
+    if (err != 0 || w.err != 0)
+        return err != 0 ? err : CN_ELIMIT;
     etf_reader_init(&r, (etf_view){w.data, w.len});
     m = etf_get_big(&r, &minus);
-    *v = (integer){.n = m.len, .beyond = minus ? 0xff : 0};
-    for (size_t i = 0; i < m.len; i++) {
-        carry += (uint8_t)~m.data[i];
-        v->byte[i] = minus ? (uint8_t)carry : m.data[i];
-        carry >>= 8;
-    }
+    complement(m, minus, room);
+    *v = (integer){room, m.len, minus ? 0xff : 0};
     return 0;
 }
 
 static int int_segment(etf__lex *x, packer *p) {
-    uint64_t u = UINT64_MAX;
     bool negative = x->tok == ETF__T_INT && x->negative;
-    bool small = etf__lex_u64(x, &u);
+    uint8_t room[ROOM];
+    uint64_t u;
     integer v;
     spec s;
-    int err = read_integer(x, &v);
+    int err = read_integer(x, room, &v, &u);
 
     if (err != 0)
         return err;
@@ -301,8 +323,9 @@ static int int_segment(etf__lex *x, packer *p) {
     if (err != 0)
         return err;
     if (s.kind == FLOAT)
-        return small ? add_float(p, negative ? -(double)u : (double)u, &s)
-                     : CN_ERANGE;
+        return u == UINT64_MAX
+                   ? CN_ERANGE
+                   : add_float(p, negative ? -(double)u : (double)u, &s);
     if (s.kind == INTEGER)
         return add_integer(p, &v, &s) ? 0 : CN_ETYPE;
     return negative || u > 0x10ffff ? CN_ESYNTAX : add_char(p, (uint32_t)u, &s);

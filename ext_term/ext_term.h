@@ -1160,7 +1160,7 @@ CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
  * CN_ENOMEM, or the error of the term: then the text ends at the place with
  * "#too_deep", "#no_memory" or "#malformed". With a width the term is looked
  * through first, and the text is only that. Memory is taken for terms nested
- * deeper than 4 and, with a width, 8 bytes for each bracket and each pair of a
+ * deeper than 5 and, with a width, 8 bytes for each bracket and each pair of a
  * map. */
 CN_API int etf_format(const etf_text_options *options, etf_view term, char *out,
                       size_t cap, size_t *len);

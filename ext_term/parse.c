@@ -273,11 +273,38 @@ static int put_float(etf__parser *p) {
     return 0;
 }
 
+static bool is_ascii(const char *s, size_t n) {
+    uint8_t all = 0;
+
+    for (size_t i = 0; i < n; i++)
+        all |= (uint8_t)s[i];
+    return all < 0x80;
+}
+
+/* The quick way of put_chars: ASCII as it stands, onto a STRING_EXT. */
+static bool put_ascii(etf__parser *p) {
+    const etf__lex *x = &p->x;
+    etf__level *l = top(p);
+    uint8_t *out;
+
+    if (!x->plain || x->indent > 0 || x->len == 0 || (l->n > 0 && !l->bytes) ||
+        x->len > ETF__STRING_MAX - l->n || !is_ascii(x->text, x->len))
+        return false;
+    etf__parse_int(p, false, (uint8_t)x->text[0]);
+    out = etf__put_more(p->w, x->len - 1);
+    if (out != NULL)
+        (void)cn__put_bytes(out, x->text + 1, x->len - 1);
+    l->n += (uint32_t)(x->len - 1);
+    return true;
+}
+
 static int put_chars(etf__parser *p) {
     etf__chars s = etf__lex_chars(&p->x);
     uint32_t c;
     int more;
 
+    if (put_ascii(p))
+        return 0;
     while ((more = etf__chars_next(&s, &c)) == 1)
         etf__parse_int(p, false, c);
     return more == 0 ? 0 : CN_ESYNTAX;

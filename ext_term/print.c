@@ -93,11 +93,25 @@ void etf__out_quoted(etf__output *o, uint32_t c, char quote) {
     }
 }
 
+size_t etf__out_plain(etf__output *o, const uint8_t *p, size_t n, char quote) {
+    size_t plain = 0;
+
+    while (plain < n && p[plain] >= 32 && p[plain] < 127 &&
+           p[plain] != (uint8_t)quote && p[plain] != '\\')
+        plain++;
+    if (plain > 0)
+        etf__out(o, p, plain);
+    return plain;
+}
+
 static void out_quoted_utf8(etf__output *o, etf_view text, char quote) {
     uint32_t c;
 
     etf__out_char(o, quote, 1);
     for (size_t i = 0; i < text.len;) {
+        i += etf__out_plain(o, text.data + i, text.len - i, quote);
+        if (i == text.len)
+            break;
         i += etf__utf8_get(text.data + i, text.len - i, &c);
         etf__out_quoted(o, c, quote);
     }
@@ -133,8 +147,10 @@ static bool reserved(etf_view text) {
         "let",     "maybe", "not",     "of",   "or",    "orelse",
         "receive", "rem",   "try",     "when", "xor"};
 
+    if (text.len > 7 || text.len < 2)
+        return false;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (etf_view_is(text, words[i]))
+        if (words[i][0] == (char)text.data[0] && etf_view_is(text, words[i]))
             return true;
     return false;
 }
@@ -264,10 +280,17 @@ void etf__out_bytes(etf__output *o, const uint8_t *p, size_t n) {
     }
 }
 
+void etf__out_latin1(etf__output *o, const uint8_t *p, size_t n) {
+    for (size_t i = 0; i < n;) {
+        i += etf__out_plain(o, p + i, n - i, '"');
+        if (i < n)
+            etf__out_quoted(o, p[i++], '"');
+    }
+}
+
 static void out_latin1(etf__output *o, const etf__head *h) {
     etf__out_char(o, '"', 1);
-    for (uint32_t i = 0; i < h->n; i++)
-        etf__out_quoted(o, h->body[i], '"');
+    etf__out_latin1(o, h->body, h->n);
     etf__out_char(o, '"', 1);
 }
 

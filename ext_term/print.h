@@ -35,6 +35,10 @@ enum { ETF__U64_ROOM = 20 };
 void etf__out_uint(etf__output *o, uint64_t v);
 /* One character of a text or atom in these quotes. */
 void etf__out_quoted(etf__output *o, uint32_t c, char quote);
+/* Those at p that need no escape, up to the first that does; their number. */
+size_t etf__out_plain(etf__output *o, const uint8_t *p, size_t n, char quote);
+/* Bytes as the characters of a text, without its quotes. */
+void etf__out_latin1(etf__output *o, const uint8_t *p, size_t n);
 /* The atom at p inside of h; returns what is behind it. */
 const uint8_t *etf__out_atom(etf__output *o, const uint8_t *p,
                              const etf__head *h);

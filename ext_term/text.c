@@ -126,8 +126,7 @@ static void put_text(printer *p, etf__head h) {
     etf__out_char(p->o, '"', 1);
     while (h.type == ETF_LIST) {
         if (h.tag == ETF__STRING) {
-            for (uint32_t i = 0; i < h.n; i++)
-                etf__out_quoted(p->o, h.body[i], '"');
+            etf__out_latin1(p->o, h.body, h.n);
             break;
         }
         for (uint32_t i = 0; i < h.n; i++) {
