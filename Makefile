@@ -38,6 +38,7 @@ FUZZ_SRC  := $(wildcard tests/fuzz/$(TARGET)_fuzz.c)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 TERM_PORT := $(BUILD)/tests/term_port
+EI_PORT   := $(BUILD)/tests/ei_port
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
@@ -102,6 +103,14 @@ $(TERM_PORT): $(BUILD)/tests/erlang/term_port.o $(BUILD)/libcli.a \
               $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link,$(CLI_LIBS))
+
+# Erlang's own library in the same place, to compare with.
+$(EI_PORT): tests/erlang/ei_port.c tests/erlang/port.h
+	$(call say,CC)
+	$(Q)ei=$$(erl -noshell -eval \
+	    'io:put_chars(code:lib_dir(erl_interface)), halt().') && \
+	    $(CC) $(CC_FLAGS) -isystem "$$ei/include" $< $(LD_FLAGS) \
+	    -L"$$ei/lib" -lei -o $@
 
 $(BUILD)/tests/fuzz/%_replay: $(BUILD)/tests/fuzz/%_fuzz.o \
                               $(BUILD)/tests/fuzz/replay.o \
@@ -207,13 +216,13 @@ lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 everything: all $(TERM_PORT) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
 
 .PHONY: ct ct-asan test-otp test
-ct: all $(TERM_PORT) ## Common Test suites with the installed OTP; CNODE=program to test
+ct: all $(TERM_PORT) $(EI_PORT) ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
 
 ct-asan: ## the same with the program under address sanitizer
 	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" ct
 
-test-otp: all $(TERM_PORT) ## the same with another release: OTP=27 or OTP=29
+test-otp: all $(TERM_PORT) $(EI_PORT) ## the same with another release: OTP=27 or OTP=29
 	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
 
 test: ## install what the tests need and run everything

@@ -24,7 +24,7 @@ suite() ->
 
 all() ->
     [known_terms, limits, deep, random_terms, random_texts, random_bytes,
-     compressed].
+     compressed, ei].
 
 init_per_suite(Config) ->
     {module, proper} = code:ensure_loaded(proper),
@@ -77,6 +77,10 @@ deep(_) ->
              lists:foldl(fun(_, T) -> #{T => 1} end, #{}, lists:seq(1, 300)),
              lists:foldl(fun(_, T) -> #{1 => T} end, #{}, N)],
     one_batch(fun codec_differs/2, Terms).
+
+%% Erlang's own library in C and ours do the same with what both know.
+ei(_) ->
+    run(fun ei_differs/2, 10).
 
 %% ---------------------------------------------------------------- driver
 
@@ -404,6 +408,48 @@ equal_map(T, Bytes) ->
     catch error:badarg ->
             false
     end.
+
+%% -------------------------------------------------------------------- ei
+
+ei_differs(Port, All) ->
+    Terms = [T || T <- All, not has(fun ei_lacks/1, T)],
+    Bytes = [ext(T) || T <- Terms],
+    Theirs = ask(ei_port(), $r, Bytes),
+    Ours = ask(Port, $r, Bytes),
+    [{T, {ei, A, ours, B}} || {T, A, B} <- lists:zip3(Terms, Theirs, Ours),
+                              not as_ei(T, A, B)].
+
+as_ei(_, Same, Same) ->
+    true;
+as_ei(T, {0, Bytes}, _) ->
+    equal(T, Bytes) andalso has(fun ei_writes_otherwise/1, T);
+as_ei(_, _, _) ->
+    false.
+
+%% One for each worker, which ends with it.
+ei_port() ->
+    case get(?FUNCTION_NAME) of
+        undefined ->
+            Port = term_codec:open("EI_PORT"),
+            put(?FUNCTION_NAME, Port),
+            Port;
+        Port ->
+            Port
+    end.
+
+%% Atoms are strings of C there.
+ei_lacks(T) when is_atom(T) ->
+    lists:member(0, atom_to_list(T));
+ei_lacks(T) when is_function(T) ->
+    lists:any(fun ei_lacks/1, [Name || Key <- [module, name],
+                                       {_, Name} <- [erlang:fun_info(T, Key)],
+                                       is_atom(Name)]);
+ei_lacks(T) ->
+    is_native_record(T).
+
+%% What once was large for an integer, and small for a port.
+ei_writes_otherwise(T) when is_integer(T) -> abs(T) >= 1 bsl 27;
+ei_writes_otherwise(T) -> is_port(T) orelse is_closure(T).
 
 %% ------------------------------------------------------------ compressed
 

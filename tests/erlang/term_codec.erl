@@ -1,14 +1,17 @@
 %% SPDX-License-Identifier: Apache-2.0
 %%
-%% The codec of libcnode as a port: the program $TERM_PORT (term_port.c), asked
-%% for many terms at once.
+%% A codec as a port, asked for many terms at once: the program $TERM_PORT
+%% (term_port.c) is that of libcnode, $EI_PORT (ei_port.c) Erlang's own in C.
 -module(term_codec).
 
--export([open/0, close/1, ask/3, ask/4]).
+-export([open/0, open/1, close/1, ask/3, ask/4]).
 
 open() ->
-    Program = os:getenv("TERM_PORT"),
-    is_list(Program) orelse error("TERM_PORT is not set"),
+    open("TERM_PORT").
+
+open(Variable) ->
+    Program = os:getenv(Variable),
+    is_list(Program) orelse error({not_set, Variable}),
     open_port({spawn_executable, Program}, [{packet, 4}, binary, exit_status]).
 
 %% Lets it end by itself, so that what a sanitizer finds is not lost.
