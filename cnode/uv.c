@@ -315,6 +315,17 @@ void cnode_free(cnode *n) {
     free_shell(s);
 }
 
+/* What a call that failed left in e, or else the code alone. */
+static int tell_why(const cnode_config *c, int err, const cn_error *e) {
+    if (c->error == NULL)
+        return err;
+    if (e != NULL && e->code != 0)
+        *c->error = *e;
+    else
+        (void)cn__fail(c->error, err, 0, "%s", cn_strerror(err));
+    return err;
+}
+
 int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     cnode_config c = {0};
     cnode__uv *s;
@@ -324,12 +335,12 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     memcpy(&c, config, size < sizeof c ? size : sizeof c);
     s = cn__calloc(&c.alloc, 1, sizeof *s);
     if (s == NULL)
-        return CN_ENOMEM;
+        return tell_why(&c, CN_ENOMEM, NULL);
     s->node.alloc = *cn__alloc(&c.alloc);
     err = open_loop(s, &c);
     if (err != 0) {
         cn__free(&c.alloc, s, 1, sizeof *s);
-        return err;
+        return tell_why(&c, err, NULL);
     }
     err = open_handles(s);
     if (err == 0)
@@ -338,11 +349,7 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
         *out = &s->node;
         return 0;
     }
-    if (c.error != NULL) {
-        *c.error = s->node.error;
-        if (c.error->code == 0)
-            *c.error = (cn_error){.code = err, .text = "out of memory"};
-    }
+    (void)tell_why(&c, err, &s->node.error);
     cnode_free(&s->node);
     return err;
 }

@@ -422,6 +422,31 @@ static void ends_while_it_receives(void **state) {
     cnode_free(a);
 }
 
+/* --- what goes wrong ----------------------------------------------------- */
+
+/* Whichever allocation fails, config.error says it. */
+static int make_node(fault_alloc *f, void *arg) {
+    cn_error why = {0};
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .visible = true,
+                            .alloc = f->alloc,
+                            .error = &why};
+    cnode *n;
+    int err = cnode_new(&n, &c);
+
+    (void)arg;
+    assert_int_equal(why.code, err);
+    assert_int_equal(why.text[0] != '\0', err != 0);
+    cnode_free(n);
+    return err;
+}
+
+static void says_why_it_is_not_made(void **state) {
+    (void)state;
+    run_with_every_failure(make_node, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -431,6 +456,7 @@ int main(void) {
         cmocka_unit_test(a_peer_goes_with_a_write_in_flight),
         cmocka_unit_test(nothing_queued_is_lost),
         cmocka_unit_test(ends_while_it_receives),
+        cmocka_unit_test(says_why_it_is_not_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
