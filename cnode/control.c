@@ -393,11 +393,25 @@ static void add_element(line *l, const cnode_ctrl *c, char letter) {
     }
 }
 
+/* U+0080 to U+009F in UTF-8, or the first half of it where the line is cut. */
+static bool is_c1(const char *text) {
+    unsigned char next = (unsigned char)text[1];
+    return (unsigned char)text[0] == 0xc2 &&
+           (next == '\0' || (next >= 0x80 && next < 0xa0));
+}
+
 /* Names come from the peer and the line goes to a terminal. */
 static void hide_control_characters(char *text) {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 127)
+    for (; *text != '\0'; text++) {
+        if (is_c1(text)) {
+            *text++ = '?';
+            if (*text == '\0')
+                return;
             *text = '?';
+        } else if ((unsigned char)*text < ' ' || *text == 127) {
+            *text = '?';
+        }
+    }
 }
 
 size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap) {

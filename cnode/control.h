@@ -77,7 +77,8 @@ int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                     bool versions);
 
-/* One line without control characters: name and elements, as snprintf. */
+/* One line without control characters, C1 neither: name and elements, as
+ * snprintf. */
 size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap);
 
 #endif

@@ -573,6 +573,8 @@ static const struct {
     {"83 6804 6125 6104" PID REF OK, "ALTACT_SIG_SEND"},
     /* A name cannot write on somebody's terminal, or a second line. */
     {"83 6804 6106" PID "7700 7705 611b0a7f62" OK, "REG_SEND <a@b.1.2> a???b"},
+    {"83 6804 6106" PID "7700 7708 61c29b32c39bc285" OK,
+     "REG_SEND <a@b.1.2> a??2\xc3\x9b??"},
     {"83 6803 6107 58 7703610a62 00000001 00000002 00000004" PID,
      "GROUP_LEADER <a?b.1.2> <a@b.1.2>"},
 };
@@ -596,6 +598,9 @@ static void test_print(void **state) {
             assert_memory_equal(text, printed[i].text, cap == 0 ? 0 : cap - 1);
         }
     }
+    take(&c, "83 6804 6106" PID "7700 7703 c2a02e" OK);
+    (void)cnode__ctrl_print(&c, text, sizeof text);
+    assert_string_equal(text, "REG_SEND <a@b.1.2> \xc2\xa0.");
     c = (cnode_ctrl){.op = 99, .id = 99};
     (void)cnode__ctrl_print(&c, text, sizeof text);
     assert_string_equal(text, "control message 99");
