@@ -24,8 +24,9 @@ static void on_refused(uv_handle_t *h) {
 
 /* Accepts and closes, for libuv listens no more while one is not accepted. */
 static void refuse(cnode__uv *s) {
-    cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
-            "no memory for a connection, closed it");
+    if (cnode__seldom(&s->node, &s->quiet))
+        cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
+                "no memory for a connection, closed it");
     s->unaccepted = s->refusing;
     if (s->refusing || uv_tcp_init(s->loop, &s->refused) != 0)
         return;
@@ -39,11 +40,11 @@ static void refuse(cnode__uv *s) {
 static void on_connection(uv_stream_t *server, int status) {
     cnode__uv *s = server->data;
 
-    if (status != 0)
+    if (status == 0 && !cnode__uv_accept(s))
+        refuse(s);
+    else if (status != 0 && cnode__seldom(&s->node, &s->quiet))
         cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
                 "a connection could not be accepted: %s", uv_strerror(status));
-    else if (!cnode__uv_accept(s))
-        refuse(s);
 }
 
 static int bind_to(cnode__uv *s, const char *address) {

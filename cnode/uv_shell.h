@@ -71,6 +71,7 @@ struct cnode__uv {
     uv_tcp_t refused; /* a connection there is no memory for */
     bool refusing;
     bool unaccepted; /* one more came meanwhile */
+    uint64_t quiet;  /* when there may be another line about such */
     int handles;     /* open ones, of links too */
     uv_mutex_t mutex;
     cnode__letter *first;

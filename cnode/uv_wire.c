@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cnode/uv_shell.h"
 
@@ -454,6 +455,26 @@ static cnode__socket *accepted_link(cnode__uv *s) {
     return l;
 }
 
+/* Without a descriptor libuv closes what comes and tells nobody. So the last
+ * one is left free: what has got it is closed here, and the log says why. */
+static bool has_last_descriptor(const cnode__socket *l) {
+    struct rlimit limit;
+    uv_os_fd_t fd;
+
+    return uv_fileno(&l->u.handle, &fd) == 0 &&
+           getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (rlim_t)fd + 1 >= limit.rlim_cur;
+}
+
+static void refuse_last(cnode__socket *l) {
+    cnode__uv *s = l->shell;
+
+    if (cnode__seldom(&s->node, &s->quiet))
+        cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
+                "no descriptors for a connection, closed it");
+    cnode__wire_fail(l->wire, CN_ECANCELED, 0, "no descriptors");
+}
+
 bool cnode__uv_accept(cnode__uv *s) {
     cnode__socket *l = accepted_link(s);
     int r;
@@ -463,6 +484,8 @@ bool cnode__uv_accept(cnode__uv *s) {
     r = uv_accept((uv_stream_t *)&s->listener, &l->u.stream);
     if (r != 0)
         fail_link(l, CN_EIO, r, "accepting");
+    else if (has_last_descriptor(l))
+        refuse_last(l);
     else
         start_wire(l);
     return true;

@@ -3,10 +3,13 @@
  * Nodes on libuv, over TCP on 127.0.0.1 without EPMD: two nodes on one loop,
  * and one with its own loop in a thread.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -447,6 +450,80 @@ static void says_why_it_is_not_made(void **state) {
     run_with_every_failure(make_node, NULL);
 }
 
+static void count_lines(void *ctx, cn_level level, const char *where,
+                        const char *text) {
+    (void)level;
+    (void)where;
+    if (strstr(text, "no descriptors") != NULL)
+        ++*(int *)ctx;
+}
+
+/* Leaves so many free, and no gaps below them. */
+static void limit_descriptors(rlim_t left, struct rlimit *before) {
+    struct rlimit limit;
+    int top = 0, fd;
+
+    for (fd = 0; fd < 200; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            top = fd;
+    do
+        assert_true((fd = dup(0)) >= 0);
+    while (fd < top);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+    limit = *before;
+    limit.rlim_cur = (rlim_t)fd + 1 + left;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void connect_to(int fd, uint16_t port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+}
+
+static bool is_open(int fd) {
+    return recv(fd, &(char){0}, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* One connection fits; the others are closed, with a line in the log. */
+static void runs_out_of_descriptors(void **state) {
+    enum { CLIENTS = 5 };
+    int lines = 0, fds[CLIENTS];
+    uv_loop_t loop;
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .no_epmd = true,
+                            .address = "127.0.0.1",
+                            .loop = &loop,
+                            .log = {count_lines, &lines, CN_LOG_ERROR}};
+    struct rlimit before;
+    cnode *n;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(cnode_new(&n, &c), 0);
+    assert_int_equal(cnode_listen(n), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_true((fds[i] = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    limit_descriptors(2, &before);
+    connect_to(fds[0], cnode_port(n));
+    while (cnode__list_empty(&n->wires))
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    for (int i = 1; i < CLIENTS; i++) {
+        connect_to(fds[i], cnode_port(n));
+        while (is_open(fds[i]))
+            (void)uv_run(&loop, UV_RUN_NOWAIT);
+        assert_true(is_open(fds[0]));
+    }
+    assert_true(lines > 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    cnode_free(n);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -457,6 +534,7 @@ int main(void) {
         cmocka_unit_test(nothing_queued_is_lost),
         cmocka_unit_test(ends_while_it_receives),
         cmocka_unit_test(says_why_it_is_not_made),
+        cmocka_unit_test(runs_out_of_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
