@@ -308,15 +308,17 @@ static void dial_failed(cnode__peer *p, const cn_error *why) {
     give_up(p, why);
 }
 
-/* A wire that ended without a fault is only worth a line where it is lost. */
+/* A wire that ended without a fault is only worth a line where it is lost, and
+ * one that gave way to another (it has no peer then) not even that. */
 static void log_end(const cnode__wire *w, const cn_error *why, bool was_up) {
-    bool quiet = w->dialled ? !was_up : why->code == CN_ECANCELED;
+    bool canceled = why->code == CN_ECANCELED;
+    bool quiet = w->dialled ? !was_up : canceled && w->peer == NULL;
 
     if (was_up && (why->code == 0 || why->code == CN_ECLOSED))
         quiet = true;
     if (!quiet)
-        cn__log(&w->node->config.log, CN_LOG_WARN, "node", "%s: %s",
-                cnode__wire_name(w), why->text);
+        cn__log(&w->node->config.log, canceled ? CN_LOG_INFO : CN_LOG_WARN,
+                "node", "%s: %s", cnode__wire_name(w), why->text);
 }
 
 static void explain_cookie(const cnode__wire *w, cn_error *why) {

@@ -621,11 +621,13 @@ our_own_name(Config) ->
 %% The same name twice: the node asks whether the old connection is dead.
 second_connection(Config) ->
     {One, Node, _} = peer(Config),
+    Since = log_size(Config),
     Two = raw_peer:connect(port(Config)),
     raw_peer:send_name(Two, Node),
     ?assertEqual(<<"alive">>, raw_peer:recv_status(Two)),
     raw_peer:send_status(Two, <<"false">>),
     ?assert(closed(Two, 3000)),
+    logged(Config, Since, atom_to_list(Node) ++ ".*its other connection"),
     pong = raw_peer:ping(One, Node),
     Three = raw_peer:connect(port(Config)),
     raw_peer:send_name(Three, Node),
