@@ -74,10 +74,15 @@ static void got_alias_send(cnode *n, const cnode__peer *peer,
     }
 }
 
-/* It is refused as if the process did not exist. */
-static void no_memory_for(const cnode *n, const char *what) {
+/* Why what was asked for does not come to be: the process does not exist, or
+ * there is no memory, which the log has too. */
+static const char *why_not(const cnode *n, const cnode_proc *p,
+                           const char *what) {
+    if (p == NULL)
+        return "noproc";
     cn__log(&n->config.log, CN_LOG_ERROR, "node",
             "%s: out of memory, refused %s", n->peer_now, what);
+    return "system_limit";
 }
 
 /* --- links --------------------------------------------------------------- */
@@ -91,10 +96,8 @@ static void got_link(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         return; /* active already, or being unlinked from here */
     if (p != NULL && cnode__link_add(p, &c->from, peer) == 0)
         return;
-    if (p != NULL)
-        no_memory_for(n, "a link");
     answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
-    a.term = cnode__atom("noproc", buf, sizeof buf);
+    a.term = cnode__atom(why_not(n, p, "a link"), buf, sizeof buf);
     cnode__tell(n, peer, &a);
 }
 
@@ -150,15 +153,13 @@ static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     if (p != NULL && cnode__watch_add(p, peer, &c->ref, &c->from, name) == 0)
         return;
-    if (p != NULL)
-        no_memory_for(n, "a monitor");
     answer(&a, CNODE_SIG_DOWN, &c->from, &c->from);
     if (!c->by_name)
         a.from = c->to;
     a.by_name = c->by_name;
     a.name = name;
     a.ref = c->ref;
-    a.term = cnode__atom("noproc", buf, sizeof buf);
+    a.term = cnode__atom(why_not(n, p, "a monitor"), buf, sizeof buf);
     cnode__tell(n, peer, &a);
 }
 

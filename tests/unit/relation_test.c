@@ -490,6 +490,33 @@ static void a_monitor_is_no_alias(mesh *m) {
     WANT(m, cnode_unalias(a, &ref) == CN_ENOENT);
 }
 
+/* A process that is there is not said to be missing when there is no memory
+ * for its monitor or link. */
+static int refused;
+
+static void asks_for_relations(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid bob;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    bob = cnode_self(b);
+    OK(m, cnode_monitor(a, "b@h", "bob", NULL));
+    OK(m, cnode_link(a, &bob));
+    mesh_settle(m);
+    assert_null(strstr(m->said, "noproc"));
+    refused += strstr(m->said, "down system_limit") != NULL;
+    refused += strstr(m->said, "ended system_limit") != NULL;
+}
+
+static void refuses_relations(void **state) {
+    (void)state;
+    refused = 0;
+    mesh_run(asks_for_relations);
+    assert_true(refused >= 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(links_both_ways),
@@ -510,6 +537,7 @@ int main(void) {
         MESH_CASE(ends_with_all_it_has),
         MESH_CASE(aliases),
         MESH_CASE(a_monitor_is_no_alias),
+        cmocka_unit_test(refuses_relations),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
