@@ -100,7 +100,7 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->dirty);
     cnode__list_init(&n->ended);
     cnode__list_init(&n->wants);
-    cnode__list_init(&n->idle);
+    cnode__list_init(&n->born);
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
@@ -225,11 +225,12 @@ static void run_wires(cnode *n) {
     }
 }
 
-static void run_idle(cnode *n) {
+/* The call that a peer was made for may have failed. */
+static void run_born(cnode *n) {
     cnode__peer *p;
 
-    while ((p = cnode__list_first(cnode__peer, in_idle, &n->idle)) != NULL) {
-        cnode__list_leave(&p->in_idle);
+    while ((p = cnode__list_first(cnode__peer, in_born, &n->born)) != NULL) {
+        cnode__list_leave(&p->in_born);
         cnode__peer_release(p);
     }
 }
@@ -250,7 +251,7 @@ bool cnode__pump(cnode *n) {
         run_wires(n);
     } while ((cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
-    run_idle(n);
+    run_born(n);
     return worked || has_work(n);
 }
 

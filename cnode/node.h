@@ -85,7 +85,7 @@ struct cnode__peer {
     uint64_t flags;
     cn_buf pending; /* signals that wait for the connection */
     size_t weighed; /* of it, in cnode.pending */
-    cnode__list in_idle;
+    cnode__list in_born;
     cnode__list wires; /* all sockets to it, from the first name on */
     cnode__list wants; /* who waits to hear of the connection */
     cnode__list links;
@@ -239,7 +239,7 @@ struct cnode {
     cnode__list dirty;    /* wires with output */
     cnode__list ended;    /* processes to bury */
     cnode__list wants;    /* answers to give */
-    cnode__list idle;     /* peers that may be of no use any more */
+    cnode__list born;     /* peers that may have been made for nothing */
     size_t pending;       /* bytes that wait with all peers */
     uint32_t dials;       /* attempts made for what is sent */
     uint64_t quiet_dials; /* when there may be another line about them */
@@ -303,8 +303,6 @@ int cnode__peer_want(cnode__peer *p);
 void cnode__peer_answer(cnode__peer *p, const cn_error *e);
 /* After a change of p->pending. */
 void cnode__peer_weigh(cnode__peer *p);
-/* A call that may have made p for nothing has failed: the pump looks. */
-void cnode__peer_doubt(cnode__peer *p);
 /* Waits for the peer's own attempt, for the setup time. */
 void cnode__peer_await(cnode__peer *p);
 void cnode__peer_up(cnode__wire *w, const cnode_event *ev);

@@ -37,7 +37,7 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
         return NULL;
     p->node = n;
     memcpy(p->name, name, len);
-    cnode__list_init(&p->in_idle);
+    cnode__list_init(&p->in_born);
     cnode__list_init(&p->wires);
     cnode__list_init(&p->wants);
     cnode__list_init(&p->links);
@@ -45,8 +45,11 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
     cnode__list_init(&p->waiters);
     cn__buf_init(&p->pending, &n->alloc);
     if (cnode__timer_make(&n->timers, &p->timer, peer_timeout) == 0 &&
-        cn__map_put(&n->peers, p->name, len, p) == 0)
+        cn__map_put(&n->peers, p->name, len, p) == 0) {
+        cnode__list_add(&n->born, &p->in_born);
+        cnode__wake(n);
         return p;
+    }
     cnode__timer_drop(&n->timers, &p->timer);
     cn__free(&n->alloc, p, 1, sizeof *p);
     return NULL;
@@ -103,7 +106,7 @@ void cnode__peer_free(cnode__peer *p) {
     cnode *n = p->node;
 
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
-    cnode__list_leave(&p->in_idle);
+    cnode__list_leave(&p->in_born);
     cnode__timer_drop(&n->timers, &p->timer);
     drop_pending(p);
     free_secret(n, p->cookie);
@@ -122,12 +125,6 @@ static bool peer_in_use(const cnode__peer *p) {
 void cnode__peer_release(cnode__peer *p) {
     if (!peer_in_use(p))
         cnode__peer_free(p);
-}
-
-void cnode__peer_doubt(cnode__peer *p) {
-    if (cnode__list_empty(&p->in_idle))
-        cnode__list_add(&p->node->idle, &p->in_idle);
-    cnode__wake(p->node);
 }
 
 /* Around callbacks, which may take back what p is kept for. */

@@ -124,8 +124,6 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         err = route_pending(peer, c);
     if (err == 0)
         return 0;
-    if (peer != NULL)
-        cnode__peer_doubt(peer);
     cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
                      why_not(peer, err));
     return err;
