@@ -4,6 +4,11 @@
  * our writer would (an atom in latin-1, bytes as a LIST_EXT), or has no JSON
  * of its own (a closure), its bytes are written instead, so that nothing is
  * lost in any case.
+ *
+ * What stands before the elements of a list depends on its tail, and of a map
+ * on all of its keys: an index finds them at once. The walk itself follows the
+ * bytes, which tells what the index leaves out: headers of lists without
+ * elements, which stand for their tail.
  */
 #include "cli/json.h"
 
@@ -14,7 +19,7 @@
 #include "cli/text.h"
 
 /* Below this terms are written as their bytes: parsers of JSON have their
- * limits, and each level is looked through once more. */
+ * limits. */
 #define DEPTH 200
 
 typedef enum shape {
@@ -24,10 +29,17 @@ typedef enum shape {
     PAIRS        /* {"m": [[k, v]]} */
 } shape;
 
+/* A pair of a map: where its key is, and its number in the index. */
+typedef struct pair {
+    const uint8_t *at;
+    uint32_t i;
+} pair;
+
 /* An opened array or object. */
 typedef struct frame {
     shape shape;
-    bool list;     /* its tail is still to be read */
+    const etf_node *node;
+    pair *order;   /* of a map that the index has in another order */
     uint32_t done; /* terms, keys and values counted apart */
     uint32_t all;
     const char *close;
@@ -35,19 +47,25 @@ typedef struct frame {
 
 typedef struct printer {
     FILE *out;
-    etf_reader r;
-    etf_writer w; /* what our writer would make of a term */
+    etf_index index;
+    const uint8_t *at; /* where the next term begins */
+    etf_writer w;      /* what our writer would make of a term */
     size_t depth;
     frame stack[DEPTH];
 } printer;
 
-/* The next term with all its bytes: what etf_get_term lends begins behind
- * headers of lists without elements, which stand for their tail. */
-static etf_view take(etf_reader *r) {
-    const uint8_t *at = r->at;
+/* Behind the last byte of a term. */
+static const uint8_t *end_of(const printer *p, const etf_node *node) {
+    etf_view v = etf_index_view(&p->index, node);
 
-    etf_skip(r);
-    return (etf_view){at, (size_t)(r->at - at)};
+    return v.data + v.len;
+}
+
+/* All the bytes of the term that begins at `at`, also those before what the
+ * index knows of it. */
+static etf_view from(const printer *p, const uint8_t *at,
+                     const etf_node *node) {
+    return (etf_view){at, (size_t)(end_of(p, node) - at)};
 }
 
 /* --- strings ------------------------------------------------------------- */
@@ -281,8 +299,10 @@ static void print_leaf(printer *p, etf_view term) {
 
 /* --- terms with terms in them -------------------------------------------- */
 
-static void open_frame(printer *p, frame f, const char *text) {
+/* The elements begin behind `head` bytes. */
+static void open_frame(printer *p, frame f, size_t head, const char *text) {
     (void)fputs(text, p->out);
+    p->at += head;
     p->stack[p->depth++] = f;
 }
 
@@ -296,40 +316,55 @@ static bool print_string_ext(const printer *p, etf_view term) {
     return true;
 }
 
-/* Looks at a LIST_EXT: CN_OK as a JSON array, CN_ETYPE for an improper list,
- * other codes when our writer would encode it in another way. */
-static int list_kind(etf_view term, uint32_t *n) {
-    etf_reader r;
-    bool bytes = true;
-    etf_type tail;
+enum { LIST_HEAD = 5, MAP_HEAD = 5 };
 
-    if (memcmp(term.data + 1, "\0\0\0", 4) == 0)
-        return CN_EBADTERM;
-    etf_reader_init(&r, term);
-    *n = etf_get_list(&r);
-    for (uint32_t i = 0; i < *n; i++) {
-        bytes = bytes && *r.at == TAG_SMALL_INTEGER_EXT;
-        etf_skip(&r);
-    }
-    tail = etf_peek(&r);
-    if (tail == ETF_LIST || (tail == ETF_NIL && *r.at != TAG_NIL_EXT))
-        return CN_EBADTERM;
-    if (tail != ETF_NIL)
-        return CN_ETYPE;
-    return bytes && *n <= UINT16_MAX ? CN_EBADTERM : CN_OK;
+static uint32_t count_in(etf_view term) {
+    const uint8_t *n = term.data + 1;
+
+    return (uint32_t)n[0] << 24 | (uint32_t)n[1] << 16 | (uint32_t)n[2] << 8 |
+           n[3];
 }
 
-static bool open_list(printer *p, etf_view term) {
-    uint32_t n;
+/* Elements that Erlang would write as STRING_EXT. */
+static bool is_byte_list(etf_view term, uint32_t n) {
+    const uint8_t *at = term.data + LIST_HEAD;
 
-    switch (list_kind(term, &n)) {
+    if (n > UINT16_MAX)
+        return false;
+    while (n > 0 && *at == TAG_SMALL_INTEGER_EXT) {
+        at += 2;
+        n--;
+    }
+    return n == 0;
+}
+
+/* Looks at a LIST_EXT: CN_OK as a JSON array, CN_ETYPE for an improper list,
+ * other codes when our writer would encode it in another way. */
+static int list_kind(const printer *p, const etf_node *node, etf_view term,
+                     uint32_t n) {
+    const etf_node *tail = etf_index_tail(&p->index, node);
+    etf_view end;
+
+    /* More elements than the head says: there is a list in the tail. */
+    if (n == 0 || etf_index_size(&p->index, node) != n)
+        return CN_EBADTERM;
+    if (etf_index_type(&p->index, tail) != ETF_NIL)
+        return CN_ETYPE;
+    end = from(p, end_of(p, etf_index_nth(&p->index, node, n - 1)), tail);
+    if (end.data[0] != TAG_NIL_EXT)
+        return CN_EBADTERM;
+    return is_byte_list(term, n) ? CN_EBADTERM : CN_OK;
+}
+
+static bool open_list(printer *p, const etf_node *node, etf_view term) {
+    uint32_t n = count_in(term);
+
+    switch (list_kind(p, node, term, n)) {
     case CN_OK:
-        (void)etf_get_list(&p->r);
-        open_frame(p, (frame){ITEMS, true, 0, n, "]"}, "[");
+        open_frame(p, (frame){ITEMS, node, NULL, 0, n, "]"}, LIST_HEAD, "[");
         return true;
     case CN_ETYPE:
-        (void)etf_get_list(&p->r);
-        open_frame(p, (frame){ITEMS, false, 0, n + 1, "]}"},
+        open_frame(p, (frame){ITEMS, node, NULL, 0, n + 1, "]}"}, LIST_HEAD,
                    "{\"" TAG_IMPROPER "\":[");
         return true;
     default:
@@ -337,17 +372,14 @@ static bool open_list(printer *p, etf_view term) {
     }
 }
 
-static bool open_tuple(printer *p, etf_view term) {
-    etf_reader r;
-    uint32_t n;
+static bool open_tuple(printer *p, const etf_node *node, etf_view term) {
+    uint32_t n = etf_index_size(&p->index, node);
+    bool is_small = n <= UINT8_MAX;
 
-    etf_reader_init(&r, term);
-    n = etf_get_tuple(&r);
-    if (term.data[0] !=
-        (n <= UINT8_MAX ? TAG_SMALL_TUPLE_EXT : TAG_LARGE_TUPLE_EXT))
+    if (term.data[0] != (is_small ? TAG_SMALL_TUPLE_EXT : TAG_LARGE_TUPLE_EXT))
         return false;
-    (void)etf_get_tuple(&p->r);
-    open_frame(p, (frame){ITEMS, false, 0, n, "]}"}, "{\"" TAG_TUPLE "\":[");
+    open_frame(p, (frame){ITEMS, node, NULL, 0, n, "]}"}, is_small ? 2 : 5,
+               "{\"" TAG_TUPLE "\":[");
     return true;
 }
 
@@ -380,47 +412,93 @@ static bool atom_key(printer *p, etf_view key) {
     return plain_key(text) && same(p, key);
 }
 
-static shape map_shape(printer *p, etf_view term, uint32_t *n) {
+static bool in_order(const printer *p, const etf_node *map, uint32_t n) {
+    const uint8_t *before = NULL;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const etf_node *key = etf_index_key(&p->index, map, i);
+        const uint8_t *at = etf_index_view(&p->index, key).data;
+
+        if (before != NULL && at < before)
+            return false;
+        before = at;
+    }
+    return true;
+}
+
+static int by_place(const void *x, const void *y) {
+    const pair *a = x, *b = y;
+
+    return (a->at > b->at) - (a->at < b->at);
+}
+
+/* The pairs in the order of the bytes; NULL: there is no memory. */
+static pair *order_of(const printer *p, const etf_node *map, uint32_t n) {
+    pair *order = calloc(n, sizeof *order);
+
+    for (uint32_t i = 0; order != NULL && i < n; i++) {
+        const etf_node *key = etf_index_key(&p->index, map, i);
+
+        order[i] = (pair){etf_index_view(&p->index, key).data, i};
+    }
+    if (order != NULL)
+        qsort(order, n, sizeof *order, by_place);
+    return order;
+}
+
+static uint32_t nth_pair(const pair *order, uint32_t i) {
+    return order != NULL ? order[i].i : i;
+}
+
+static shape map_shape(printer *p, const etf_node *map, const pair *order,
+                       uint32_t n) {
     bool binaries = true, atoms = true;
-    etf_reader r;
+    const uint8_t *at = p->at + MAP_HEAD;
 
-    etf_reader_init(&r, term);
-    *n = etf_get_map(&r);
-    for (uint32_t i = 0; i < *n && (binaries || atoms); i++) {
-        etf_view key = take(&r);
+    for (uint32_t i = 0; i < n && (binaries || atoms); i++) {
+        uint32_t k = nth_pair(order, i);
+        etf_view key = from(p, at, etf_index_key(&p->index, map, k));
 
-        binaries = binaries && binary_key(key, *n == 1);
+        binaries = binaries && binary_key(key, n == 1);
         atoms = atoms && atom_key(p, key);
-        etf_skip(&r);
+        at = end_of(p, etf_index_value(&p->index, map, k));
     }
     return binaries ? BINARY_KEYS : atoms ? ATOM_KEYS : PAIRS;
 }
 
-static bool open_map(printer *p, etf_view term) {
+static bool open_map(printer *p, const etf_node *node, etf_view term) {
     static const char *const opens[] = {[BINARY_KEYS] = "{",
                                         [ATOM_KEYS] = "{\"" TAG_ATOM "\":{",
                                         [PAIRS] = "{\"" TAG_MAP "\":["};
     static const char *const closes[] = {
         [BINARY_KEYS] = "}", [ATOM_KEYS] = "}}", [PAIRS] = "]}"};
-    uint32_t n;
-    shape s = map_shape(p, term, &n);
+    uint32_t n = etf_index_size(&p->index, node);
+    pair *order = NULL;
+    shape s;
 
     if (term.data[0] != TAG_MAP_EXT || n > UINT32_MAX / 2)
         return false;
-    (void)etf_get_map(&p->r);
-    open_frame(p, (frame){s, false, 0, 2 * n, closes[s]}, opens[s]);
+    if (!in_order(p, node, n)) {
+        order = order_of(p, node, n);
+        if (order == NULL)
+            return false;
+    }
+    s = map_shape(p, node, order, n);
+    open_frame(p, (frame){s, node, order, 0, 2 * n, closes[s]}, MAP_HEAD,
+               opens[s]);
     return true;
 }
 
 /* Opens what has terms in it; false: it is to be written as its bytes. */
-static bool open_container(printer *p, etf_view term, etf_type type) {
+static bool open_container(printer *p, const etf_node *node, etf_view term,
+                           etf_type type) {
     if (p->depth == DEPTH)
         return false;
     if (type == ETF_TUPLE)
-        return open_tuple(p, term);
+        return open_tuple(p, node, term);
     if (type == ETF_MAP)
-        return open_map(p, term);
-    return open_list(p, term);
+        return open_map(p, node, term);
+    return open_list(p, node, term);
 }
 
 /* --- the walk ------------------------------------------------------------ */
@@ -438,14 +516,29 @@ static void print_separator(const printer *p, frame *f) {
     f->done++;
 }
 
+/* The next term of the frame. */
+static const etf_node *next_of(const printer *p, const frame *f) {
+    uint32_t i = f->done - 1, k;
+
+    if (f->shape == ITEMS && i < etf_index_size(&p->index, f->node))
+        return etf_index_nth(&p->index, f->node, i);
+    if (f->shape == ITEMS)
+        return etf_index_tail(&p->index, f->node);
+    k = nth_pair(f->order, i / 2);
+    return i % 2 == 0 ? etf_index_key(&p->index, f->node, k)
+                      : etf_index_value(&p->index, f->node, k);
+}
+
 /* A key that is a JSON string; it has been looked at by map_shape. */
-static bool print_key(printer *p, const frame *f) {
-    if (f->shape == BINARY_KEYS)
-        print_string(p, etf_get_binary(&p->r));
-    else if (f->shape == ATOM_KEYS)
-        print_string(p, etf_get_atom(&p->r));
-    else
+static bool print_key(printer *p, const frame *f, const etf_node *key) {
+    etf_reader r;
+
+    if (f->shape != BINARY_KEYS && f->shape != ATOM_KEYS)
         return false;
+    etf_reader_init(&r, etf_index_view(&p->index, key));
+    print_string(p, f->shape == BINARY_KEYS ? etf_get_binary(&r)
+                                            : etf_get_atom(&r));
+    p->at = end_of(p, key);
     return true;
 }
 
@@ -458,66 +551,71 @@ static void close_frames(printer *p) {
             (void)fputc(']', p->out);
         if (f->done < f->all)
             return;
-        if (f->list)
-            etf_get_tail(&p->r);
+        p->at = end_of(p, f->node);
+        free(f->order);
         (void)fputs(f->close, p->out);
         p->depth--;
     }
 }
 
-static void print_term(printer *p) {
-    etf_reader ahead = p->r;
-    etf_view term = take(&ahead);
-    etf_type type;
-
-    if (etf_reader_finish(&ahead) != 0) {
-        p->r = ahead;
-        return;
-    }
-    type = etf_type_of(term);
-    if (type == ETF_TUPLE || type == ETF_MAP ||
-        (type == ETF_LIST && term.data[0] == TAG_LIST_EXT)) {
-        if (open_container(p, term, type))
-            return;
-        print_bytes(p, term);
-    } else if (type == ETF_NIL && term.len == 1) {
+static bool print_simple(printer *p, etf_view term, etf_type type) {
+    if (type == ETF_NIL && term.len == 1)
         (void)fputs("[]", p->out);
-    } else if (type == ETF_LIST || type == ETF_NIL) {
-        if (!print_string_ext(p, term))
-            print_bytes(p, term);
-    } else {
+    else if (type == ETF_LIST || type == ETF_NIL)
+        return print_string_ext(p, term);
+    else
         print_leaf(p, term);
-    }
-    p->r = ahead;
+    return true;
 }
 
-static int print_all(printer *p) {
+static void print_term(printer *p, const etf_node *node) {
+    etf_view term = from(p, p->at, node);
+    etf_type type = etf_index_type(&p->index, node);
+
+    if (term.len == etf_index_view(&p->index, node).len) {
+        if (type == ETF_TUPLE || type == ETF_MAP ||
+            (type == ETF_LIST && term.data[0] == TAG_LIST_EXT)) {
+            if (open_container(p, node, term, type))
+                return;
+        } else if (print_simple(p, term, type)) {
+            p->at = end_of(p, node);
+            return;
+        }
+    }
+    print_bytes(p, term);
+    p->at = end_of(p, node);
+}
+
+static void print_all(printer *p) {
     do {
         frame *f = p->depth > 0 ? &p->stack[p->depth - 1] : NULL;
+        const etf_node *node = etf_index_root(&p->index);
 
-        if (f != NULL)
+        if (f != NULL) {
             print_separator(p, f);
-        if (f == NULL || f->done % 2 == 0 || !print_key(p, f))
-            print_term(p);
+            node = next_of(p, f);
+        }
+        if (f == NULL || f->done % 2 == 0 || !print_key(p, f, node))
+            print_term(p, node);
         close_frames(p);
-    } while (p->depth > 0 && etf_reader_finish(&p->r) == 0);
-    return etf_reader_finish(&p->r);
+    } while (p->depth > 0);
 }
 
 int cli_json_print(etf_view term, FILE *out) {
-    int rc = etf_check(NULL, NULL, term, NULL);
-    printer *p;
+    printer *p = calloc(1, sizeof *p);
+    int rc;
 
-    if (rc != 0)
-        return rc;
-    p = calloc(1, sizeof *p);
     if (p == NULL)
         return CN_ENOMEM;
-    p->out = out;
-    etf_reader_init(&p->r, term);
-    etf_writer_init(&p->w, NULL);
-    rc = print_all(p);
-    etf_writer_free(&p->w);
+    rc = etf_index_make(&p->index, NULL, NULL, term);
+    if (rc == 0) {
+        p->out = out;
+        p->at = term.data;
+        etf_writer_init(&p->w, NULL);
+        print_all(p);
+        etf_writer_free(&p->w);
+        etf_index_free(&p->index);
+    }
     free(p);
     return rc == 0 && ferror(out) ? CN_EIO : rc;
 }

@@ -210,6 +210,46 @@ static void test_deep(void **state) {
     free(text);
 }
 
+/* Keys that differ only in their depth, for which the index has an order of
+ * its own; and back in the order that they had. */
+static void test_many_deep_keys(void **state) {
+    enum { KEYS = 20000 };
+    char *text = NULL, *at;
+    size_t len = 0;
+    char why[CLI_JSON_WHY], want[64];
+    FILE *f = open_memstream(&text, &len);
+    etf_writer w, back;
+    etf_view term, again;
+
+    (void)state;
+    assert_non_null(f);
+    etf_writer_init(&w, NULL);
+    etf_put_map(&w, KEYS);
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(etf_pack(&w, "[{~i, x}]", i * 7919 % KEYS) |
+                             etf_pack(&w, "~i", i),
+                         0);
+    assert_int_equal(etf_writer_finish(&w, &term), 0);
+    assert_int_equal(cli_json_print(term, f), 0);
+    assert_int_equal(fclose(f), 0);
+    at = text;
+    for (int i = 0; i < KEYS; i++) {
+        int n =
+            snprintf(want, sizeof want, "%s[[{\"t\":[%d,{\"a\":\"x\"}]}],%d]",
+                     i == 0 ? "{\"m\":[" : ",", i * 7919 % KEYS, i);
+
+        assert_memory_equal(at, want, (size_t)n);
+        at += n;
+    }
+    etf_writer_init(&back, NULL);
+    assert_int_equal(cli_json_parse(&back, text, len, why), 0);
+    assert_int_equal(etf_writer_finish(&back, &again), 0);
+    assert_true(etf_view_eq(again, term));
+    etf_writer_free(&back);
+    etf_writer_free(&w);
+    free(text);
+}
+
 static void test_malformed(void **state) {
     uint8_t bytes[] = {0x68, 0x02, 0x61, 0x01};
     FILE *f = fopen("/dev/null", "w");
@@ -225,7 +265,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ways), cmocka_unit_test(test_other_json),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_malformed), cmocka_unit_test(test_many_deep_keys),
     };
 
     return cmocka_run_group_tests_name("cli_json", tests, NULL, NULL);
