@@ -160,14 +160,15 @@ static int sorted_order(walk *w, etf__sorted *x, etf__sorted *y, frame *f) {
 /* There is a difference inside a map, the order of which is not known yet. */
 static int walk_maps(walk *w) {
     etf__sorted x, y;
-    frame *f = NULL;
+    frame *f;
     int err;
 
-    for (; w->maps > 0; etf__frames_pop(&w->frames)) {
+    for (;;) {
         f = etf__frames_top(&w->frames);
         w->maps -= f->x != NULL ? 1U : 0U;
         if (w->maps == 0)
             break;
+        etf__frames_pop(&w->frames);
     }
     w->exact = f->exact;
     y.x = (etf_index){0};

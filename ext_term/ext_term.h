@@ -704,9 +704,10 @@ typedef struct etf_index {
  * are in use, or
  *   CN_ELIMIT   with *need > 0: cap is too small; call again with *need bytes,
  *               until it fits, which takes one call more or, for lists that
- *               were written cell by cell, two. *need is at most 25 times the
- *               length of the term, and often 8 times. With *need 0: over a
- *               limit; also a term of 4 GiB, or a map of 2^30 pairs.
+ *               were written cell by cell, two. *need is at most 16 times
+ *               the length of the term, for such lists 32 times, and mostly 2
+ *               to 8 times. With *need 0: over a limit; also a term of 4 GiB,
+ *               or a map of more than 2^30 pairs.
  *   CN_EBADTERM, CN_ETRUNC   as etf_check, equal keys or fields too
  *   CN_ENOMEM   alloc (NULL is the default) gave nothing. It is asked only for
  *               records of more than 8 fields, and for maps whose keys are
