@@ -695,7 +695,7 @@ int etf_parse_with(const etf_text_options *options, etf_writer *w,
     if (error != NULL && err == 0)
         *error = (etf_error){.what = ""};
     else if (error != NULL)
-        *error = (etf_error){err, p.x.at, why(&p, err)};
+        *error = (etf_error){.code = err, .at = p.x.at, .what = why(&p, err)};
     return err;
 }
 
