@@ -137,6 +137,14 @@ $(BUILD)/readme/first: $(BUILD)/readme/first.c $(BUILD)/libcnode.a
 	$(call say,CC)
 	$(Q)$(CC) -Wall -Werror -I. $(PKG_FLAGS) $(LD_FLAGS) $^ $(LIBS) -o $@
 
+# Each program in the guide compiles.
+$(BUILD)/doc/%.c: doc/%.md scripts/doc-examples
+	$(call say,GEN)
+	$(Q)scripts/doc-examples $< >$@
+$(BUILD)/doc/%.o: $(BUILD)/doc/%.c
+	$(call say,CC)
+	$(Q)$(CC) $(CC_FLAGS) -c $< -o $@
+
 .PHONY: install
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
@@ -156,8 +164,8 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 
 # --- checking ----------------------------------------------------------------
 
-.PHONY: check unit replay examples readme layers
-check: unit replay examples readme layers ## the quick checks
+.PHONY: check unit replay examples readme doc layers
+check: unit replay examples readme doc layers ## the quick checks
 
 unit: $(UNIT_BIN) ## unit tests
 	@scripts/run-units $^
@@ -169,6 +177,8 @@ replay: $(REPLAY) ## every fuzz target on its corpus
 examples: $(EXAMPLES) ## compile the examples
 
 readme: $(README:README.md=$(BUILD)/readme/first) ## compile README's first program
+
+doc: $(BUILD)/doc/terms.o ## compile the programs in doc/terms.md
 
 layers: ## no folder includes upward
 	@scripts/check-layers
@@ -237,6 +247,19 @@ fuzz: ## each fuzz target, or TARGET=name, for SECONDS=60
 	@scripts/run-fuzz $(SECONDS) $(FUZZ_BIN:$(BUILD)/%=$(BUILD)/fuzz/%)
 
 fuzz-bin: $(FUZZ_BIN)
+
+# --- measuring ---------------------------------------------------------------
+
+EI = $(shell erl -noshell -eval 'io:put_chars(code:lib_dir(erl_interface)), halt().')
+
+$(BUILD)/bench/%.o: CPPFLAGS += -isystem $(EI)/include
+$(BUILD)/bench/term_bench: $(BUILD)/bench/term_bench.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,$(EI)/lib/libei.a)
+
+.PHONY: bench-term
+bench-term: $(BUILD)/bench/term_bench ## the codec beside ei and the BEAM; ROUNDS=15
+	@scripts/bench-term $< $(BUILD)/bench/corpus
 
 # --- and the rest ------------------------------------------------------------
 
