@@ -358,8 +358,8 @@ size_t etf_get_string(etf_reader *r, char *out, size_t cap) {
         etf_reader_fail(r, CN_ETYPE);
     else if (n >= cap)
         etf_reader_fail(r, CN_ELIMIT);
-    if (r->err == 0 && h.type == ETF_BINARY) {
-        memcpy(out, h.body, n);
+    if (r->err == 0 && (h.type == ETF_BINARY || h.tag == ETF__STRING)) {
+        memcpy(out, h.body, n); /* n of STRING_EXT may be 0 */
         etf__move(r, &h);
     } else if (r->err == 0) {
         get_byte_list(r, out, etf_get_list(r));
@@ -411,7 +411,7 @@ void etf_get_tuple_n(etf_reader *r, uint32_t n) {
         etf__move(r, &h);
 }
 
-uint32_t etf_get_map(etf_reader *r) {
+static uint32_t get_map(etf_reader *r) {
     etf__head h;
 
     if (!expect(r, ETF_MAP, &h))
@@ -424,6 +424,17 @@ void etf__into_string(etf_reader *r, uint32_t n) {
     r->str_left = n;
     r->in_str = true;
     usual_form(r, false);
+}
+
+uint32_t etf_get_map(etf_reader *r) {
+    size_t left = etf__quick(r);
+    const uint8_t *p = r->at;
+    uint32_t n = left >= 5 && *p == ETF__MAP ? cn__be32(p + 1) : UINT32_MAX;
+
+    if (n > INT32_MAX || (uint64_t)n * 2 > left - 5)
+        return get_map(r);
+    r->at += 5;
+    return n;
 }
 
 /* [] stays where it is: it is its own tail. */
