@@ -1108,7 +1108,7 @@ typedef struct etf_text_options {
  * prints, and Erlang's literals:
  *   comments; adjacent strings; strings in triple quotes; sigils, of which ~",
  *     ~b and ~B are binaries in UTF-8; 16#ff, 1_000, $a, and in quotes all
- *     escapes;
+ *     escapes; floats such as 16#1.8#e2 in bases that are powers of two;
  *   segments of binaries with :Size, up to 4096 bits, and types: integer,
  *     float, utf8, utf16, utf32, big, little, signed, unsigned, unit:N;
  *   fun m:f/1;

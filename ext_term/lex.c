@@ -4,6 +4,9 @@
  * consists of; words that Erlang reserves are taken as atoms, except fun.
  * https://www.erlang.org/doc/system/data_types.html
  */
+#include <limits.h>
+#include <math.h>
+
 #include "ext_term/lex.h"
 
 void etf__lex_init(etf__lex *x, const char *in, size_t n) {
@@ -43,6 +46,11 @@ static void blanks(etf__lex *x) {
 static void token(etf__lex *x, etf__tok tok, size_t n) {
     x->tok = tok;
     x->next += n;
+}
+
+static void bad(etf__lex *x, const char *why) {
+    x->why = why;
+    token(x, ETF__T_BAD, 0);
 }
 
 /* --- numbers ---------------------------------------------------------------
@@ -91,6 +99,36 @@ static size_t fraction(const etf__lex *x, size_t dot) {
     return digits(x, k, 10) == 0 ? i - dot : k + digits(x, k, 10) - dot;
 }
 
+/* #e-12 behind a float in a base of its own; its length, or 0. */
+static size_t based_exponent(const etf__lex *x, size_t at) {
+    size_t i = at, k;
+
+    if (x->n - at < 2 || x->in[i++] != '#' || (x->in[i++] | 0x20) != 'e')
+        return 0;
+    if (i < x->n && (x->in[i] == '-' || x->in[i] == '+'))
+        i++;
+    k = digits(x, i, 10);
+    return k > 0 ? i + k - at : 0;
+}
+
+/* 16#1.8#e2 of release 28: behind the digits before the dot. */
+static void based_float(etf__lex *x, unsigned base) {
+    size_t n;
+
+    if (x->next == x->n || x->in[x->next] != '.')
+        return;
+    n = digits(x, x->next + 1, base);
+    if (n == 0)
+        return;
+    n += 1 + based_exponent(x, x->next + 1 + n);
+    if ((base & (base - 1)) != 0) {
+        bad(x, "a float in a base that is no power of two");
+        return;
+    }
+    x->len += n;
+    token(x, ETF__T_FLOAT, n);
+}
+
 static void based(etf__lex *x, size_t start, size_t n) {
     unsigned base = 0;
 
@@ -101,6 +139,8 @@ static void based(etf__lex *x, size_t start, size_t n) {
     x->base = (uint8_t)base;
     x->next = start + n + 1 + x->len;
     x->tok = x->len > 0 ? ETF__T_INT : ETF__T_BAD;
+    if (x->len > 0)
+        based_float(x, base);
 }
 
 static void number(etf__lex *x) {
@@ -111,6 +151,7 @@ static void number(etf__lex *x) {
     if (f > 0) {
         x->text = x->in + x->next;
         x->len = start + n + f - x->next;
+        x->base = 10;
         token(x, ETF__T_FLOAT, x->len);
     } else if (start + n < x->n && x->in[start + n] == '#' && n <= 2) {
         based(x, start, n);
@@ -141,10 +182,57 @@ bool etf__lex_u64(const etf__lex *x, uint64_t *magnitude) {
     return true;
 }
 
+/* In a base of a power of two, digits and exponent are bits. Of digits that
+ * there is no room for it only matters whether they are all 0. */
+static uint64_t based_mantissa(const etf__lex *x, int bits, size_t n,
+                               int64_t *exponent) {
+    bool behind = false;
+    uint64_t m = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned digit = digit_of(x->text[i]);
+
+        behind = behind || x->text[i] == '.';
+        if (x->text[i] == '.' || x->text[i] == '_')
+            continue;
+        if (m >> (64 - bits) == 0) {
+            m = m << bits | digit;
+            *exponent -= behind;
+        } else {
+            m |= digit != 0;
+            *exponent += !behind;
+        }
+    }
+    return m;
+}
+
+static bool read_based(const etf__lex *x, double *v) {
+    const char *mark = memchr(x->text, '#', x->len);
+    size_t n = mark == NULL ? x->len : (size_t)(mark - x->text), i = n + 2;
+    bool minus = i < x->len && x->text[i] == '-';
+    int bits = __builtin_ctz(x->base);
+    int64_t given = 0, exponent = 0;
+    uint64_t m;
+
+    for (; i < x->len; i++)
+        if (is_digit(x->text[i]) && given < 100000)
+            given = given * 10 + (x->text[i] - '0');
+    m = based_mantissa(x, bits, n, &exponent);
+    exponent = (exponent + (minus ? -given : given)) * bits;
+    if (exponent < INT_MIN / 2 || exponent > INT_MAX / 2)
+        return false;
+    *v = ldexp((double)m, (int)exponent);
+    *v = x->negative ? -*v : *v;
+    return isfinite(*v);
+}
+
 /* The nearest double needs no more digits than there is room for. */
 bool etf__lex_float(const etf__lex *x, double *v) {
     char copy[1024];
     size_t n = 0;
+
+    if (x->base != 10)
+        return read_based(x, v);
 
     for (size_t i = 0; i < x->len; i++) {
         if (x->text[i] == '_')
@@ -267,11 +355,6 @@ static void character(etf__lex *x) {
 
 /* --- atoms and strings
  * --------------------------------------------------------- */
-
-static void bad(etf__lex *x, const char *why) {
-    x->why = why;
-    token(x, ETF__T_BAD, 0);
-}
 
 /* From the quote at `from` to the one that ends it. */
 static void delimited(etf__lex *x, size_t from, char end, etf__tok tok) {

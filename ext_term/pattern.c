@@ -425,7 +425,7 @@ static int literal_int(const etf__lex *x, etf_reader *r) {
 static int literal_float(const etf__lex *x, etf_reader *r) {
     double want, have;
 
-    if (!etf__float_scan(x->text, x->len, &want))
+    if (!etf__lex_float(x, &want))
         return CN_ERANGE;
     if (etf_peek(r) != ETF_FLOAT)
         return CN_ETYPE;

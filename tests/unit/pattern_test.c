@@ -306,6 +306,9 @@ static void match_literals(void **state) {
     DIFFERS("1", "-1");
     MATCHES("97", "$a");
     MATCHES("1.5", "1.5");
+    MATCHES("1.5", "16#1.8");
+    MATCHES("10.5", "1_0.5");
+    DIFFERS("1.8", "16#1.8");
     DIFFERS("1", "1.0");
     DIFFERS("1.0", "1");
     DIFFERS("1.5", "1.25");

@@ -84,6 +84,41 @@ static void numbers(void **state) {
     refuses("$", CN_ESYNTAX, 0);
 }
 
+/* Of release 28; the values are what it makes of them. */
+static void based_floats(void **state) {
+    static const char *const same[][2] = {
+        {"16#1.8", "1.5"},
+        {"-16#1.8#e2", "-384.0"},
+        {"2#0.011#e5", "12.0"},
+        {"16#ff.ff#e-3", "0.062499046325683594"},
+        {"16#f_f.0_1", "255.00390625"},
+        {"16#123456789abcdef.fedcba98#e1", "1.3117684674637903e18"},
+        {"32#v.v", "31.96875"},
+        {"8#7.7#E+2", "504.0"},
+        {"2#1.0#e1_0", "1024.0"},
+        {"16#0.0", "0.0"},
+        {"16#1.0#e200", "6.668014432879854e240"},
+        {"16#1.0#e-260", "8.487983164e-314"},
+        {"16#1000000000000000000.0#e-18", "1.0"},
+    };
+    etf_view t;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        etf_writer_init(&w, NULL);
+        assert_int_equal(etf_parse(&w, same[i][0], NULL), 0);
+        (void)etf_writer_finish(&w, &t);
+        (void)etf_print(t, text, sizeof text);
+        assert_string_equal(text, same[i][1]);
+        etf_writer_free(&w);
+    }
+    refuses("16#1.0#e256", CN_ERANGE, 0);
+    refuses("16#1.0#e99999999999999999999", CN_ERANGE, 0);
+    refuses("10#1.5", CN_ESYNTAX, 0);
+    refuses("16#1.", CN_ESYNTAX, 4);
+    refuses("16#1.8#", CN_ESYNTAX, 6);
+}
+
 static void atoms(void **state) {
     (void)state;
     parses("'a\\'b\\\\'", "7704 61 27 62 5c");
@@ -704,19 +739,20 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),         cmocka_unit_test(atoms),
-        cmocka_unit_test(strings),         cmocka_unit_test(binaries),
-        cmocka_unit_test(brackets),        cmocka_unit_test(identifiers),
-        cmocka_unit_test(limits),          cmocka_unit_test(sizes),
-        cmocka_unit_test(big_numbers),     cmocka_unit_test(like_snprintf),
-        cmocka_unit_test(malformed),       cmocka_unit_test(odd_terms),
-        cmocka_unit_test(depth),           cmocka_unit_test(to_a_file),
-        cmocka_unit_test(vectors),         cmocka_unit_test(other_locale),
-        cmocka_unit_test(as_io_format),    cmocka_unit_test(lines),
-        cmocka_unit_test(escapes),         cmocka_unit_test(sigils),
-        cmocka_unit_test(records),         cmocka_unit_test(quadratic),
-        cmocka_unit_test(own_identifiers), cmocka_unit_test(reasons),
-        cmocka_unit_test(format_limits),   cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(numbers),       cmocka_unit_test(atoms),
+        cmocka_unit_test(based_floats),  cmocka_unit_test(strings),
+        cmocka_unit_test(binaries),      cmocka_unit_test(brackets),
+        cmocka_unit_test(identifiers),   cmocka_unit_test(limits),
+        cmocka_unit_test(sizes),         cmocka_unit_test(big_numbers),
+        cmocka_unit_test(like_snprintf), cmocka_unit_test(malformed),
+        cmocka_unit_test(odd_terms),     cmocka_unit_test(depth),
+        cmocka_unit_test(to_a_file),     cmocka_unit_test(vectors),
+        cmocka_unit_test(other_locale),  cmocka_unit_test(as_io_format),
+        cmocka_unit_test(lines),         cmocka_unit_test(escapes),
+        cmocka_unit_test(sigils),        cmocka_unit_test(records),
+        cmocka_unit_test(quadratic),     cmocka_unit_test(own_identifiers),
+        cmocka_unit_test(reasons),       cmocka_unit_test(format_limits),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
