@@ -168,7 +168,18 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);
-    return rc == 0 ? 0 : cli_bad_text(o, rc, what, text, at);
+    return rc == 0 ? cli_check_term(o, what, *out)
+                   : cli_bad_text(o, rc, what, text, at);
+}
+
+int cli_check_term(const cli_options *o, const char *what, etf_view term) {
+    etf_error e;
+
+    if (etf_check(NULL, NULL, term, &e) == 0)
+        return 0;
+    return e.code == CN_ENOMEM
+               ? cli_fail(o, e.code)
+               : cli_usage(o, "%s: not a term: %s", what, e.what);
 }
 
 int cli_fail(const cli_options *o, int code) {

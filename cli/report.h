@@ -51,6 +51,9 @@ int cli_fail(const cli_options *o, int code);
  * where it is wrong and returns an exit status. */
 int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
                        const char *text, etf_view *out);
+/* Can the term of a text be one? Not every text of a map is: its keys may be
+ * equal. 0, or an exit status after telling why. */
+int cli_check_term(const cli_options *o, const char *what, etf_view term);
 /* Tells where a text is no term and why; returns an exit status. */
 int cli_bad_text(const cli_options *o, int code, const char *what,
                  const char *text, size_t at);

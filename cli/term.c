@@ -28,8 +28,8 @@ typedef struct input {
 static int not_a_term(const input *in, const etf_error *e) {
     if (e->code == CN_ENOMEM)
         return cli_fail(in->o, e->code);
-    return cli_usage(in->o, "%s: not a term: malformed at byte %zu", in->name,
-                     e->at);
+    return cli_usage(in->o, "%s: not a term, at byte %zu: %s", in->name, e->at,
+                     *e->what != '\0' ? e->what : "malformed");
 }
 
 /* One term and nothing behind it, but for what follows a zlib stream. */
@@ -70,11 +70,20 @@ static int from_hex(input *in) {
 
 /* --- from text ----------------------------------------------------------- */
 
+static int check_written(input *in) {
+    etf_view term;
+    int rc = etf_writer_finish(&in->w, &term);
+
+    return rc == 0 ? cli_check_term(in->o, in->name, term)
+                   : cli_fail(in->o, rc);
+}
+
 static int from_erlang(input *in) {
     size_t at = 0;
     int rc = cli_parse_text(&in->w, in->text, in->len, &at);
 
-    return rc == 0 ? 0 : cli_bad_text(in->o, rc, in->name, in->text, at);
+    return rc == 0 ? check_written(in)
+                   : cli_bad_text(in->o, rc, in->name, in->text, at);
 }
 
 static int from_json(input *in) {
@@ -83,7 +92,7 @@ static int from_json(input *in) {
 
     if (rc == CN_ESYNTAX)
         return cli_usage(in->o, "%s: %s", in->name, why);
-    return rc == 0 ? 0 : cli_fail(in->o, rc);
+    return rc == 0 ? check_written(in) : cli_fail(in->o, rc);
 }
 
 /* --- to ------------------------------------------------------------------ */

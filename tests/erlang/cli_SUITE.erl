@@ -996,6 +996,10 @@ bad_arguments(_) ->
                              {"a@b@c", "a@b@c"}, {"a b@c", "a b@c"},
                              {"a\n@b", "a?@b"}]]
      end || C <- ["call", "cast"]],
+    Twice = "not a term: key or field that is there twice",
+    [fails(2, ["ARGS: " ++ Twice], [C, Node, "a:b", "[#{a => 1, a => 2}]"])
+     || C <- ["call", "cast"]],
+    fails(2, ["TERM: " ++ Twice], ["send", Node, "a", "#{a => 1, a => 2}"]),
     fails(2, ["bad name of a process: "], ["send", Node, "", "x"]),
     fails(2, ["bad name of a process: 'x"], ["send", Node, "'x", "x"]),
     fails(2, ["TERM: syntax error at line 1, column 2"],
@@ -1221,12 +1225,16 @@ term_compressed(_) ->
     <<131, 80, _/binary>> = Etf,
     ?assertEqual({0, term_to_binary(Term), <<>>}, term("etf", "etf", Etf)),
     <<131, 80, _:32, Stream/binary>> = Etf,
-    [fails(2, [text("stdin: not a term: malformed at byte ~b", [At])],
+    [fails(2, [text("stdin: not a term, at byte ~b: ~ts", [At, Why])],
            ["term", "--from", "etf"], #{stdin => Bytes})
-     || {Bytes, At} <- [{<<131, 80, 16#ffffffff:32, Stream/binary>>, 2},
-                        {<<131, 80, 10:32, Stream/binary>>, 6},
-                        {<<131, 80, 0, 0>>, 4},
-                        {binary:part(Etf, 0, byte_size(Etf) - 5), 6}]].
+     || {Bytes, At, Why} <-
+            [{<<131, 80, 16#ffffffff:32, Stream/binary>>, 2,
+              "so few bytes cannot inflate to that size"},
+             {<<131, 80, 10:32, Stream/binary>>, 6,
+              "the term inflates to more than its size"},
+             {<<131, 80, 0, 0>>, 4, "the bytes end inside a compressed term"},
+             {binary:part(Etf, 0, byte_size(Etf) - 5), 6,
+              "the bytes end inside a zlib stream"}]].
 
 term_bad_input(_) ->
     Version = "hint: the version byte 131 (hex 83) comes first",
@@ -1243,13 +1251,21 @@ term_bad_input(_) ->
              {"erlang", "f(x)", ["syntax error at line 1, column 2"]},
              {"hex", "zz", ["not hexadecimal"]},
              {"hex", "836", ["not hexadecimal"]},
-             {"hex", "", ["not a term: malformed at byte 0", Version]},
-             {"hex", "610a", ["not a term: malformed at byte 0", Version]},
-             {"hex", "8361", ["not a term: malformed at byte 1"]},
-             {"hex", "83610a00", ["not a term: malformed at byte 3"]},
-             {"etf", "", ["not a term: malformed at byte 0", Version]},
+             {"erlang", "#{1 => a, b => c, 1 => d}.",
+              ["not a term: key or field that is there twice"]},
+             {"json", "{\"m\":[[1,2],[1,3]]}",
+              ["not a term: key or field that is there twice"]},
+             {"hex", "", ["not a term, at byte 0: there are no bytes", Version]},
+             {"hex", "610a",
+              ["not a term, at byte 0: no version byte (131)", Version]},
+             {"hex", "8361",
+              ["not a term, at byte 1: the bytes end inside a term"]},
+             {"hex", "83610a00", ["not a term, at byte 3: bytes behind it"]},
+             {"hex", "83740000000277016161017701616102",
+              ["not a term, at byte 11: key or field that is there twice"]},
+             {"etf", "", ["not a term, at byte 0: there are no bytes", Version]},
              {"etf", <<131, 108, 16#ffffffff:32>>,
-              ["not a term: malformed at byte 1"]}]],
+              ["not a term, at byte 1: more terms are missing than bytes"]}]],
     Long = ["\"", lists:duplicate(256, $x), "\""],
     [fails(2, ["stdin: an atom of more than 255 characters"],
            ["term", "--from", "json"], #{stdin => In})
