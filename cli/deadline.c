@@ -2,14 +2,13 @@
  *
  * deadline.c: a timer signal around what may block. Its handler ends the
  * program, for stdio is in the middle of something; all it says is made
- * before.
+ * before. SIGALRM is left to whoever has started this with an alarm.
  */
 #include "cli/deadline.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,16 +18,13 @@
 static const cli_options *options;
 static uint64_t began_ns;
 static unsigned guards;
+static timer_t timer;
+static bool has_timer;
 
 /* What the handler sees. */
 static char said[1024];
 static volatile size_t said_len;
 static volatile sig_atomic_t last_status;
-
-void cli_deadline_start(const cli_options *o) {
-    options = o;
-    began_ns = cli_now_ns();
-}
 
 uint32_t cli_deadline_left_ms(void) {
     uint64_t gone = (cli_now_ns() - began_ns) / 1000000;
@@ -64,10 +60,25 @@ static size_t make_text(const char *what) {
     return n > 0 && (size_t)n < sizeof said ? (size_t)n : 0;
 }
 
-static void set_timer(uint32_t ms, suseconds_t us) {
-    struct itimerval t = {.it_value = {ms / 1000, ms % 1000 * 1000 + us}};
+void cli_deadline_start(const cli_options *o) {
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                             .sigev_signo = SIGRTMIN};
+    sigset_t set;
 
-    (void)setitimer(ITIMER_REAL, &t, NULL);
+    options = o;
+    began_ns = cli_now_ns();
+    (void)signal(SIGRTMIN, leave);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGRTMIN);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    has_timer = timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+}
+
+static void set_timer(uint32_t ms, long ns) {
+    struct itimerspec t = {.it_value = {ms / 1000, ms % 1000 * 1000000L + ns}};
+
+    if (has_timer)
+        (void)timer_settime(timer, 0, &t, NULL);
 }
 
 void cli_deadline_guard(int status, const char *what) {
@@ -77,7 +88,6 @@ void cli_deadline_guard(int status, const char *what) {
         return;
     last_status = status;
     said_len = make_text(what);
-    (void)signal(SIGALRM, leave);
     set_timer(ms, 1); /* none at all would be no timer */
 }
 

@@ -43,7 +43,7 @@ groups() ->
        number_of_arguments, bad_arguments, tls_refused, help, version]},
      {output, [],
       [full_disk, closed_pipe, closed_descriptors, few_descriptors,
-       reader_leaves, unread_output, unended_input, full_file]},
+       reader_leaves, unread_output, unended_input, alarm_of_others, full_file]},
      {term, [],
       [term_formats, term_defaults, term_files, term_round_trips,
        term_json_is_json, term_compressed, term_bad_input]},
@@ -1078,6 +1078,20 @@ reader_leaves(Config) ->
           ["call", node_text(Config), "cnode_test:mumble", "--timeout", "50"],
           #{wrap => "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
                 " 4<&-; exec \"$@\" >&5 5>&-' sh "}).
+
+%% Whoever starts it with an alarm gets it.
+alarm_of_others(_) ->
+    case os:find_executable("perl") of
+        false ->
+            {skip, "no perl"};
+        _ ->
+            ?assertMatch({Status, <<>>, <<>>} when Status =:= 14;
+                                                   Status =:= 128 + 14,
+                         run(["term", "--timeout", "50"],
+                             #{wrap => "sh -c 'exec <>" ++ fifo() ++
+                                   "; exec perl -e \"alarm 1; exec @ARGV\" "
+                                   "\"$@\"' sh "}))
+    end.
 
 %% A pipe that is not read, nor closed: --timeout is for the writing as well.
 unread_output(Config) ->
