@@ -28,7 +28,8 @@ typedef struct input {
 static int not_a_term(const input *in, const etf_error *e) {
     if (e->code == CN_ENOMEM)
         return cli_fail(in->o, e->code);
-    return cli_usage(in->o, "%s: not a term, at byte %zu: %s", in->name, e->at,
+    return cli_usage(in->o, "%s: not a term, at byte %zu%s: %s", in->name,
+                     e->at, e->inflated ? " after inflation" : "",
                      *e->what != '\0' ? e->what : "malformed");
 }
 

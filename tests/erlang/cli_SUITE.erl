@@ -1239,15 +1239,17 @@ term_compressed(_) ->
     <<131, 80, _/binary>> = Etf,
     ?assertEqual({0, term_to_binary(Term), <<>>}, term("etf", "etf", Etf)),
     <<131, 80, _:32, Stream/binary>> = Etf,
-    [fails(2, [text("stdin: not a term, at byte ~b: ~ts", [At, Why])],
+    [fails(2, [text("stdin: not a term, at byte ~ts: ~ts", [At, Why])],
            ["term", "--from", "etf"], #{stdin => Bytes})
      || {Bytes, At, Why} <-
-            [{<<131, 80, 16#ffffffff:32, Stream/binary>>, 2,
+            [{[<<131, 80, 3:32>>, zlib:compress(<<104, 1, 88>>)],
+              "2 after inflation", "the bytes end inside a term"},
+             {<<131, 80, 16#ffffffff:32, Stream/binary>>, "2",
               "so few bytes cannot inflate to that size"},
-             {<<131, 80, 10:32, Stream/binary>>, 6,
+             {<<131, 80, 10:32, Stream/binary>>, "6",
               "the term inflates to more than its size"},
-             {<<131, 80, 0, 0>>, 4, "the bytes end inside a compressed term"},
-             {binary:part(Etf, 0, byte_size(Etf) - 5), 6,
+             {<<131, 80, 0, 0>>, "4", "the bytes end inside a compressed term"},
+             {binary:part(Etf, 0, byte_size(Etf) - 5), "6",
               "the bytes end inside a zlib stream"}]].
 
 term_bad_input(_) ->
