@@ -71,7 +71,7 @@ closure(S) ->
     case choose(1, 4) of
         1 -> fun() -> {X, Y} end;
         2 -> fun(A, B) -> [A, B | X] end;
-        _ -> far_fun(some(S div 2, 3), word(), word(), atom_())
+        _ -> far_fun(some(S div 2, 3), word() band 16#7fffffff, word(), atom_())
     end.
 
 %% A closure of a module that is not here.

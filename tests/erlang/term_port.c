@@ -16,6 +16,11 @@
  *   h  phash2 of a term, in 32 bits; the argument is the range, 0 the widest
  *   j  JSON of a term                       k  term of a JSON text
  *   z  compressed, with 131; the argument is the level
+ *   o  order of two terms, each with its length before it: 0, 1 or 2 for less,
+ *      equal, greater; the argument is 1 for the exact order
+ *   s  the places in the list, from 0 and in 32 bits, of the terms in order,
+ *      each with its length before it; the argument as of o
+ *   i  through an index, all keys of maps looked up
  */
 #include <cli/json.h>
 
@@ -428,10 +433,171 @@ static int op_json_parse(uint32_t arg, etf_view in, bytes *out) {
     return writer_end(err, &w, out);
 }
 
+/* --- order ------------------------------------------------------------------
+ */
+
+static int compare(uint32_t exact, etf_view a, etf_view b, int *order) {
+    return exact == 1 ? etf_compare_exact(NULL, a, b, order)
+                      : etf_compare(NULL, a, b, order);
+}
+
+/* Terms with their lengths before them. */
+static size_t split(etf_view in, etf_view *to, size_t most) {
+    cn_cursor c = cn__cursor(in.data, in.len);
+    size_t n = 0;
+
+    for (; c.left > 0; n++) {
+        etf_view v = {NULL, cn__take32(&c)};
+
+        v.data = cn__take(&c, v.len);
+        if (c.bad || n == most)
+            die("bad item");
+        to[n] = v;
+    }
+    return n;
+}
+
+static int op_compare(uint32_t arg, etf_view in, bytes *out) {
+    etf_view v[2];
+    int order = 0, back = 0;
+    int err =
+        split(in, v, 2) == 2 ? compare(arg, v[0], v[1], &order) : CN_EBADARG;
+
+    if (err == 0)
+        err = compare(arg, v[1], v[0], &back);
+    if (err == 0 && (order > 0) - (order < 0) != (back < 0) - (back > 0))
+        die("not antisymmetric");
+    *bytes_add(out, 1) = (uint8_t)((order > 0) - (order < 0) + 1);
+    return err;
+}
+
+#define SORT_MAX 4096
+
+/* By insertion, which keeps what is equal in its order; for the times that
+ * counts, sorting is left to who uses the library. */
+static int op_sort(uint32_t arg, etf_view in, bytes *out) {
+    static etf_view v[SORT_MAX];
+    static uint32_t at[SORT_MAX];
+    size_t n = split(in, v, SORT_MAX);
+    int order, err = 0;
+
+    for (uint32_t i = 0; i < n && err == 0; i++) {
+        uint32_t low = 0, high = i;
+
+        while (low < high && err == 0) {
+            uint32_t mid = low + (high - low) / 2;
+
+            err = compare(arg, v[i], v[at[mid]], &order);
+            if (order < 0)
+                high = mid;
+            else
+                low = mid + 1;
+        }
+        memmove(at + low + 1, at + low, (i - low) * sizeof *at);
+        at[low] = i;
+    }
+    for (size_t i = 0; i < n; i++)
+        bytes_add32(out, at[i]);
+    return err;
+}
+
+/* --- index ------------------------------------------------------------------
+ */
+
+/* What is still to be written of a term, the next at the top. */
+typedef struct todo {
+    const etf_node **node;
+    size_t n;
+    size_t cap;
+} todo;
+
+static void todo_add(todo *t, const etf_node *node) {
+    if (node == NULL)
+        die("no node");
+    if (t->n == t->cap) {
+        t->cap = 2 * t->cap + 64;
+        t->node = realloc(t->node, t->cap * sizeof *t->node);
+        if (t->node == NULL)
+            die("out of memory");
+    }
+    t->node[t->n++] = node;
+}
+
+static void index_elements(const etf_index *x, const etf_node *node, todo *t) {
+    for (uint32_t i = etf_index_size(x, node); i > 0; i--)
+        todo_add(t, etf_index_nth(x, node, i - 1));
+    if (etf_index_nth(x, node, etf_index_size(x, node)) != NULL)
+        die("one element more");
+}
+
+static void index_pairs(const etf_index *x, const etf_node *map, todo *t) {
+    const etf_node *found;
+
+    for (uint32_t i = etf_index_size(x, map); i > 0; i--) {
+        const etf_node *key = etf_index_key(x, map, i - 1);
+        const etf_node *value = etf_index_value(x, map, i - 1);
+
+        if (etf_index_get(x, map, etf_index_view(x, key), &found) != 0 ||
+            found != value)
+            die("a key is not found");
+        todo_add(t, value);
+        todo_add(t, key);
+    }
+}
+
+static void index_one(const etf_index *x, const etf_node *node, etf_writer *w,
+                      todo *t) {
+    uint32_t n = etf_index_size(x, node);
+
+    switch (etf_index_type(x, node)) {
+    case ETF_TUPLE:
+        etf_put_tuple(w, n);
+        index_elements(x, node, t);
+        break;
+    case ETF_LIST:
+        if (etf_index_view(x, node).data[0] == 107) {
+            etf_put_term(w, etf_index_view(x, node));
+            break;
+        }
+        etf_put_list(w, n);
+        todo_add(t, etf_index_tail(x, node));
+        index_elements(x, node, t);
+        break;
+    case ETF_MAP:
+        etf_put_map(w, n);
+        index_pairs(x, node, t);
+        break;
+    default:
+        etf_put_term(w, etf_index_view(x, node));
+    }
+}
+
+static int op_index(uint32_t arg, etf_view in, bytes *out) {
+    etf_index x;
+    etf_writer w;
+    todo t = {0};
+    int err = etf_index_make(&x, NULL, NULL, in);
+
+    (void)arg;
+    etf_writer_init(&w, NULL);
+    if (err == 0)
+        todo_add(&t, etf_index_root(&x));
+    while (t.n > 0) {
+        const etf_node *node = t.node[--t.n];
+
+        index_one(&x, node, &w, &t);
+    }
+    err = writer_end(err, &w, out);
+    free(t.node);
+    etf_index_free(&x);
+    return err;
+}
+
 static const op_fn ops[256] = {
     ['c'] = op_check,      ['r'] = op_reencode, ['p'] = op_print,
     ['x'] = op_parse,      ['h'] = op_phash2,   ['j'] = op_json_print,
-    ['k'] = op_json_parse, ['z'] = op_compress,
+    ['k'] = op_json_parse, ['z'] = op_compress, ['o'] = op_compare,
+    ['s'] = op_sort,       ['i'] = op_index,
 };
 
 int main(void) {
