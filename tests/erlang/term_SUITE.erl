@@ -245,6 +245,9 @@ codec_differs(Port, Terms) ->
        differ(open_lists, Terms, ask(Port, $r, 3, Bytes), fun same/2),
        differ(as_otp_25, Terms, ask(Port, $r, 4, Bytes), fun same_otp_25/2),
        differ(index, Terms, ask(Port, $i, Bytes), fun is_equal/2),
+       differ(normal, Terms, ask(Port, $n, 0, Bytes), fun same/2),
+       differ(deterministic, Terms, ask(Port, $n, 2, Bytes), fun is_sorted/2),
+       differ(scan, Terms, ask(Port, $l, 7, Bytes), fun is_length/2),
        differ(phash2, Terms, ask(Port, $h, 0, Bytes), fun same_hash/2),
        differ(phash2_1, Terms, ask(Port, $h, 1 bsl 27, Bytes),
               fun same_phash2_1/2)]).
@@ -281,6 +284,14 @@ same_otp_25(_, _) ->
 %% The pairs of a map have no order in an index.
 is_equal(T, {Status, Bytes}) ->
     Status =:= 0 andalso ext_sorted_of(Bytes) =:= ext_sorted(T).
+
+is_sorted(T, {Status, Bytes}) ->
+    Status =:= 0 andalso
+        (Bytes =:= strip(ext_sorted(T))
+         orelse may_differ(T) andalso ext_sorted_of(Bytes) =:= ext_sorted(T)).
+
+is_length(T, Answer) ->
+    Answer =:= {0, <<(byte_size(ext(T))):32>>}.
 
 ext_sorted_of(Bytes) ->
     ext_sorted(binary_to_term(<<131, Bytes/binary>>)).
@@ -440,12 +451,18 @@ sized(Items) ->
     [[<<(byte_size(I)):32>>, I] || I <- Items].
 
 same_order({pair, A, B}, Answer) ->
-    Answer =:= {0, if A < B -> <<0>>; A == B -> <<1>>; true -> <<2>> end}.
+    Answer =:= {0, if A < B -> <<0>>; A == B -> <<1>>; true -> <<2>> end}
+        orelse has_zero(A, B) andalso has(fun erlang:is_map/1, A).
+
+%% Of 0.0 and -0.0, which are equal keys there, OTP 26 and earlier know no
+%% order.
+has_zero(A, B) ->
+    otp() < 27 andalso has(fun(T) -> T =:= 0.0 orelse T =:= -0.0 end, [A, B]).
 
 %% The order of the keys of a map. Later releases compare maps inside them in
-%% their own way, and of 0.0 and -0.0 earlier ones know no order.
+%% their own way.
 same_exact_order({pair, A, B}, {Status, <<Order>>}) ->
-    Own = has(fun(T) -> is_map(T) orelse T == 0 andalso otp() < 27 end, [A, B]),
+    Own = has(fun erlang:is_map/1, [A, B]) orelse has_zero(A, B),
     Status =:= 0 andalso (Own orelse Order =:= exact_order(A, B)).
 
 exact_order(A, B) ->
@@ -461,7 +478,8 @@ sort_differs(Port, Terms) ->
     Tuple = list_to_tuple(Small),
     Sorted = [element(P + 1, Tuple) || <<P:32>> <= Places],
     [{{pair, A, B}, sorted}
-     || {A, B} <- lists:zip(lists:sort(Small), Sorted), A =/= B].
+     || {A, B} <- lists:zip(lists:sort(Small), Sorted), A /= B,
+        not has_zero(A, B)].
 
 %% -------------------------------------------------------------------- ei
 
@@ -513,7 +531,17 @@ compressed_differ(Port, Terms) ->
     lists:append([differ({compressed, Level}, Terms,
                          ask(Port, $z, Level, Bytes),
                          fun(T, A) -> same_compressed(T, Level, A) end)
-                  || Level <- [0, 1, 6, 9]]).
+                  || Level <- [0, 1, 6, 9]]
+                 ++ [differ(open, Terms,
+                            ask(Port, $u, [opens(T, 6) || T <- Terms]),
+                            fun is_opened/2)]).
+
+is_opened(T, Answer) ->
+    Answer =:= {0, <<(ext(T))/binary, (byte_size(opens(T, 6))):32>>}.
+
+%% What the BEAM has compressed.
+opens(T, Level) ->
+    term_to_binary(T, [{compressed, Level}, {minor_version, 2}]).
 
 same_compressed(T, Level, {0, Bytes}) ->
     Options = [{compressed, Level}, {minor_version, 2}],
@@ -537,11 +565,13 @@ bytes_differ(Port, Terms) ->
 mutants_differ(Port, Mutants) ->
     Checks = ask(Port, $c, Mutants),
     Backs = ask(Port, $r, Mutants),
-    [{{mutant, M}, {beam, B, check, C, back, R}}
-     || {M, C, R} <- lists:zip3(Mutants, Checks, Backs),
+    Normals = ask(Port, $n, 2, Mutants),
+    [{{mutant, M}, {beam, B, check, C, back, R, normal, N}}
+     || {M, C, R, N} <- zip4(Mutants, Checks, Backs, Normals),
         not overread(M), not dangerous(M, C),
         B <- [beam(M)],
-        not agree(B, M, C, R), not on_purpose(B, M, C)].
+        not (agree(B, M, C, R) andalso agree(B, M, C, N)),
+        not on_purpose(B, M, C)].
 
 %% In a reference of no words the BEAM reads one that is not there, and goes on
 %% behind it.

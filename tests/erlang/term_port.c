@@ -21,6 +21,9 @@
  *   s  the places in the list, from 0 and in 32 bits, of the terms in order,
  *      each with its length before it; the argument as of o
  *   i  through an index, all keys of maps looked up
+ *   n  as the BEAM would write it; the argument is the mode of the writer
+ *   u  the term in an envelope with 131, then in 32 bits the bytes it took
+ *   l  the length of a term, found a few bytes at a time as the argument says
  */
 #include <cli/json.h>
 
@@ -501,6 +504,48 @@ static int op_sort(uint32_t arg, etf_view in, bytes *out) {
     return err;
 }
 
+/* --- forms ------------------------------------------------------------------
+ */
+
+static int op_normal(uint32_t arg, etf_view in, bytes *out) {
+    etf_writer w;
+    int err;
+
+    etf_writer_init(&w, NULL);
+    etf_writer_mode(&w, arg);
+    err = etf_put_normal(&w, NULL, NULL, in);
+    return writer_end(err, &w, out);
+}
+
+static int op_open(uint32_t arg, etf_view in, bytes *out) {
+    etf_opened o;
+    int err = etf_open(&o, NULL, NULL, in, NULL);
+
+    (void)arg;
+    bytes_put(out, o.term.data, o.term.len);
+    if (err == 0)
+        bytes_add32(out, (uint32_t)o.used);
+    etf_close(&o);
+    return err;
+}
+
+static int op_scan(uint32_t arg, etf_view in, bytes *out) {
+    etf_scanner s;
+    size_t have = 0, need = 0;
+    int err;
+
+    etf_scanner_init(&s, NULL, NULL, false);
+    do {
+        have = in.len - have < arg ? in.len : have + arg;
+        err = etf_scan(&s, in.data, have, &need);
+        if (err == CN_ETRUNC && need == 0)
+            die("nothing is needed");
+    } while (err == CN_ETRUNC && have < in.len);
+    etf_scanner_free(&s);
+    bytes_add32(out, (uint32_t)need);
+    return err;
+}
+
 /* --- index ------------------------------------------------------------------
  */
 
@@ -597,7 +642,8 @@ static const op_fn ops[256] = {
     ['c'] = op_check,      ['r'] = op_reencode, ['p'] = op_print,
     ['x'] = op_parse,      ['h'] = op_phash2,   ['j'] = op_json_print,
     ['k'] = op_json_parse, ['z'] = op_compress, ['o'] = op_compare,
-    ['s'] = op_sort,       ['i'] = op_index,
+    ['s'] = op_sort,       ['i'] = op_index,    ['n'] = op_normal,
+    ['u'] = op_open,       ['l'] = op_scan,
 };
 
 int main(void) {
