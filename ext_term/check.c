@@ -32,8 +32,10 @@ typedef struct met {
 } met;
 
 etf_limits etf__limits(const etf_limits *l) {
-    etf_limits most = l == NULL ? (etf_limits){0} : *l;
+    etf_limits most = {0};
 
+    if (l != NULL)
+        most = *l;
     if (most.depth == 0)
         most.depth = 1000000;
     if (most.terms == 0)
@@ -151,7 +153,7 @@ static int count(check *k, const met *m) {
 
 static int walk(check *k) {
     int err = 0;
-    met m;
+    met m = {0};
 
     while (k->left > 0 && err == 0) {
         err = next(k, &m);

@@ -116,6 +116,7 @@ static etf_type id(etf_reader *r, etf_item *it, etf_type type, size_t size) {
     return took_view(r, it, type, (etf_view){r->at, size});
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one flat switch */
 etf_type etf__next(etf_reader *r, etf_item *it) {
     size_t left = etf__quick(r), n;
     const uint8_t *p = r->at;

@@ -97,7 +97,7 @@ static int order_int_float(const etf__head *a, const etf__head *b) {
 
     if (etf__head_i64(a, &i) != 0)
         return order_big_float(a, v);
-    if (v < -0x1p63 || v >= 0x1p63)
+    if (fabs(v) > 0x1p63 || v == 0x1p63)
         return v < 0 ? 1 : -1;
     if (i != (int64_t)whole)
         return order_signed(i, (int64_t)whole);

@@ -22,7 +22,11 @@ static void usual_form(etf_reader *r, bool yes) {
 void etf_reader_init(etf_reader *r, etf_view in) {
     static const uint8_t nothing[1] = {0};
 
-    memset(r, 0, offsetof(etf_reader, scratch));
+    r->atoms = (etf_atoms){0};
+    r->err_at = 0;
+    r->err = 0;
+    r->str_left = 0;
+    r->in_str = false;
     r->data = in.data == NULL ? nothing : in.data;
     r->end = in.data == NULL ? nothing : in.data + in.len;
     r->at = r->data;

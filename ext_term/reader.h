@@ -159,7 +159,6 @@ static inline size_t etf__usual(const uint8_t *p, size_t left,
         size = left < 3 ? 0 : (size_t)p[1] + 3;
         return size > left ? 0 : size;
     case ETF__NEW_PID:
-        return etf__usual_id(p, left, 1, 12);
     case ETF__V4_PORT:
         return etf__usual_id(p, left, 1, 12);
     case ETF__NEWER_REFERENCE:
@@ -171,7 +170,7 @@ static inline size_t etf__usual(const uint8_t *p, size_t left,
 
 /* The type that a usual head has. */
 static inline etf_type etf__usual_type(uint8_t tag) {
-#define ETF__TAG_TYPE(name, value, type, shape) [value] = type,
+#define ETF__TAG_TYPE(name, value, type, shape) [(value)] = (type),
     static const uint8_t types[256] = {ETF__TAG_MAP(ETF__TAG_TYPE)};
 #undef ETF__TAG_TYPE
 

@@ -244,7 +244,7 @@ static void copy_item(const etf_item *it, etf_writer *w) {
 
 static int copy_by_next(etf_view term, etf_writer *w) {
     etf_reader r;
-    etf_item it;
+    etf_item it = {0};
 
     etf_reader_init(&r, term);
     for (uint64_t left = 1; left > 0 && etf_next(&r, &it) != ETF_NONE;) {

@@ -183,7 +183,7 @@ static void limits(void **state) {
     (void)state;
     etf_writer_init(&w, NULL);
     memset(text, 'f', 2 * ETF__BIG_BYTES + 1);
-    (void)from_text(text, 2 * ETF__BIG_BYTES, 16);
+    (void)from_text(text, (size_t)2 * ETF__BIG_BYTES, 16);
     etf_writer_reset(&w);
     etf_put_big_text(&w, text, 2 * ETF__BIG_BYTES + 1, 16);
     assert_int_equal(etf_writer_finish(&w, NULL), CN_ELIMIT);

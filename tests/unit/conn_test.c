@@ -1091,7 +1091,8 @@ static void test_tick_without_memory(void **state) {
     cnode_conn *c;
 
     (void)state;
-    assert_int_equal(etf_check(NULL, NULL, (etf_view){term, sizeof term}, NULL), 0);
+    assert_int_equal(etf_check(NULL, NULL, (etf_view){term, sizeof term}, NULL),
+                     0);
     send.term = (etf_view){term, sizeof term};
     fault_init(&f, 0);
     config.alloc = f.alloc;

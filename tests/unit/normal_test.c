@@ -407,7 +407,7 @@ static void out_of_memory(void **state) {
         etf_put_tuple(&x, 1);
     etf_put_map(&x, 200);
     for (int i = 200; i > 0; i--) {
-        etf_put_int(&x, i * 1000);
+        etf_put_int(&x, (int64_t)i * 1000);
         etf_put_atom(&x, "a");
     }
     assert_int_equal(etf_writer_finish(&x, &in), 0);

@@ -2,7 +2,6 @@
  *
  * phash2_test.c: the hashes a real phash2 gave, ranges, memory that ends.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,17 +20,19 @@ static void as_erlang(void **state) {
     static char line[1 << 16];
     static uint8_t room[1 << 15];
     FILE *in = fopen("tests/data/phash2_vectors.txt", "r");
-    uint32_t narrow, wide;
+    unsigned long narrow, wide;
     size_t n = 0;
-    int at;
+    char *at;
 
     (void)state;
     assert_non_null(in);
     while (fgets(line, sizeof line, in) != NULL) {
-        if (sscanf(line, "%" SCNu32 " %" SCNu32 " %n", &narrow, &wide, &at) < 2)
+        narrow = strtoul(line, &at, 10);
+        if (at == line) /* a comment */
             continue;
+        wide = strtoul(at, &at, 10);
         line[strcspn(line, "\n")] = '\0';
-        etf_view t = {room, unhex(line + at, room, sizeof room)};
+        etf_view t = {room, unhex(at, room, sizeof room)};
         assert_int_equal(hash(t, ETF_PHASH2_RANGE), narrow);
         assert_int_equal(hash(t, ETF_PHASH2_ALL), wide);
         assert_int_equal(hash(t, 7), wide % 7);
@@ -55,7 +56,7 @@ static void other_forms(void **state) {
         {"463ff8000000000000", "63312e3530303030303030303030303030303030303030"
                                "652b30300000000000"},
     };
-    uint8_t a[64], b[64];
+    uint8_t a[64] = {0}, b[64] = {0};
 
     (void)state;
     for (size_t i = 0; i < sizeof pair / sizeof pair[0]; i++)

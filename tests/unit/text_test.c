@@ -489,7 +489,7 @@ static void odd_terms(void **state) {
 
 /* ETF_TEXT_DEPTH brackets go both ways, one more does not. */
 static void depth(void **state) {
-    enum { N = ETF_TEXT_DEPTH + 1 };
+    const size_t N = ETF_TEXT_DEPTH + 1;
     char *deep = malloc(2 * N), *again = malloc(2 * N);
     size_t column;
     etf_view t;
