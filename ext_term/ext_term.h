@@ -71,6 +71,28 @@ CN_API bool etf_pid_eq(const etf_pid *a, const etf_pid *b);
 CN_API bool etf_port_eq(const etf_port *a, const etf_port *b);
 CN_API bool etf_ref_eq(const etf_ref *a, const etf_ref *b);
 
+/* A closure of compiled code, without its free variables, for the node that has
+ * this code: uniq, the two indexes and old_uniq are numbers of its compiler. */
+typedef struct etf_fun {
+    etf_view module; /* in UTF-8 */
+    uint8_t arity;   /* without the free variables */
+    uint32_t index;
+    const uint8_t *uniq; /* 16 bytes, the MD5 of the module */
+    int32_t old_index;   /* these two as older compilers count and hash */
+    int32_t old_uniq;
+    etf_pid creator;
+    uint32_t n; /* free variables */
+} etf_fun;
+
+/* A native record (OTP 29), without its values. */
+typedef struct etf_record {
+    etf_view module; /* in UTF-8 */
+    etf_view name;
+    bool exported;
+    uint32_t n;      /* fields */
+    etf_view fields; /* their names: n atoms, as a reader takes them */
+} etf_record;
+
 /* A view of bytes of your own; easier in an argument than a compound literal.
  */
 static inline etf_view etf_view_of(const void *data, size_t n) {
@@ -196,9 +218,11 @@ CN_API void etf_end_list(etf_writer *w);
 CN_API void etf_put_pid(etf_writer *w, const etf_pid *pid);
 CN_API void etf_put_port(etf_writer *w, const etf_port *port);
 CN_API void etf_put_ref(etf_writer *w, const etf_ref *ref);
-/* fun Module:Function/Arity */
+/* fun Module:Function/Arity; with views for names that are no C strings. */
 CN_API void etf_put_export(etf_writer *w, const char *module,
                            const char *function, uint8_t arity);
+CN_API void etf_put_export_n(etf_writer *w, etf_view module, etf_view function,
+                             uint8_t arity);
 /* The head of a native record, which only OTP 29 and later know: then its n
  * values are put, in the order of the fields. Two fields of the same name are
  * CN_EBADARG. Records of older releases are tuples, as ever. */
@@ -206,21 +230,14 @@ CN_API void etf_put_record(etf_writer *w, bool exported, const char *module,
                            const char *name, const char *const *fields,
                            size_t n);
 
-/* A closure of compiled code, for the node that has this code: uniq, the two
- * indexes and old_uniq are numbers of its compiler. */
-typedef struct etf_closure {
-    const char *module;
-    uint8_t arity; /* without the free variables */
-    uint8_t uniq[16];
-    uint32_t index;
-    int32_t old_index;
-    int32_t old_uniq;
-    etf_pid pid; /* of its creator */
-} etf_closure;
-/* The whole closure with its n free variables, each an encoded term that is
+/* The same as etf_get_record gave it, or with names that are no C strings. That
+ * the fields differ is believed here; CN_EBADARG when they are not n atoms, as
+ * indexes of etf_reader_atoms are none. */
+CN_API void etf_put_record_n(etf_writer *w, const etf_record *record);
+/* A whole closure with fun->n free variables, each an encoded term that is
  * believed as by etf_put_term. At most 255: CN_ELIMIT. */
-CN_API void etf_put_fun(etf_writer *w, const etf_closure *fun,
-                        const etf_view *free, size_t n);
+CN_API void etf_put_fun(etf_writer *w, const etf_fun *fun,
+                        const etf_view *free);
 /* A term that is already encoded, without version byte; believed, not
  * checked: it comes from a reader, a writer or etf_check. */
 CN_API void etf_put_term(etf_writer *w, etf_view term);
@@ -352,29 +369,11 @@ CN_API void etf_get_ref(etf_reader *r, etf_ref *out);
 /* fun Module:Function/Arity */
 CN_API void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,
                            uint8_t *arity);
-/* A closure, without its free variables. */
-typedef struct etf_fun {
-    etf_view module; /* in UTF-8; may be in the reader, until the next get */
-    uint8_t arity;
-    uint32_t index;
-    const uint8_t *uniq; /* 16 bytes, the MD5 of the module */
-    int32_t old_index;   /* these two as older compilers count and hash */
-    int32_t old_uniq;
-    etf_pid creator;
-    uint32_t n; /* free variables; they follow */
-} etf_fun;
-/* The n free variables are the next terms. */
+/* out->module may be in the reader, until the next get. The out->n free
+ * variables are the next terms. */
 CN_API void etf_get_fun(etf_reader *r, etf_fun *out);
-
-/* A native record (OTP 29), without its values. */
-typedef struct etf_record {
-    etf_view module; /* in UTF-8; may be in the reader, until the next get */
-    etf_view name;
-    bool exported;
-    uint32_t n;      /* fields */
-    etf_view fields; /* their names: n atoms, for a reader of their own */
-} etf_record;
-/* The n values are the next terms, in the order of the fields. */
+/* The names of record and module may be in the reader, until the next get. The
+ * out->n values are the next terms, in the order of the fields. */
 CN_API void etf_get_record(etf_reader *r, etf_record *out);
 /* The next term as it is, well-formed to its end. Inside an opened STRING_EXT,
  * whose elements are no terms in the input, the view is of a constant. */

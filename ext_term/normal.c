@@ -182,23 +182,23 @@ static int put_record(walk *k, const etf_node *node, const etf__head *h) {
 }
 
 /* | 112 | size 4 | arity 1 | uniq 16 | index 4 | n 4 | module | old index |
- * | old uniq | pid | free variables | */
+ * | old uniq | pid | free variables |
+ * The BEAM keeps 32 bits of the old numbers, with a sign. */
 static int put_fun(walk *k, const etf_node *node, const etf__head *h) {
-    cn_cursor c = cn__cursor(h->rest, (size_t)(h->end - h->rest));
     uint8_t room[ETF__LATIN1_ROOM];
     size_t at = k->w->len + 1;
     uint8_t *p = etf__put(k->w, 1 + 4 + 25, 0);
-    etf__head inner;
+    etf__head pid;
+    etf__fun fun;
 
     if (p != NULL)
         (void)cn__put_bytes(p, h->at, 1 + 4 + 25);
     etf__put_name(k->w, text_of(h->body, h->end, room, NULL));
-    for (int i = 0; i < 2; i++) {
-        (void)etf__head_read(&c, &inner);
-        put_int(k->w, &inner);
-    }
-    (void)etf__head_read(&c, &inner);
-    put_id(k->w, &inner);
+    etf__head_fun(h, &fun);
+    etf_put_int(k->w, fun.old_index);
+    etf_put_int(k->w, fun.old_uniq);
+    etf__head_inner(h, fun.pid, &pid);
+    put_id(k->w, &pid);
     return open_node(k, node, h->n, at);
 }
 

@@ -61,26 +61,53 @@ void etf_put_record(etf_writer *w, bool exported, const char *module,
         etf__put_name(w, view_of(fields[i]));
 }
 
+static void put_fields(etf_writer *w, const etf_record *record) {
+    etf_reader r;
+
+    etf_reader_init(&r, record->fields);
+    for (uint32_t i = 0; i < record->n && r.err == 0; i++) {
+        etf_view name = etf_get_atom(&r);
+
+        if (r.err == 0)
+            etf__put_name(w, name);
+    }
+    if (r.err != 0 || etf_reader_left(&r) > 0)
+        etf_writer_fail(w, CN_EBADARG);
+}
+
+void etf_put_record_n(etf_writer *w, const etf_record *record) {
+    if (record->n > INT32_MAX) {
+        etf_writer_fail(w, CN_ELIMIT);
+        return;
+    }
+    etf__put_record(w, record->exported, record->n);
+    etf__put_name(w, record->module);
+    etf__put_name(w, record->name);
+    put_fields(w, record);
+}
+
 /* | arity 1 | uniq 16 | index 4 | n 4 | module | old index | old uniq | pid |
  */
-static void fun_head(etf_writer *w, const etf_closure *f, uint32_t n) {
+static void fun_head(etf_writer *w, const etf_fun *f) {
     uint8_t *p = etf__put_more(w, 1 + 16 + 4 + 4);
 
     if (p == NULL)
         return;
-    p = cn__put_bytes(cn__put8(p, f->arity), f->uniq, sizeof f->uniq);
+    p = cn__put_bytes(cn__put8(p, f->arity), f->uniq, 16);
     p = cn__put32(p, f->index);
-    (void)cn__put32(p, n);
-    etf_put_atom(w, f->module);
+    (void)cn__put32(p, f->n);
+    etf_put_atom_n(w, (const char *)f->module.data, f->module.len);
     etf_put_int(w, f->old_index);
     etf_put_int(w, f->old_uniq);
-    etf_put_pid(w, &f->pid);
+    etf_put_pid(w, &f->creator);
 }
 
 /* Bytes of them, or SIZE_MAX when one is no term. */
 static size_t size_of(const etf_view *free, size_t n) {
     size_t size = 0;
 
+    if (free == NULL && n > 0)
+        return SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
         if (free[i].data == NULL || free[i].len == 0 ||
             __builtin_add_overflow(size, free[i].len, &size))
@@ -101,22 +128,24 @@ static void put_fun(etf_writer *w, etf_view head, const etf_view *free,
         p = cn__put_bytes(p, free[i].data, free[i].len);
 }
 
-void etf_put_fun(etf_writer *w, const etf_closure *fun, const etf_view *free,
-                 size_t n) {
+void etf_put_fun(etf_writer *w, const etf_fun *fun, const etf_view *free) {
     uint8_t room[ETF__FUN_ROOM];
-    size_t size = n > ETF__FREE_VARS ? 0 : size_of(free, n);
+    size_t size = fun->n > ETF__FREE_VARS ? 0 : size_of(free, fun->n);
     etf_writer h;
     etf_view head;
 
     etf_writer_init_fixed(&h, room, sizeof room);
     etf_writer_mode(&h, w->mode);
-    fun_head(&h, fun, (uint32_t)n);
-    if (n > ETF__FREE_VARS || etf_writer_finish(&h, &head) != 0)
-        etf_writer_fail(w, n > ETF__FREE_VARS ? CN_ELIMIT : h.err);
-    else if (size == SIZE_MAX)
-        etf_writer_fail(w, CN_EBADARG);
+    if (fun->n > ETF__FREE_VARS)
+        etf_writer_fail(&h, CN_ELIMIT);
+    else if (fun->uniq == NULL || size == SIZE_MAX)
+        etf_writer_fail(&h, CN_EBADARG);
+    else
+        fun_head(&h, fun);
+    if (etf_writer_finish(&h, &head) != 0)
+        etf_writer_fail(w, h.err);
     else if (size > UINT32_MAX - 4 - head.len)
         etf_writer_fail(w, CN_ELIMIT);
     else
-        put_fun(w, head, free, n, 4 + head.len + size);
+        put_fun(w, head, free, fun->n, 4 + head.len + size);
 }

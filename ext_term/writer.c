@@ -591,6 +591,11 @@ void etf_put_export(etf_writer *w, const char *module, const char *function,
         etf__put_export(w, view_of(module), view_of(function), arity);
 }
 
+void etf_put_export_n(etf_writer *w, etf_view module, etf_view function,
+                      uint8_t arity) {
+    etf__put_export(w, module, function, arity);
+}
+
 /* data NULL with bytes to take is the caller's slip; lengths are u32. */
 static bool good_bytes(etf_writer *w, const void *data, size_t n) {
     if (n > UINT32_MAX)

@@ -89,23 +89,38 @@ static void copy_ref(etf_reader *r, etf_writer *w) {
 }
 
 static void copy_export(etf_reader *r, etf_writer *w) {
-    etf_reader whole = *r;
     etf_view module, function;
-    char m[1024], f[1024];
     uint8_t arity;
 
     etf_get_export(r, &module, &function, &arity);
-    if (module.len >= sizeof m || function.len >= sizeof f ||
-        memchr(module.data, 0, module.len) != NULL ||
-        memchr(function.data, 0, function.len) != NULL) {
-        etf_put_term(w, etf_get_term(&whole)); /* no text of C */
-        return;
-    }
-    (void)snprintf(m, sizeof m, "%.*s", (int)module.len,
-                   (const char *)module.data);
-    (void)snprintf(f, sizeof f, "%.*s", (int)function.len,
-                   (const char *)function.data);
-    etf_put_export(w, m, f, arity);
+    etf_put_export_n(w, module, function, arity);
+}
+
+/* Its free variables are only copied. */
+static void copy_fun(etf_reader *r, etf_writer *w) {
+    static etf_view free[255];
+    etf_reader variables;
+    etf_fun fun;
+
+    etf_get_fun(r, &fun);
+    variables = *r; /* the name of the module may be in r */
+    for (uint32_t i = 0; i < fun.n; i++)
+        free[i] = etf_get_term(&variables);
+    if (etf_reader_finish(&variables) != 0)
+        etf_reader_fail(r, etf_reader_finish(&variables));
+    else
+        etf_put_fun(w, &fun, free);
+    for (uint32_t i = 0; i < fun.n; i++)
+        etf_skip(r);
+}
+
+/* Returns how many terms follow. */
+static uint64_t copy_record(etf_reader *r, etf_writer *w) {
+    etf_record record;
+
+    etf_get_record(r, &record);
+    etf_put_record_n(w, &record);
+    return record.n;
 }
 
 /* A list of bytes becomes a string, as Erlang writes it. Returns how many
@@ -175,11 +190,14 @@ static uint64_t copy_one(etf_reader *r, etf_writer *w) {
         copy_export(r, w);
         return 0;
     case ETF_FUN:
+        copy_fun(r, w);
+        return 0;
     case ETF_RECORD:
-    case ETF_STRING:
+        return copy_record(r, w);
+    case ETF_STRING: /* from etf_next only */
         break;
     }
-    etf_put_term(w, etf_get_term(r));
+    die("no type");
     return 0;
 }
 

@@ -176,6 +176,9 @@ static void headers(void **state) {
     WRITES("6a", etf_put_list(&w, 0));
     WRITES("6a", etf_put_nil(&w));
     WRITES("71770161770162 6103", etf_put_export(&w, "a", "b", 3));
+    WRITES(
+        "71 7703610062 7700 61ff",
+        etf_put_export_n(&w, etf_view_of("a\0b", 3), etf_view_of("", 0), 255));
     WRITES("6101", etf_put_term(&w, (etf_view){(const uint8_t *)"a\1", 2}));
     FAILS(CN_ELIMIT, etf_put_tuple(&w, 1 << 24));
     FAILS(CN_ELIMIT, etf_put_map(&w, (size_t)1 << 31));
@@ -183,6 +186,8 @@ static void headers(void **state) {
     FAILS(CN_EBADARG, etf_put_term(&w, (etf_view){NULL, 0}));
     FAILS(CN_EBADARG, etf_put_export(&w, NULL, "b", 3));
     FAILS(CN_EBADARG, etf_put_export(&w, "a", "\xff", 3));
+    FAILS(CN_EBADARG,
+          etf_put_export_n(&w, etf_view_of(NULL, 1), etf_view_of("b", 1), 3));
 }
 
 static void identifiers(void **state) {
