@@ -24,7 +24,7 @@ suite() ->
 
 all() ->
     [known_terms, limits, deep, random_terms, random_texts, random_bytes,
-     random_pairs, compressed, ei].
+     random_pairs, compressed, envelopes, ei].
 
 init_per_suite(Config) ->
     {module, proper} = code:ensure_loaded(proper),
@@ -56,6 +56,9 @@ random_pairs(_) ->
 
 compressed(_) ->
     run(fun compressed_differ/2, 10).
+
+envelopes(_) ->
+    run(fun envelopes_differ/2, 2).
 
 %% The largest integer and tuple of OTP 26 and later, and one more.
 limits(_) ->
@@ -182,6 +185,8 @@ shrink(Check, Port, T, Steps) ->
 smaller({mutant, B}) ->
     [{mutant, cut_out(B, At, N)} || N <- [64, 16, 4, 2, 1], N =< byte_size(B),
                                     At <- lists:seq(0, byte_size(B) - N)];
+smaller({envelope, _, _}) ->
+    [];
 smaller({pair, A, B}) ->
     [{pair, X, Y} || {X, Y} <- both(parts(A), parts(B))]
         ++ [{pair, X, Y} || {X, Y} <- both(without(A), without(B))]
@@ -556,6 +561,49 @@ same_compressed(T, Level, {0, Bytes}) ->
         orelse byte_size(Bytes) =:= byte_size(term_to_binary(T, Options))
         andalso equal(T, strip(Bytes));
 same_compressed(_, _, _) ->
+    false.
+
+%% Terms, and mutants of their bytes, in envelopes of which most are wrong. The
+%% failing envelope and what is inside stand for the term.
+envelopes_differ(Port, [{envelope, _, _} | _] = Envelopes) ->
+    Inner = [I || {envelope, _, I} <- Envelopes],
+    Outer = [O || {envelope, O, _} <- Envelopes],
+    [{E, {beam, B, open, A}}
+     || {E, O, C, A} <- zip4(Envelopes, Outer, ask(Port, $c, Inner),
+                             ask(Port, $u, Outer)),
+        {envelope, _, I} <- [E],
+        not overread(I), not dangerous(I, C), not too_large(O),
+        B <- [beam_opens(O)],
+        not agree_opened(B, A), not on_purpose(B, I, C)];
+envelopes_differ(Port, Terms) ->
+    Inner = [maybe_mutant(ext(T)) || T <- Terms],
+    envelopes_differ(Port, [{envelope, term_gen:envelope(I), I} || I <- Inner]).
+
+maybe_mutant(B) when byte_size(B) > 5000 -> <<106>>;
+maybe_mutant(B) ->
+    case rand:uniform(2) of
+        1 -> B;
+        2 -> term_gen:mutant(B, B)
+    end.
+
+%% The BEAM takes that memory.
+too_large(<<131, 80, Size:32, _/binary>>) -> Size > 1 bsl 24;
+too_large(_) -> false.
+
+beam_opens(Bytes) ->
+    try binary_to_term(Bytes, [used]) of
+        {T, Used} -> {ok, T, Used}
+    catch error:badarg ->
+            error
+    end.
+
+agree_opened(error, {Status, _}) ->
+    Status =/= 0;
+agree_opened({ok, T, Used}, {0, Answer}) ->
+    N = byte_size(Answer) - 4,
+    <<Bytes:N/binary, OurUsed:32>> = Answer,
+    OurUsed =:= Used andalso equal(T, Bytes);
+agree_opened(_, _) ->
     false.
 
 %% ----------------------------------------------------------------- bytes

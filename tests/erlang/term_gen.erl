@@ -5,7 +5,8 @@
 %% make a whole batch of them: PropEr's own generators would take minutes.
 -module(term_gen).
 
--export([batch/3, term/1, near/1, mutant/2, strip/1, ext/1, records/0]).
+-export([batch/3, term/1, near/1, mutant/2, envelope/1, strip/1, ext/1,
+         records/0]).
 
 %% N terms, always the same ones for the same seed. Those of the BEAM's own
 %% making (pids, references) may differ.
@@ -365,6 +366,44 @@ odd() ->
      <<113, 119, 1, $m, 119, 1, $f, 110, 1, 0, 5>>,
      <<67, 0:32, 1, 119, 1, $m, 119, 1, $r>>,
      <<67, 2:32, 0, 119, 1, $m, 119, 1, $r, 119, 1, $a, 119, 1, $a, 106, 106>>].
+
+%% What stands before a term in a file, and may be around it: mostly right, with
+%% the given bytes inside.
+envelope(Inner) ->
+    case choose(1, 12) of
+        N when N =< 3 -> compressed(byte_size(Inner), zlib:compress(Inner));
+        4 -> compressed(byte_size(Inner), zlib:compress(Inner), <<80, 1>>);
+        5 -> compressed(byte_size(Inner) + choose(-2, 2), zlib:compress(Inner));
+        6 -> compressed(word() band 16#ffffff, zlib:compress(Inner));
+        7 -> compressed(byte_size(Inner), mutant(zlib:compress(Inner), Inner));
+        8 -> compressed(byte_size(Inner), odd_stream(choose(1, 5), Inner));
+        9 -> <<131, (one_of([<<131>>, <<80>>, <<80, 0:32>>]))/binary,
+               Inner/binary>>;
+        10 -> <<131, 80, (bytes(20))/binary>>;
+        11 -> <<(choose(129, 133)), Inner/binary>>;
+        12 -> <<131, Inner/binary>>
+    end.
+
+compressed(Size, Stream) ->
+    compressed(Size, Stream, <<>>).
+
+compressed(Size, Stream, Behind) ->
+    <<131, 80, Size:32, Stream/binary, Behind/binary>>.
+
+odd_stream(1, B) -> zlib:zip(B);
+odd_stream(2, B) -> zlib:gzip(B);
+odd_stream(3, B) -> stream(B, choose(0, 9), 9 + choose(0, 6), default, <<>>);
+odd_stream(4, B) -> stream(B, 9, 15, one_of([huffman_only, filtered]), <<>>);
+odd_stream(5, B) -> stream(B, 9, 15, default, <<0, B/binary>>).
+
+%% Deflated by hand, perhaps with a dictionary.
+stream(B, Level, Window, Strategy, Dictionary) ->
+    Z = zlib:open(),
+    ok = zlib:deflateInit(Z, Level, deflated, Window, 8, Strategy),
+    [zlib:deflateSetDictionary(Z, Dictionary) || Dictionary =/= <<>>],
+    Stream = iolist_to_binary(zlib:deflate(Z, B, finish)),
+    ok = zlib:close(Z),
+    Stream.
 
 change(1, B, _) ->
     <<B/binary, (one_of([<<0>>, <<106>>, <<131, 106>>]))/binary>>;
