@@ -23,8 +23,8 @@ suite() ->
     [{timetrap, {minutes, 60}}].
 
 all() ->
-    [known_terms, limits, deep, random_terms, random_texts, random_bytes,
-     random_pairs, compressed, envelopes, ei].
+    [known_terms, limits, deep, random_terms, random_texts, random_formats,
+     random_bytes, random_pairs, compressed, envelopes, ei].
 
 init_per_suite(Config) ->
     {module, proper} = code:ensure_loaded(proper),
@@ -47,6 +47,10 @@ random_terms(_) ->
 %% Erlang's own printing is slow, so fewer of them.
 random_texts(_) ->
     run(fun texts_differ/2, 5).
+
+random_formats(_) ->
+    latin1 = io:printable_range(),
+    run(fun formats_differ/2, 10).
 
 random_bytes(_) ->
     run(fun bytes_differ/2, 1).
@@ -187,6 +191,8 @@ smaller({mutant, B}) ->
                                     At <- lists:seq(0, byte_size(B) - N)];
 smaller({envelope, _, _}) ->
     [];
+smaller({format, How, T}) ->
+    [{format, How, S} || S <- smaller(T)];
 smaller({pair, A, B}) ->
     [{pair, X, Y} || {X, Y} <- both(parts(A), parts(B))]
         ++ [{pair, X, Y} || {X, Y} <- both(without(A), without(B))]
@@ -436,6 +442,99 @@ equal_map(T, Bytes) ->
     catch error:badarg ->
             false
     end.
+
+%% --------------------------------------------------------------- formats
+
+%% Character by character as io_lib:format, whatever the control sequence, the
+%% width, the column where it begins and the range of erl's option +pc.
+formats_differ(Port, [{format, _, _} | _] = Items) ->
+    Both = lists:zip3(Items, theirs(Items), [ours(Port, I) || I <- Items]),
+    [{I, {erlang, A, ours, B}}
+     || {{format, How, _} = I, A, B} <- Both, B =/= {0, A},
+        not counts_otherwise(How, A)];
+formats_differ(Port, Terms) ->
+    Items = [{format, How, T} || T <- Terms, has_text(T),
+                                 How <- [random_format(), random_format()],
+                                 not formats_otherwise(How, T)],
+    formats_differ_all(Port, Items).
+
+formats_differ_all(_, []) -> [];
+formats_differ_all(Port, Items) -> formats_differ(Port, Items).
+
+random_format() ->
+    {one_of(["w", "tw", "p", "tp", "p", "tp"]), one_of([latin1, unicode]),
+     one_of([0, 1, 7, 20, 40, 79, 80, 81, 132, 500]), one_of([1, 1, 2, 15, 70])}.
+
+one_of(L) -> lists:nth(rand:uniform(length(L)), L).
+
+ours(Port, {format, {Control, Range, Width, Column}, T}) ->
+    Style = case lists:last(Control) of $p -> 0; $w -> 1 end,
+    Pc = case Range of latin1 -> 1; unicode -> 2 end,
+    Latin1 = case hd(Control) of $t -> 0; _ -> 1 end,
+    <<Arg:32>> = <<Column:12, Width:12, 0:3, Latin1:1, Pc:2, Style:2>>,
+    [Answer] = ask(Port, $p, Arg, [ext(T)]),
+    Answer.
+
+%% In the order of the items; the other range needs another node.
+theirs(Items) ->
+    Texts = lists:zip(Items, lists:seq(1, length(Items))),
+    {Here, There} = lists:partition(fun({{format, H, _}, _}) ->
+                                            element(2, H) =:= latin1
+                                    end, Texts),
+    Both = texts(Here) ++ peer:call(unicode_peer(), ?MODULE, texts, [There]),
+    [Text || {_, Text} <- lists:sort(Both)].
+
+texts(Items) ->
+    [{N, text(How, T)} || {{format, How, T}, N} <- Items].
+
+text({Control, _, Width, Column}, T) ->
+    Before = lists:duplicate(Column - 1, $x),
+    All = case lists:last(Control) of
+              $p -> io_lib:format(Before ++ "~*" ++ Control, [Width, T]);
+              $w -> io_lib:format(Before ++ "~" ++ Control, [T])
+          end,
+    string:slice(unicode:characters_to_binary(All), Column - 1).
+
+%% One for each worker, which ends with it.
+unicode_peer() ->
+    case get(?FUNCTION_NAME) of
+        undefined ->
+            Here = filename:dirname(code:which(?MODULE)),
+            {ok, Peer, _} =
+                peer:start_link(#{connection => standard_io,
+                                  args => ["+pc", "unicode", "-pa", Here]}),
+            unicode = peer:call(Peer, io, printable_range, []),
+            put(?FUNCTION_NAME, Peer),
+            Peer;
+        Peer ->
+            Peer
+    end.
+
+%% What etf_format says it does in its own way.
+formats_otherwise(How, T) ->
+    has(fun(X) -> formats_own(How, X) end, T).
+
+formats_own(_, T) when is_map(T) ->
+    map_size(T) > 1;
+formats_own(_, T) when T =:= 'maybe'; T =:= 'else' ->
+    otp() < 27;
+formats_own(_, T) when is_function(T) ->
+    true;
+formats_own({"tp", latin1, _, _}, T) when is_binary(T) ->
+    otp() < 29 andalso latin1_after_all(T);
+formats_own(_, _) ->
+    false.
+
+latin1_after_all(B) ->
+    case unicode:characters_to_list(B) of
+        {_, Good, _} -> lists:any(fun(C) -> C > 255 end, Good);
+        _ -> false
+    end.
+
+%% Where lines are broken: combining characters.
+counts_otherwise({Control, _, Width, _}, Text) ->
+    lists:last(Control) =:= $p andalso Width > 0 andalso
+        string:length(Text) =/= length(unicode:characters_to_list(Text)).
 
 %% ----------------------------------------------------------------- order
 

@@ -11,7 +11,7 @@
  *      that size, 2 read by etf_next, 3 lists by etf_begin_list, 4 written as
  *      OTP 25 does
  *   p  text of a term as etf_format; the argument is the style, and shifted by
- *      2 the range, by 4 latin1, by 8 the width
+ *      2 the range, by 4 latin1, by 8 the width, in 12 bits, by 20 the column
  *   x  term of a text
  *   h  phash2 of a term, in 32 bits; the argument is the range, 0 the widest
  *   j  JSON of a term                       k  term of a JSON text
@@ -392,7 +392,8 @@ static int op_print(uint32_t arg, etf_view in, bytes *out) {
     const etf_text_options o = {.style = arg & 3,
                                 .range = arg >> 2 & 3,
                                 .latin1 = arg >> 4 & 1,
-                                .width = arg >> 8};
+                                .width = arg >> 8 & 0xfff,
+                                .column = arg >> 20};
     size_t n;
     int err = etf_format(&o, in, NULL, 0, &n);
 
