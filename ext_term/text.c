@@ -507,7 +507,7 @@ static int open_lines(printer *p, const etf__head *h, char closer,
     if (closer == '}' && h->n > 1 &&
         etf_type_of((etf_view){p->c.p, p->c.left}) == ETF_ATOM)
         return open_tagged(p, l);
-    if (closer == 'r')
+    if (closer == 'r' && h->n > 0)
         return indented(p, p->column, (int64_t)(p->o->chars - before),
                         &l->column);
     p->column = l->column;

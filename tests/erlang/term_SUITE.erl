@@ -212,13 +212,22 @@ parts(T) when is_tuple(T) -> tuple_to_list(T);
 parts(T) when is_map(T) -> maps:keys(T) ++ maps:values(T);
 parts(T) when is_function(T) -> parts_of_fun(T);
 parts(T) when is_integer(T), abs(T) > 1 -> [T div 256, T div 2];
-parts(_) -> [].
+parts(T) ->
+    case is_native_record(T) of
+        true -> parts_of_record(T);
+        false -> []
+    end.
 
 parts_of_fun(T) ->
     case erlang:fun_info(T, type) of
         {type, local} -> element(2, erlang:fun_info(T, env));
         _ -> []
     end.
+
+parts_of_record(T) ->
+    Names = records:get_field_names(T),
+    [records:get_module(T), records:get_name(T) | Names]
+        ++ [records:get(Name, T) || Name <- Names].
 
 without([H | T] = L) ->
     [L -- [X] || X <- elements(L)] ++ [[S | T] || S <- smaller(H)];
@@ -357,7 +366,7 @@ has_in(Is, [H | T]) -> has(Is, H) orelse has(Is, T);
 has_in(Is, T) when is_tuple(T) -> has(Is, tuple_to_list(T));
 has_in(Is, T) when is_map(T) -> has(Is, maps:to_list(T));
 has_in(Is, T) when is_function(T) -> has(Is, parts_of_fun(T));
-has_in(_, _) -> false.
+has_in(Is, T) -> is_native_record(T) andalso has(Is, parts_of_record(T)).
 
 %% ----------------------------------------------------------------- texts
 
@@ -372,12 +381,14 @@ texts_differ(Port, All) ->
 
 %% What Erlang itself can read back.
 has_text(T) ->
-    erlang:external_size(T) < 2048 andalso depth(T) < 256
-        andalso not has(fun(X) ->
-                                is_pid(X) orelse is_port(X)
-                                    orelse is_reference(X)
-                                    orelse is_closure(X) orelse is_native_record(X)
-                        end, T).
+    is_short(T) andalso
+        not has(fun(X) -> has_no_text(X) orelse is_native_record(X) end, T).
+
+is_short(T) ->
+    erlang:external_size(T) < 2048 andalso depth(T) < 256.
+
+has_no_text(X) ->
+    is_pid(X) orelse is_port(X) orelse is_reference(X) orelse is_closure(X).
 
 depth([H | T]) -> max(1 + depth(H), depth(T));
 depth(T) when is_tuple(T) -> depth(tuple_to_list(T));
@@ -389,7 +400,8 @@ is_closure(X) ->
 
 %% A native record; tag 67 came with it.
 is_native_record(X) ->
-    not is_function(X) andalso not is_map(X) andalso not is_list(X)
+    otp() >= 29
+        andalso not is_function(X) andalso not is_map(X) andalso not is_list(X)
         andalso not is_tuple(X) andalso not is_number(X)
         andalso not is_bitstring(X) andalso not is_atom(X)
         andalso binary:first(ext(X)) =:= 67.
@@ -453,7 +465,8 @@ formats_differ(Port, [{format, _, _} | _] = Items) ->
      || {{format, How, _} = I, A, B} <- Both, B =/= {0, A},
         not counts_otherwise(How, A)];
 formats_differ(Port, Terms) ->
-    Items = [{format, How, T} || T <- Terms, has_text(T),
+    Items = [{format, How, T} || T <- Terms, is_short(T),
+                                 not has(fun has_no_text/1, T),
                                  How <- [random_format(), random_format()],
                                  not formats_otherwise(How, T)],
     formats_differ_all(Port, Items).

@@ -673,6 +673,8 @@ static void lines(void **state) {
             "6b000801020304050607ff 6c00000001 6101 6b00020102",
             "#mod:r{\n    a = [1,2,3,4,\n         5,6,7,\n"
             "         255],\n    bb = [1,1,2]}");
+    o.width = 7;
+    formats(&o, "43 00000000 01 77036d6f64 7705 6162636465", "#mod:abcde{}");
 }
 
 static void format_limits(void **state) {
