@@ -1143,7 +1143,8 @@ CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
  *   pids, ports and references, which are #Pid<node.id.serial.creation>,
  *     #Port<node.id.creation> and #Ref<node.creation.word...>;
  *   integers above 2048 bytes, which are in base 16;
- *   the atoms of fun m:f/1, of which Erlang prints characters above 127 wrong;
+ *   the atoms of fun m:f/1 and #Fun<m.1.2>, which Erlang does not quote where
+ *     it should, and of which it prints characters above 127 wrong;
  *   maps, whose pairs are in the order of the bytes;
  *   the width of combining characters, which are counted one by one;
  *   with ETF_RANGE_LATIN1, before release 29, binaries with a character that is

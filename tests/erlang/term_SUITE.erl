@@ -291,12 +291,11 @@ same(T, {0, Bytes}) ->
 same(_, _) ->
     false.
 
-%% Funs and native records are copied, with the atoms in them.
+%% The free variables of funs are copied, with the atoms in them.
 same_otp_25(T, {0, Bytes}) ->
     Bytes =:= strip(term_to_binary(T, [{minor_version, 1}]))
         orelse equal(T, Bytes) andalso
-        has(fun(X) -> is_function(X) orelse is_native_record(X)
-                          orelse is_port(X) andalso otp() >= 26
+        has(fun(X) -> is_closure(X) orelse is_port(X) andalso otp() >= 26
             end, T);
 same_otp_25(_, _) ->
     false.
@@ -382,13 +381,16 @@ texts_differ(Port, All) ->
 %% What Erlang itself can read back.
 has_text(T) ->
     is_short(T) andalso
-        not has(fun(X) -> has_no_text(X) orelse is_native_record(X) end, T).
+        not has(fun(X) ->
+                        is_identifier(X) orelse is_closure(X)
+                            orelse is_native_record(X)
+                end, T).
 
 is_short(T) ->
     erlang:external_size(T) < 2048 andalso depth(T) < 256.
 
-has_no_text(X) ->
-    is_pid(X) orelse is_port(X) orelse is_reference(X) orelse is_closure(X).
+is_identifier(X) ->
+    is_pid(X) orelse is_port(X) orelse is_reference(X).
 
 depth([H | T]) -> max(1 + depth(H), depth(T));
 depth(T) when is_tuple(T) -> depth(tuple_to_list(T));
@@ -466,7 +468,7 @@ formats_differ(Port, [{format, _, _} | _] = Items) ->
         not counts_otherwise(How, A)];
 formats_differ(Port, Terms) ->
     Items = [{format, How, T} || T <- Terms, is_short(T),
-                                 not has(fun has_no_text/1, T),
+                                 not has(fun is_identifier/1, T),
                                  How <- [random_format(), random_format()],
                                  not formats_otherwise(How, T)],
     formats_differ_all(Port, Items).
@@ -532,11 +534,17 @@ formats_own(_, T) when is_map(T) ->
 formats_own(_, T) when T =:= 'maybe'; T =:= 'else' ->
     otp() < 27;
 formats_own(_, T) when is_function(T) ->
-    true;
+    not is_closure(T) orelse not is_plain(erlang:fun_info(T, module));
 formats_own({"tp", latin1, _, _}, T) when is_binary(T) ->
     otp() < 29 andalso latin1_after_all(T);
 formats_own(_, _) ->
     false.
+
+%% Needs no quotes in any release.
+is_plain({module, M}) ->
+    re:run(atom_to_binary(M), "^[a-z]+$", [{capture, none}]) =:= match
+        andalso not erl_scan:reserved_word(M)
+        andalso not lists:member(M, ['maybe', 'else']).
 
 latin1_after_all(B) ->
     case unicode:characters_to_list(B) of
