@@ -229,8 +229,9 @@ everything: all $(TERM_PORT) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.m
 ct: all $(TERM_PORT) $(EI_PORT) ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
 
-ct-asan: ## the same with the program under address sanitizer
-	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" ct
+ct-asan: ## the same with the programs under address sanitizer
+	@NUMTESTS=$${NUMTESTS:-20000} $(submake) BUILD=$(BUILD)/asan \
+	    SAN="$(ASAN)" ct
 
 test-otp: all $(TERM_PORT) $(EI_PORT) ## the same with another release: OTP=27 or OTP=29
 	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
