@@ -10,41 +10,45 @@
  * that was announced takes a byte, and no more of them are believed than there
  * are bytes, so there are never more nodes than bytes.
  *
- * Terms of the usual tags without children are read by `leaf`; everything that
- * is rare or wrong goes through etf__head_read, which judges it.
+ * The usual heads are read by `build_usual`; everything that is rare or wrong
+ * goes through etf__head_read, which judges it.
  */
 #include "ext_term/index.h"
 #include "base/alloc.h"
+#include "ext_term/reader.h"
 
 enum {
     PAIRS_MAX = 1 << 30,
-    FULL = 1 /* as an error: the memory is too small */
+    HEAD_MAX = 9, /* bytes of a usual head without its text */
+    FULL = 1      /* as an error: the memory is too small */
 };
 #define NONE UINT32_MAX
 
 /* What moves; it is kept in registers, so nothing but what is inlined gets a
  * pointer to the one that is used. */
 typedef struct place {
-    const uint8_t *p;
+    uint32_t pos;    /* of the byte that comes */
     uint32_t next;   /* the node that comes */
     uint32_t stop;   /* behind the last child of the parent */
     uint32_t parent; /* or NONE */
     uint32_t used;   /* nodes, from the start */
     uint32_t depth;
-    uint64_t terms; /* that were announced */
     uint64_t atoms;
 } place;
 
 typedef struct build {
     etf_index *x;
     etf_limits limits;
-    const uint8_t *data, *end;
+    const uint8_t *data;
     etf_node *nodes;
+    uint32_t len;
+    uint32_t safe; /* up to here the usual may be looked for */
     uint32_t cap;
-    uint32_t top;    /* where the nodes of joined lists begin */
-    uint64_t budget; /* steps that the keys may take */
+    uint32_t top;      /* where the nodes of joined lists begin */
+    uint32_t slots;    /* nodes that are slots of tables */
+    uint32_t used_max; /* nodes, while there are no more slots */
+    uint64_t budget;   /* steps that the keys may take */
     bool tables;
-    bool full;   /* the memory is too small */
     bool joined; /* it was for lists that are joined */
     place at;    /* while something rare is done, and at the end */
 } build;
@@ -52,23 +56,6 @@ typedef struct build {
 #define INLINE __attribute__((always_inline)) static inline
 
 /* --- leaves --------------------------------------------------------------- */
-
-static bool is_ascii(const uint8_t *p, size_t n) {
-    uint64_t v, all = 0;
-
-    for (; n >= 8; n -= 8, p += 8) {
-        memcpy(&v, p, 8);
-        all |= v;
-    }
-    for (; n > 0; n--, p++)
-        all |= *p;
-    return (all & 0x8080808080808080U) == 0;
-}
-
-static bool is_atom(uint8_t tag) {
-    return tag == ETF__SMALL_ATOM_UTF8 || tag == ETF__ATOM ||
-           tag == ETF__ATOM_UTF8 || tag == ETF__SMALL_ATOM;
-}
 
 /* Of a head of `head` bytes and n more: all of it, or 0. */
 static inline size_t text(size_t left, size_t head, uint32_t n, uint32_t *out) {
@@ -79,7 +66,7 @@ static inline size_t text(size_t left, size_t head, uint32_t n, uint32_t *out) {
 static inline size_t leaf_utf8(const uint8_t *p, size_t left, uint32_t *n) {
     size_t size = text(left, 2, p[1], n);
 
-    return size > 0 && is_ascii(p + 2, p[1]) ? size : 0;
+    return size > 0 && etf__ascii(p + 2, p[1], left - 2) ? size : 0;
 }
 
 static inline size_t leaf_float(const uint8_t *p, uint32_t *n) {
@@ -93,24 +80,15 @@ static inline size_t leaf_big(const uint8_t *p, size_t left, uint32_t *n) {
     return size > 3 && p[size - 1] != 0 ? size : 0;
 }
 
-/* The bytes of a term of a usual tag without children, and *n for its node; 0
- * for what is something else. */
-__attribute__((always_inline)) static inline size_t
-leaf(const uint8_t *p, size_t left, uint32_t *n) {
-    if (left < 9) /* too near to the end for less of checks */
-        return 0;
+/* The size of a leaf of a usual tag that is always of the same; else 0. All but
+ * one byte of it are its data. */
+static const uint8_t fixed[256] = {
+    [ETF__SMALL_INTEGER] = 2, [ETF__INTEGER] = 5, [ETF__NIL] = 1};
+
+/* The size of a leaf of another usual tag, and *n for its node; 0 for what is
+ * something else. */
+INLINE size_t leaf(const uint8_t *p, size_t left, uint32_t *n) {
     switch (*p) {
-    case ETF__SMALL_INTEGER:
-        *n = 1;
-        return 2;
-    case ETF__INTEGER:
-        *n = 4;
-        return 5;
-    case ETF__NIL:
-        *n = 0;
-        return 1;
-    case ETF__SMALL_ATOM_UTF8:
-        return leaf_utf8(p, left, n);
     case ETF__ATOM:
         return p[1] == 0 ? text(left, 3, p[2], n) : 0;
     case ETF__BINARY:
@@ -126,99 +104,127 @@ leaf(const uint8_t *p, size_t left, uint32_t *n) {
     }
 }
 
-/* As many leaves as there are. */
-INLINE void build_leaves(const build *b, place *at) {
-    etf_node *node = b->nodes + at->next, *stop = b->nodes + at->stop;
-    const uint8_t *p = at->p, *data = b->data, *end = b->end;
-    uint32_t n = 0, from;
-    size_t size;
+/* The node that comes, of a term without children. True. */
+INLINE bool put_leaf(const build *b, place *at, size_t size, uint32_t n) {
+    uint32_t end = at->pos + (uint32_t)size;
 
-    for (; node < stop; node++, p += size) {
-        size = leaf(p, (size_t)(end - p), &n);
-        if (size == 0 || (*p == ETF__SMALL_BIG && n > b->limits.big_bytes))
-            break;
-        at->atoms += is_atom(*p);
-        from = (uint32_t)(p - data);
-        *node = (etf_node){from, from + (uint32_t)size, 0, n};
-    }
-    at->next = (uint32_t)(node - b->nodes);
-    at->p = p;
+    b->nodes[at->next++] = (etf_node){at->pos, end, 0, n};
+    at->pos = end;
+    return true;
+}
+
+INLINE bool build_leaf(const build *b, place *at) {
+    const uint8_t *p = b->data + at->pos;
+    uint32_t n = 0;
+    size_t size = leaf(p, b->len - at->pos, &n);
+
+    if (size == 0 || (*p == ETF__SMALL_BIG && n > b->limits.big_bytes))
+        return false;
+    at->atoms += *p == ETF__ATOM;
+    return put_leaf(b, at, size, n);
+}
+
+INLINE bool build_atom(const build *b, place *at) {
+    uint32_t n = 0;
+    size_t size = leaf_utf8(b->data + at->pos, b->len - at->pos, &n);
+
+    if (size == 0)
+        return false;
+    at->atoms++;
+    return put_leaf(b, at, size, n);
 }
 
 /* --- containers ----------------------------------------------------------- */
 
-/* The usual ones. */
-INLINE bool container(const uint8_t *p, size_t left, etf__head *h) {
-    if (left < 9)
+/* Nodes for the children of the node that comes. */
+INLINE void put_branch(const build *b, place *at, uint32_t size,
+                       uint32_t children) {
+    etf_node *node = &b->nodes[at->next];
+
+    *node = (etf_node){at->pos, at->parent, at->used, at->stop};
+    at->depth++;
+    at->parent = at->next;
+    at->next = at->used;
+    at->used += children;
+    at->stop = at->used;
+    at->pos += size;
+}
+
+/* The head of a usual container; false if it is none, or if there may be more
+ * in it than there can or shall be. */
+INLINE bool build_branch(const build *b, place *at, uint32_t size,
+                         uint64_t children) {
+    if (children == 0 || children > b->len - at->pos - size ||
+        children > b->used_max - at->used || at->depth == b->limits.depth)
         return false;
-    h->at = p;
-    h->tag = *p;
-    h->end = p + 5;
-    h->n = cn__be32(p + 1);
-    switch (h->tag) {
-    case ETF__SMALL_TUPLE:
-        h->type = ETF_TUPLE;
-        h->end = p + 2;
-        h->n = p[1];
-        h->children = h->n;
-        break;
-    case ETF__LIST:
-        h->type = ETF_LIST;
-        h->children = (uint64_t)h->n + 1;
-        break;
-    case ETF__MAP:
-        h->type = ETF_MAP;
-        h->children = (uint64_t)h->n * 2;
-        break;
-    default:
+    put_branch(b, at, size, (uint32_t)children);
+    return true;
+}
+
+/* What comes; false if it is not usual. */
+INLINE bool build_usual(const build *b, place *at) {
+    const uint8_t *p = b->data + at->pos;
+
+    if (at->pos >= b->safe)
         return false;
-    }
-    return h->n > 0 && h->n <= PAIRS_MAX;
+    /* Compared one by one: a branch is foreseen, so that the next byte need not
+     * wait for this one, as it would for a size that is looked up. */
+    if (*p == ETF__INTEGER)
+        return put_leaf(b, at, 5, 4);
+    if (*p == ETF__SMALL_INTEGER)
+        return put_leaf(b, at, 2, 1);
+    if (*p == ETF__NIL)
+        return put_leaf(b, at, 1, 0);
+    if (*p == ETF__SMALL_ATOM_UTF8)
+        return build_atom(b, at);
+    if (*p == ETF__SMALL_TUPLE)
+        return build_branch(b, at, 2, p[1]);
+    if (*p == ETF__LIST)
+        return cn__be32(p + 1) > 0 &&
+               build_branch(b, at, 5, (uint64_t)cn__be32(p + 1) + 1);
+    if (*p == ETF__MAP && cn__be32(p + 1) <= ETF__MAP_FEW)
+        return build_branch(b, at, 5, (uint64_t)cn__be32(p + 1) * 2);
+    return build_leaf(b, at);
 }
 
 /* May the children be, and is there room for them? */
-INLINE int build_room(const build *b, const place *at, const etf__head *h,
-                      uint64_t nodes) {
-    if (h->children > (size_t)(b->end - h->end) ||
-        at->terms + h->children > (size_t)(b->end - b->data))
+static int build_room(const build *b, const etf__head *h, uint64_t nodes) {
+    uint64_t terms = b->at.used - b->slots + h->children;
+
+    if (h->children > b->len - (size_t)(h->end - b->data) || terms > b->len)
         return CN_ETRUNC;
-    if (at->depth == b->limits.depth ||
-        at->terms + h->children > b->limits.terms ||
+    if (b->at.depth == b->limits.depth || terms > b->limits.terms ||
         (h->type == ETF_MAP && h->n > PAIRS_MAX))
         return CN_ELIMIT;
-    return nodes > b->top - at->used ? FULL : 0;
+    return nodes > b->top - b->at.used ? FULL : 0;
+}
+
+/* How many nodes there may be as long as there are no more tables. */
+static void build_limit(build *b) {
+    uint64_t max = b->len;
+
+    if (max > b->limits.terms)
+        max = b->limits.terms;
+    max += b->slots;
+    b->used_max = max < b->top ? (uint32_t)max : b->top;
 }
 
 /* Nodes for the children of the node that comes. */
-INLINE int build_open(const build *b, place *at, const etf__head *h) {
-    uint64_t nodes = h->children;
+static int build_open(build *b, const etf__head *h) {
+    place *at = &b->at;
+    uint32_t slots = 0;
     int err;
 
-    if (h->type == ETF_MAP && b->tables)
-        nodes += etf__table_nodes(h->n);
-    err = build_room(b, at, h, nodes);
+    if (h->type == ETF_MAP && b->tables && h->n <= PAIRS_MAX)
+        slots = etf__table_nodes(h->n);
+    err = build_room(b, h, h->children + slots);
     if (err != 0)
         return err;
-    b->nodes[at->next] =
-        (etf_node){(uint32_t)(h->at - b->data), at->parent, at->used, at->stop};
-    at->depth++;
-    at->terms += h->children;
-    at->parent = at->next;
-    at->next = at->used;
-    at->stop = at->used + (uint32_t)h->children;
-    at->used += (uint32_t)nodes;
-    at->p = h->end;
+    put_branch(b, at, (uint32_t)(h->end - h->at), (uint32_t)h->children);
+    at->used += slots;
+    b->slots += slots;
+    build_limit(b);
     return 0;
-}
-
-/* As many usual containers as are the first in one another. */
-INLINE int build_containers(const build *b, place *at) {
-    etf__head h;
-    int err = 0;
-
-    while (err == 0 && container(at->p, (size_t)(b->end - at->p), &h))
-        err = build_open(b, at, &h);
-    return err;
 }
 
 /* --- lists that are joined ------------------------------------------------ */
@@ -270,6 +276,7 @@ static int build_join(build *b, etf_node *list) {
         return FULL;
     }
     b->top -= (uint32_t)n + 1;
+    build_limit(b);
     to = &b->x->nodes[b->top];
     for (part = list; part != NULL; part = next_part(b, part))
         to = copy_part(x, part, to);
@@ -291,25 +298,21 @@ INLINE uint32_t n_of(uint8_t tag, uint32_t children) {
     return tag == ETF__MAP ? children / 2 : children;
 }
 
-/* The parent has all its children, and becomes the node before the next. */
-INLINE etf_node *build_close(const build *b, place *at) {
+/* The parent has all its children, and becomes the node before the next. Is
+ * there more to be done with it? */
+INLINE bool build_close(const build *b, place *at) {
     etf_node *node = &b->nodes[at->parent];
-    uint32_t n = n_of(b->data[node->at], at->stop - node->first);
-
-    at->next = at->parent + 1;
-    at->parent = node->end;
-    at->stop = node->n;
-    at->depth--;
-    node->end = (uint32_t)(at->p - b->data);
-    node->n = n;
-    return node;
-}
-
-/* Has a container that was closed more to be done? */
-INLINE bool is_special(const build *b, const etf_node *node) {
     uint8_t tag = b->data[node->at];
+    uint32_t n = n_of(tag, at->stop - node->first), stop = node->n,
+             parent = node->end;
 
-    return (tag == ETF__MAP && node->n > 1 && b->tables) ||
+    node->end = at->pos;
+    node->n = n;
+    at->next = at->parent + 1;
+    at->parent = parent;
+    at->stop = stop;
+    at->depth--;
+    return (tag == ETF__MAP && n > 1 && b->tables) ||
            (tag == ETF__LIST && next_part(b, node) != NULL);
 }
 
@@ -345,11 +348,11 @@ static bool is_big(uint8_t tag) {
 
 /* What is rare or wrong. */
 static int build_head(build *b) {
-    cn_cursor c = cn__cursor(b->at.p, (size_t)(b->end - b->at.p));
+    cn_cursor c = cn__cursor(b->data + b->at.pos, b->len - b->at.pos);
     etf__head h;
     int err = etf__head_read(&c, &h);
 
-    b->at.p = h.at;
+    b->at.pos = (uint32_t)(h.at - b->data); /* behind lists of no elements */
     if (err == 0 && is_big(h.tag) && h.n > b->limits.big_bytes)
         err = CN_ELIMIT;
     if (err != 0)
@@ -358,11 +361,27 @@ static int build_head(build *b) {
     if (h.type == ETF_RECORD && h.n > 1)
         err = etf__unique_fields(b->x->alloc, &h, b->data, &b->x->err_at);
     if (err != 0 || h.children > 0)
-        return err != 0 ? err : build_open(b, &b->at, &h);
-    b->nodes[b->at.next++] = (etf_node){(uint32_t)(h.at - b->data),
-                                        (uint32_t)(h.end - b->data), 0, h.n};
-    b->at.p = h.end;
+        return err != 0 ? err : build_open(b, &h);
+    (void)put_leaf(b, &b->at, (size_t)(h.end - h.at), h.n);
     return 0;
+}
+
+/* What is usual, until there is something else: a term that comes, or one that
+ * was closed. */
+typedef enum stop { DONE, HEAD, CLOSED } stop;
+
+INLINE stop build_some(const build *b, place *at) {
+    for (;;) {
+        while (at->next < at->stop)
+            if (!build_usual(b, at))
+                return HEAD;
+        while (at->next == at->stop) {
+            if (at->parent == NONE)
+                return DONE;
+            if (build_close(b, at))
+                return CLOSED;
+        }
+    }
 }
 
 /* `k` is what no store to a node can change, as a compiler sees it. */
@@ -370,55 +389,42 @@ static int build_all(build *b) {
     build k = *b;
     place at = b->at;
     int err = 0;
+    stop why;
 
-    while (at.next < at.stop || at.parent != NONE) {
-        const uint8_t *p = at.p;
-        etf_node *closed = NULL;
-        if (at.next == at.stop)
-            closed = build_close(&k, &at);
-        else
-            build_leaves(&k, &at);
-        if (closed == NULL && at.next < at.stop)
-            err = build_containers(&k, &at);
-        if (err == 0 && (closed != NULL ? is_special(&k, closed) : at.p == p)) {
-            b->at = at;
-            err = closed != NULL ? build_special(b, closed) : build_head(b);
-            at = b->at;
-            k.top = b->top;
-        }
-        if (err == 0 && at.atoms > k.limits.atoms)
-            err = CN_ELIMIT;
+    for (;;) {
+        why = build_some(&k, &at);
+        b->at = at;
+        if (b->at.atoms > k.limits.atoms)
+            return CN_ELIMIT;
+        if (why == DONE)
+            return 0;
+        err = why == HEAD ? build_head(b)
+                          : build_special(b, &b->nodes[at.next - 1]);
         if (err != 0)
-            break;
+            return err;
+        at = b->at;
+        k.used_max = b->used_max;
     }
-    b->at = at;
-    return err;
 }
 
 /* --- room ----------------------------------------------------------------- */
 
 /* The nodes of a term, without those of joined lists. */
 static int count_nodes(const build *b, uint64_t *nodes) {
-    cn_cursor c = cn__cursor(b->data, (size_t)(b->end - b->data));
+    cn_cursor c = cn__cursor(b->data, b->len);
     etf__head h;
-    uint32_t n;
     int err;
 
     *nodes = 0;
     for (uint64_t due = 1; due > 0; due--, (*nodes)++) {
-        size_t size = leaf(c.p, c.left, &n);
-        if (size == 0 && container(c.p, c.left, &h)) {
-            size = (size_t)(h.end - h.at);
-        } else if (size == 0) {
-            err = etf__head_read(&c, &h);
-            b->x->err_at = (size_t)(h.at - b->data);
-            if (err != 0)
-                return err;
-        } else {
-            h.children = 0;
+        if (c.left > 0 && fixed[*c.p] > 0 && fixed[*c.p] <= c.left) {
+            (void)cn__take(&c, fixed[*c.p]);
+            continue;
         }
-        b->x->err_at = size > 0 ? (size_t)(c.p - b->data) : b->x->err_at;
-        (void)cn__take(&c, size);
+        err = etf__head_read(&c, &h);
+        b->x->err_at = (size_t)(h.at - b->data);
+        if (err != 0)
+            return err;
         due += h.children;
         if (h.children > 0 && due - 1 > c.left)
             return CN_ETRUNC;
@@ -443,7 +449,7 @@ static int build_need(const build *b, size_t *need) {
     if (err != 0)
         return err;
     if (b->joined || b->top < b->cap)
-        nodes += (uint64_t)(b->end - b->data);
+        nodes += b->len;
     *need = bytes_of(nodes);
     return CN_ELIMIT;
 }
@@ -456,13 +462,14 @@ static void build_init(build *b, etf_index *x, const etf_limits *limits,
 
     *b = (build){.x = x, .limits = etf__limits(limits)};
     b->data = x->data;
-    b->end = x->data + len;
+    b->len = (uint32_t)len;
+    b->safe = len < HEAD_MAX ? 0 : (uint32_t)(len - HEAD_MAX + 1);
     b->nodes = x->nodes;
     b->cap = b->top = nodes < NONE ? (uint32_t)nodes : NONE - 1;
     b->budget = 256 + 16 * (uint64_t)len;
-    b->at = (place){.p = b->data, .stop = 1, .parent = NONE};
+    b->at = (place){.stop = 1, .parent = NONE};
     b->at.used = 1;
-    b->at.terms = 1;
+    build_limit(b);
 }
 
 /* With memory for one node at least. */
@@ -470,9 +477,9 @@ static int build_run(build *b) {
     int err = b->cap > 0 ? build_all(b) : FULL;
 
     if (err != 0 && b->x->err_at == 0)
-        b->x->err_at = (size_t)(b->at.p - b->data);
+        b->x->err_at = b->at.pos;
     b->x->n = b->at.used;
-    b->x->used = (size_t)(b->at.p - b->data);
+    b->x->used = b->at.pos;
     return err;
 }
 
