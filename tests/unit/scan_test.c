@@ -158,6 +158,15 @@ static void refused(void **state) {
     assert_int_equal(scan((const uint8_t *)"\x68\x02", 2), CN_EBADARG);
 }
 
+static void nobody_asks(void **state) {
+    (void)state;
+    etf_scanner_init(&s, NULL, NULL, true);
+    assert_int_equal(etf_scan(&s, "\x83\x68\x01", 3, NULL), CN_ETRUNC);
+    assert_int_equal(etf_scan(&s, "\x83\x68\x01\x6a", 4, NULL), 0);
+    etf_scanner_init(&s, NULL, NULL, true);
+    assert_int_equal(etf_scan(&s, "\x01", 1, NULL), CN_EBADTERM);
+}
+
 /* Heads that could be long are taken in steps: a hundred thousand calls that
  * each went back to the beginning would be felt. */
 static void long_heads(void **state) {
@@ -209,7 +218,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),         cmocka_unit_test(envelopes),
         cmocka_unit_test(asks_for_enough), cmocka_unit_test(refused),
-        cmocka_unit_test(long_heads),      cmocka_unit_test(memory),
+        cmocka_unit_test(nobody_asks),     cmocka_unit_test(long_heads),
+        cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }
