@@ -28,20 +28,21 @@ typedef struct id {
     erlang_pid ei_pid;
     erlang_ref ei_ref;
     erlang_big big;
+    etf_view magnitude;
+    bool negative;
 } id;
 
 /* Small, so that what is measured is not the memory that they are in. */
 typedef struct value {
-    etf_type type;
-    uint32_t n; /* elements */
+    uint8_t type; /* etf_type */
     bool is_big;
-    bool negative;
+    uint32_t n; /* elements, or bytes at data */
     union {
         int64_t i;
         double f;
         id *id;
+        const uint8_t *data; /* of an atom, binary or string */
     } v;
-    etf_view bytes; /* atom, binary, string, magnitude */
 } value;
 
 static uint8_t *file;
@@ -106,17 +107,22 @@ static void take_id(value *v, const uint8_t *at) {
 }
 
 static void take(value *v, const etf_item *it, const uint8_t *at) {
-    *v = (value){.type = it->type,
+    *v = (value){.type = (uint8_t)it->type,
                  .n = it->n,
-                 .is_big = it->type == ETF_INT && it->wide,
-                 .negative = it->negative,
-                 .bytes = it->bytes};
-    if (v->is_big || v->type == ETF_PID || v->type == ETF_REF)
+                 .is_big = it->type == ETF_INT && it->wide};
+    if (v->is_big || it->type == ETF_PID || it->type == ETF_REF) {
         take_id(v, at);
-    else if (v->type == ETF_INT)
+        v->v.id->magnitude = it->bytes;
+        v->v.id->negative = it->negative;
+    } else if (it->type == ETF_INT) {
         v->v.i = it->i;
-    else if (v->type == ETF_FLOAT)
+    } else if (it->type == ETF_FLOAT) {
         v->v.f = it->f;
+    } else if (it->type == ETF_ATOM || it->type == ETF_BINARY ||
+               it->type == ETF_STRING) {
+        v->v.data = it->bytes.data;
+        v->n = (uint32_t)it->bytes.len;
+    }
 }
 
 static void read_values(void) {
@@ -177,7 +183,8 @@ static void etf_put_value(const value *v) {
     switch (v->type) {
     case ETF_INT:
         if (v->is_big)
-            etf_put_big(&writer, v->bytes.data, v->bytes.len, v->negative);
+            etf_put_big(&writer, v->v.id->magnitude.data,
+                        v->v.id->magnitude.len, v->v.id->negative);
         else
             etf_put_int(&writer, v->v.i);
         break;
@@ -185,16 +192,16 @@ static void etf_put_value(const value *v) {
         etf_put_float(&writer, v->v.f);
         break;
     case ETF_ATOM:
-        etf_put_atom_n(&writer, (const char *)v->bytes.data, v->bytes.len);
+        etf_put_atom_n(&writer, (const char *)v->v.data, v->n);
         break;
     case ETF_BINARY:
-        etf_put_binary(&writer, v->bytes.data, v->bytes.len);
+        etf_put_binary(&writer, v->v.data, v->n);
         break;
     case ETF_TUPLE:
         etf_put_tuple(&writer, v->n);
         break;
     case ETF_STRING:
-        etf_put_string(&writer, (const char *)v->bytes.data, v->bytes.len);
+        etf_put_string(&writer, (const char *)v->v.data, v->n);
         break;
     case ETF_LIST:
         etf_put_list(&writer, v->n);
@@ -320,7 +327,7 @@ static void ei_walk_op(void) {
 }
 
 static int ei_put_value(value *v) {
-    const char *bytes = (const char *)v->bytes.data;
+    const char *bytes = (const char *)v->v.data;
 
     switch (v->type) {
     case ETF_INT:
@@ -329,14 +336,14 @@ static int ei_put_value(value *v) {
     case ETF_FLOAT:
         return ei_x_encode_double(&ei_out, v->v.f);
     case ETF_ATOM:
-        return ei_x_encode_atom_len_as(&ei_out, bytes, (int)v->bytes.len,
-                                       ERLANG_UTF8, ERLANG_UTF8);
+        return ei_x_encode_atom_len_as(&ei_out, bytes, (int)v->n, ERLANG_UTF8,
+                                       ERLANG_UTF8);
     case ETF_BINARY:
-        return ei_x_encode_binary(&ei_out, bytes, (int)v->bytes.len);
+        return ei_x_encode_binary(&ei_out, bytes, (int)v->n);
     case ETF_TUPLE:
         return ei_x_encode_tuple_header(&ei_out, v->n);
     case ETF_STRING:
-        return ei_x_encode_string_len(&ei_out, bytes, (int)v->bytes.len);
+        return ei_x_encode_string_len(&ei_out, bytes, (int)v->n);
     case ETF_LIST:
         return ei_x_encode_list_header(&ei_out, v->n);
     case ETF_MAP:
