@@ -127,6 +127,7 @@ static void clear(cnode_ctrl *c, const ctrl_row *row) {
     c->op = row->op;
     c->by_name = false;
     c->from.node_len = 0; /* a SEND has none */
+    c->from.node[0] = '\0';
     c->name = c->token = c->term = none;
     c->module = c->function = c->opts = c->result = none;
     c->id = 0;

@@ -41,7 +41,9 @@ typedef struct etf_view {
 
 /* Identifiers own their node name, so they can be kept and copied by
  * assignment. Identity is all of node, creation and numbers. Node names of
- * more than ETF_NODE_MAX bytes, which no live node has, give CN_ELIMIT. */
+ * more than ETF_NODE_MAX bytes, which no live node has, give CN_ELIMIT. One
+ * that is made by hand needs both node and node_len, its length without NUL;
+ * etf_put_* refuse a node that does not end there. */
 typedef struct etf_pid {
     uint32_t id;
     uint32_t serial;
@@ -215,6 +217,7 @@ CN_API void etf_put_nil(etf_writer *w);
  * 0 to 255, so that [etf_put_int 1, 2, 3] is the same as etf_put_string. */
 CN_API void etf_begin_list(etf_writer *w);
 CN_API void etf_end_list(etf_writer *w);
+/* CN_EBADARG for a node that is no UTF-8 or whose NUL is not at node_len. */
 CN_API void etf_put_pid(etf_writer *w, const etf_pid *pid);
 CN_API void etf_put_port(etf_writer *w, const etf_port *port);
 CN_API void etf_put_ref(etf_writer *w, const etf_ref *ref);

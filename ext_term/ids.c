@@ -118,7 +118,8 @@ enum { ID_ROOM = 3 + 4 + 4 * ETF_REF_WORDS }; /* beside the node, at most */
 /* The node atom for the slow way, or 0. */
 static size_t node_bytes(etf_writer *w, const char *node, uint16_t n,
                          uint8_t out[ETF__ATOM_ROOM]) {
-    if (n <= ETF_NODE_MAX && etf__utf8_count((const uint8_t *)node, n) <= n)
+    if (n <= ETF_NODE_MAX && node[n] == '\0' &&
+        etf__utf8_count((const uint8_t *)node, n) <= n)
         return etf__atom_bytes(w, node, n, out);
     etf_writer_fail(w, CN_EBADARG);
     return 0;
@@ -130,7 +131,8 @@ static inline uint8_t *node_at(const etf_writer *w, size_t front,
                                const char *node, uint16_t n) {
     uint8_t *p;
 
-    if (n > ETF_NODE_MAX || !etf__roomy(w, (size_t)n + ID_ROOM) ||
+    if (n > ETF_NODE_MAX || node[n] != '\0' ||
+        !etf__roomy(w, (size_t)n + ID_ROOM) ||
         (w->mode & ETF_LATIN1_ATOMS) != 0)
         return NULL;
     p = cn__put8(w->data + w->len + front, ETF__SMALL_ATOM_UTF8);

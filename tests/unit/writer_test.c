@@ -206,6 +206,15 @@ static void identifiers(void **state) {
     FAILS(CN_EBADARG, etf_put_pid(&w, &pid));
     port.node_len = 256;
     FAILS(CN_EBADARG, etf_put_port(&w, &port));
+    port.node_len = 0; /* forgotten */
+    FAILS(CN_EBADARG, etf_put_port(&w, &port));
+    ref.n = 3;
+    ref.node_len = 2;
+    FAILS(CN_EBADARG, etf_put_ref(&w, &ref));
+    pid = (etf_pid){.id = 77, .node = "a@b"};
+    FAILS(CN_EBADARG, etf_put_pid(&w, &pid));
+    pid = (etf_pid){.id = 1};
+    WRITES("58 7700 000000010000000000000000", etf_put_pid(&w, &pid));
 }
 
 static void open_lists(void **state) {
