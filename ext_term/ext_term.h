@@ -430,6 +430,11 @@ CN_API etf_type etf_type_of(etf_view term);
 CN_API int etf_element(etf_view tuple, uint32_t n, etf_view *out);
 /* The value under an atom key; CN_ENOENT when it is not there. */
 CN_API int etf_map_get(etf_view map, const char *atom_key, etf_view *out);
+/* The value under a key that is equal (=:=), whatever its encoding; one pair
+ * after the other, etf_index is for more. Errors as of etf_map_get, and those
+ * of etf_compare_exact, which also takes memory of the default allocator for
+ * some keys. */
+CN_API int etf_map_find(etf_view map, etf_view key, etf_view *out);
 
 /* A copy of the bytes of a view, to keep; freed with etf_copy_free. */
 CN_API int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out);
@@ -753,9 +758,9 @@ CN_API const etf_node *etf_index_value(const etf_index *x, const etf_node *map,
                                        uint32_t i);
 /* The value under a key that is equal (=:=), whatever its encoding; in at most
  * 256 steps, mostly two, and in 8 or fewer for small maps. *out is NULL unless
- * the result is 0. CN_ENOENT when it is not there, CN_ETYPE for what is no map,
- * the error of a key that is no term; CN_ENOMEM, which only keys that are
- * deeply nested or have maps in them can give. */
+ * the result is 0. CN_ENOENT when it is not there, and for NULL as the map,
+ * CN_ETYPE for what is no map, the error of a key that is no term; CN_ENOMEM,
+ * which only keys that are deeply nested or have maps in them can give. */
 CN_API int etf_index_get(const etf_index *x, const etf_node *map, etf_view key,
                          const etf_node **out);
 /* The value under an atom, in UTF-8; NULL when there is none. */

@@ -416,6 +416,8 @@ static int find(const etf_index *x, const etf_node *map, etf_view key,
     int err;
 
     *out = NULL;
+    if (map == NULL)
+        return CN_ENOENT;
     if (etf_index_type(x, map) != ETF_MAP)
         return CN_ETYPE;
     if (map->n <= ETF__MAP_FEW)

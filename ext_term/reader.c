@@ -680,6 +680,27 @@ int etf_map_get(etf_view map, const char *atom_key, etf_view *out) {
     return r.err != 0 ? r.err : CN_ENOENT;
 }
 
+int etf_map_find(etf_view map, etf_view key, etf_view *out) {
+    etf_reader r;
+    int order = 1;
+
+    *out = (etf_view){0};
+    etf_reader_init(&r, map);
+    for (uint32_t n = etf_get_map(&r); n > 0 && r.err == 0; n--) {
+        etf_view here = etf_get_term(&r);
+        int err =
+            r.err == 0 ? etf_compare_exact(NULL, here, key, &order) : r.err;
+        if (err != 0)
+            return err;
+        if (order == 0) {
+            *out = etf_get_term(&r);
+            return r.err;
+        }
+        etf_skip(&r);
+    }
+    return r.err != 0 ? r.err : CN_ENOENT;
+}
+
 int etf_copy(const cn_alloc *alloc, etf_view v, etf_view *out) {
     uint8_t *p;
 

@@ -215,6 +215,8 @@ static void nothing_in_nothing(void **state) {
     assert_int_equal(
         etf_index_get(&x, etf_index_root(&x), from_hex("6107"), &none),
         CN_ETYPE);
+    assert_int_equal(etf_index_get(&x, NULL, from_hex("6107"), &none),
+                     CN_ENOENT);
     etf_index_free(&x);
     assert_null(etf_index_root(&x));
 }

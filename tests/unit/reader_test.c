@@ -494,6 +494,31 @@ static void lookups(void **state) {
     assert_true(etf_view_eq((etf_view){NULL, 0}, (etf_view){in, 0}));
 }
 
+static void any_key(void **state) {
+    uint8_t a[64], b[16];
+    etf_view map = {a, unhex("7400000003 6d0000000161 6101 6103 6102"
+                             "6802610161ff 6103",
+                             a, sizeof a)};
+    etf_view e;
+
+#define KEY(hex) ((etf_view){b, unhex(hex, b, sizeof b)})
+    (void)state;
+    assert_int_equal(etf_map_find(map, KEY("6d0000000161"), &e), 0);
+    assert_hex(e.data, e.len, "6101");
+    assert_int_equal(etf_map_find(map, KEY("6200000003"), &e), 0);
+    assert_hex(e.data, e.len, "6102");
+    assert_int_equal(etf_map_find(map, KEY("680261016e0100ff"), &e), 0);
+    assert_hex(e.data, e.len, "6103");
+    assert_int_equal(etf_map_find(map, KEY("464008000000000000"), &e),
+                     CN_ENOENT);
+    assert_int_equal(e.len, 0);
+    assert_int_equal(etf_map_find(map, KEY("62"), &e), CN_ETRUNC);
+    assert_int_equal(etf_map_find(KEY("6a"), map, &e), CN_ETYPE);
+    map.len--;
+    assert_int_equal(etf_map_find(map, KEY("680261016e0100ff"), &e), CN_ETRUNC);
+#undef KEY
+}
+
 static int copying(fault_alloc *f, void *arg) {
     etf_view copy, empty;
     int err = etf_copy(&f->alloc, term("680161016a"), &copy);
@@ -553,6 +578,7 @@ int main(void) {
         cmocka_unit_test(version),
         cmocka_unit_test(depth_costs_no_stack),
         cmocka_unit_test(lookups),
+        cmocka_unit_test(any_key),
         cmocka_unit_test(copies),
         cmocka_unit_test(vectors),
     };
