@@ -238,9 +238,18 @@ static int suffix(etf__lex *x, spec *s) {
 /* --- segments --------------------------------------------------------------
  */
 
+/* The string at `at`, behind which the lexer already is. */
+static int bad_text(etf__lex *x, size_t at, etf__chars text) {
+    x->at = at;
+    x->why = etf__chars_why(text);
+    return CN_ESYNTAX;
+}
+
 /* Without a type a character is an integer, as in Erlang. */
 static int string_segment(etf__lex *x, packer *p) {
-    etf__chars chars = etf__lex_chars(x);
+    const etf__chars text = etf__lex_chars(x);
+    etf__chars chars = text;
+    size_t at = x->at;
     uint32_t c;
     int err, more;
     spec s;
@@ -249,7 +258,7 @@ static int string_segment(etf__lex *x, packer *p) {
     err = suffix(x, &s);
     while (err == 0 && (more = etf__chars_next(&chars, &c)) != 0) {
         if (more < 0)
-            err = CN_ESYNTAX;
+            err = bad_text(x, at, text);
         else if (s.kind == INTEGER && s.bits == 8)
             err = add_bits(p, (uint8_t)c, 8) ? 0 : CN_ETYPE;
         else if (s.kind == INTEGER)

@@ -49,6 +49,8 @@ etf_limits etf__limits(const etf_limits *l) {
     return most;
 }
 
+const char etf__no_bytes[] = "there are no bytes";
+
 int etf__error(etf_error *e, int code, size_t at, const char *what) {
     if (e != NULL)
         *e = (etf_error){code, at, what, false};
@@ -138,7 +140,8 @@ static int count(check *k, const met *m) {
     k->terms++;
     k->atoms += m->atoms;
     if (k->left > k->c.left)
-        return fail(k, CN_ETRUNC, m->at, "more terms are missing than bytes");
+        return fail(k, CN_ETRUNC, m->at,
+                    "fewer bytes are left than terms announced");
     if (k->left > k->most.terms || k->terms + k->left > k->most.terms)
         return fail(k, CN_ELIMIT, m->at, "too many terms");
     if (k->atoms > k->most.atoms)
@@ -198,8 +201,11 @@ int etf__check_first(const cn_alloc *alloc, const etf_limits *limits,
 int etf_check(const cn_alloc *alloc, const etf_limits *limits, etf_view in,
               etf_error *e) {
     size_t used;
-    int err = etf__check_first(alloc, limits, in, e, &used);
+    int err;
 
+    if (in.len == 0)
+        return etf__error(e, CN_ETRUNC, 0, etf__no_bytes);
+    err = etf__check_first(alloc, limits, in, e, &used);
     if (err == 0 && used < in.len)
         err = etf__error(e, CN_EBADTERM, used, "bytes behind the term");
     return err;

@@ -343,12 +343,35 @@ int etf__chars_next(etf__chars *s, uint32_t *c) {
     return etf__utf8_put(is_char, *c) > 0 ? 1 : -1;
 }
 
+/* Behind a failure c is 0, or what an escape in hexadecimal says. */
+const char *etf__chars_why(etf__chars s) {
+    uint8_t room[4];
+    const char *p;
+    uint32_t c;
+    int more;
+
+    do {
+        p = s.p;
+        c = 0;
+        more = etf__chars_next(&s, &c);
+    } while (more == 1);
+    if (more == 0)
+        return NULL;
+    if (s.verbatim || *p != '\\' || (s.left > 0 && (uint8_t)*s.p >= 0x80))
+        return "bytes that are not UTF-8";
+    return etf__utf8_put(room, c) == 0
+               ? "a character that Unicode does not have"
+               : "an escape that Erlang does not have";
+}
+
 /* $a, $\n */
 static void character(etf__lex *x) {
     etf__chars s = {.p = x->in + x->next + 1, .left = left(x) - 1};
 
+    etf__chars from = s;
+
     if (etf__chars_next(&s, &x->value) != 1)
-        token(x, ETF__T_BAD, 0);
+        bad(x, etf__chars_why(from));
     else
         token(x, ETF__T_CHAR, left(x) - s.left);
 }
@@ -594,6 +617,9 @@ static bool variable(etf__lex *x) {
 }
 
 static void other(etf__lex *x) {
+    const uint8_t *p = (const uint8_t *)x->in + x->next;
+    uint32_t any;
+    bool not_utf8 = etf__utf8_get(p, left(x), &any) == 0;
     char c = x->in[x->next];
 
     if (c == '~' && sigil(x))
@@ -605,7 +631,7 @@ static void other(etf__lex *x) {
         x->value = (uint8_t)c;
         token(x, ETF__T_PUNCT, 1);
     } else {
-        token(x, ETF__T_BAD, 0);
+        bad(x, not_utf8 ? "bytes that are not UTF-8" : NULL);
     }
 }
 

@@ -68,6 +68,8 @@ typedef struct etf__chars {
 } etf__chars;
 etf__chars etf__lex_chars(const etf__lex *x);
 int etf__chars_next(etf__chars *s, uint32_t *c);
+/* Why they are malformed; NULL when they are not. */
+const char *etf__chars_why(etf__chars s);
 
 /* What an atom without quotes begins with, and what it goes on with. */
 bool etf__is_lower(uint32_t c);

@@ -315,7 +315,7 @@ int etf_put_normal(etf_writer *w, const cn_alloc *alloc,
     int err;
 
     if (term.data == NULL || term.len == 0) {
-        etf_writer_fail(w, CN_EBADARG);
+        etf_writer_fail(w, CN_ETRUNC);
         return w->err;
     }
     err = index_of(&s, alloc, limits, term, sorted);

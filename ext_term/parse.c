@@ -665,6 +665,23 @@ int etf__parse_run(etf__parser *p, const char *text, size_t n) {
     return run(p, &(etf_text_options){0}, text, n);
 }
 
+/* What is said of a token that does not fit, or is none. */
+static const char *token_why(const etf__lex *x) {
+    const char *why = NULL;
+
+    if (x->tok == ETF__T_END)
+        return "the text ends too early";
+    if (x->tok == ETF__T_BAD)
+        return "no token of Erlang's";
+    if (x->tok == ETF__T_VAR || x->tok == ETF__T_ANY)
+        return "a variable, which has no value";
+    if (etf__lex_is(x, '.'))
+        return "a dot, which is no part of a term";
+    if (x->tok == ETF__T_ATOM || x->tok == ETF__T_STRING || x->sigil)
+        why = etf__chars_why(etf__lex_chars(x));
+    return why != NULL ? why : "not expected here";
+}
+
 static const char *why(const etf__parser *p, int err) {
     const etf__lex *x = &p->x;
 
@@ -674,11 +691,7 @@ static const char *why(const etf__parser *p, int err) {
         return "an atom of more than 255 characters";
     if (err == CN_ELIMIT && x->tok == ETF__T_INT)
         return "an integer that is too large";
-    if (err != CN_ESYNTAX)
-        return cn_strerror(err);
-    if (x->tok == ETF__T_END)
-        return "the text ends too early";
-    return x->tok == ETF__T_BAD ? "no token of Erlang's" : "not expected here";
+    return err != CN_ESYNTAX ? cn_strerror(err) : token_why(x);
 }
 
 int etf_parse_with(const etf_text_options *options, etf_writer *w,

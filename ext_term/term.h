@@ -76,6 +76,8 @@ int etf__check_first(const cn_alloc *alloc, const etf_limits *limits,
                      etf_view in, etf_error *e, size_t *used);
 /* The limits with their defaults in place. */
 etf_limits etf__limits(const etf_limits *l);
+/* What is wrong with no bytes at all. */
+extern const char etf__no_bytes[];
 /* Fills *e, which may be NULL; returns code. */
 int etf__error(etf_error *e, int code, size_t at, const char *what);
 /* What a head's error means. */

@@ -76,6 +76,7 @@ static void malformed(void **state) {
     bad("71 770161 770162 6a", 0, "arity");
     bad("43 00000000 02 77016d 770172", 0, "flags");
     early("", 0);
+    assert_string_equal(e.what, "there are no bytes");
     early("6803 6101 6102", 4);
     early("6d00000002 61", 0);
     early("6c00000001 61", 0);

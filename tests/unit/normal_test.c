@@ -229,7 +229,7 @@ static void what_is_no_term(void **state) {
         }
     etf_writer_init(&w, NULL);
     assert_int_equal(etf_put_normal(&w, NULL, NULL, (etf_view){NULL, 0}),
-                     CN_EBADARG);
+                     CN_ETRUNC);
     etf_writer_free(&w);
 }
 

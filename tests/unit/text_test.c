@@ -370,6 +370,22 @@ static void reasons(void **state) {
     says("{a", 2, "the text ends too early");
     says("{a b}", 3, "not expected here");
     says("{a,!}", 3, "no token of Erlang's");
+    says("{a,B}", 3, "a variable, which has no value");
+    says("[_]", 1, "a variable, which has no value");
+    says("{a,b}.", 5, "a dot, which is no part of a term");
+    says("['a\xff']", 1, "bytes that are not UTF-8");
+    says("\"a\\n\xff\"", 0, "bytes that are not UTF-8");
+    says("\"a\\\xff\"", 0, "bytes that are not UTF-8");
+    says("~B\"\xed\xa0\x80\"", 0, "bytes that are not UTF-8");
+    says("<<\"\xff\"/utf8>>", 2, "bytes that are not UTF-8");
+    says("[$\xff]", 1, "bytes that are not UTF-8");
+    says("[\xff]", 1, "bytes that are not UTF-8");
+    says("[\xe2\x88\x80]", 1, "no token of Erlang's");
+    says("\"\\x{110000}\"", 0, "a character that Unicode does not have");
+    says("'\\x{d800}'", 0, "a character that Unicode does not have");
+    says("$\\x{110000}", 0, "a character that Unicode does not have");
+    says("\"\\x{}\"", 0, "an escape that Erlang does not have");
+    says("$\\xz", 0, "an escape that Erlang does not have");
     says("{#Fun<a.1.2>}", 1, "a function with a body, which has no literal");
     says("{'a}", 1, "a quote that is not closed");
     says("<1.2.3>", 1,
