@@ -165,7 +165,12 @@ CN_API void etf_writer_mode(etf_writer *w, uint32_t flags);
 CN_API void etf_writer_reset(etf_writer *w);
 CN_API void etf_writer_free(etf_writer *w);
 /* The verdict: 0 or the first error. *out (may be NULL) is lent until the
- * next call on w. CN_EBUG: a list was not ended or ended twice. */
+ * next call on w. CN_EBUG: a list was not ended or ended twice.
+ * The counts that etf_put_tuple, etf_put_list, etf_put_map and etf_put_record
+ * were given are believed: too few or too many elements, a list without its
+ * tail, two terms, or nothing at all are not seen here. etf_check tells. What
+ * does count is etf_begin_list, for the term that an element is, and
+ * ETF_DETERMINISTIC, which sees that elements are missing. */
 CN_API int etf_writer_finish(etf_writer *w, etf_view *out);
 /* Bytes of all that was put, those by reference too. */
 CN_API size_t etf_writer_size(const etf_writer *w);
@@ -203,7 +208,8 @@ CN_API int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n);
 CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
 /* An Erlang string, a list of small integers: bytes as they are. */
 CN_API void etf_put_string(etf_writer *w, const char *bytes, size_t n);
-/* Headers; the elements follow. A map takes 2n terms, key then value. A list
+/* Headers; the elements follow, and nobody counts whether they do: see
+ * etf_writer_finish. A map takes 2n terms, key then value. A list
  * header with n > 0 takes n terms and a tail, usually etf_put_nil; with n == 0
  * it is [] itself, and takes nothing; it stays a LIST_EXT, whatever its
  * elements are. Tuples have less than 2^24 elements: CN_ELIMIT. */
@@ -841,11 +847,14 @@ CN_API bool etf_list_next(etf_list *list, etf_view *element);
  * Match takes pointers to the outputs, pack takes values. Literals match when
  * they are equal (1 matches 1, not 1.0), whatever tag they came with. The type
  * of each argument is checked: a mismatch, or one too many or too few, is
- * CN_EBADARG, never undefined behaviour. A bad pattern is CN_ESYNTAX; a term
+ * CN_EBADARG, never undefined behaviour. A bad pattern is CN_ESYNTAX, and so is
+ * a native record in a match, though a pack takes it; a term
  * that does not match CN_ETYPE, a malformed one CN_EBADTERM or CN_ETRUNC, a
  * pattern nested deeper than ETF_TEXT_DEPTH in a pack and 32 in a match
  * CN_ELIMIT.
- * Outputs of a failed match are unspecified. At most ETF_ARGS_MAX arguments.
+ * Outputs of a failed match are unspecified. A match is of the first term in
+ * the view; bytes behind it are ignored, etf_check finds them. At most
+ * ETF_ARGS_MAX arguments.
  *
  * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
  * [A | _] takes any rest and [A | ~l] one that is a proper list, but [A | ~t]
@@ -905,9 +914,13 @@ typedef struct etf_out {
     void *p;
 } etf_out;
 
-/* in[0] is the pattern, n counts it. */
+/* The first element is the pattern, and n counts it. Its type is ETF_ARG_STR in
+ * a pack; in a match it is ETF_ARG_FORMAT, and p the text, which is only read;
+ * any other is CN_EBADARG. */
 CN_API int etf_pack_args(etf_writer *w, const etf_in *in, size_t n);
 CN_API int etf_match_args(etf_view term, const etf_out *out, size_t n);
+
+#ifndef __cplusplus
 
 /* Each argument becomes an etf_in or etf_out of its own type. */
 static inline etf_in etf__in_i64(int64_t x) {
@@ -1080,6 +1093,8 @@ static inline etf_out etf__out_list(etf_list *x) {
 #define etf_pack(w, ...) etf_pack_args((w), ETF_INS(__VA_ARGS__))
 #define etf_match(term, ...) etf_match_args((term), ETF_OUTS(__VA_ARGS__))
 
+#endif /* __cplusplus */
+
 /* --- text ---------------------------------------------------------------- */
 
 /* Brackets in brackets; neither printing nor parsing goes deeper. */
@@ -1142,7 +1157,7 @@ typedef struct etf_text_options {
 CN_API int etf_parse_with(const etf_text_options *options, etf_writer *w,
                           const char *text, size_t n, etf_error *error);
 
-/* The same without options; *column (may be NULL) is the byte. */
+/* The same without options; *column (may be NULL) is the byte, from 0. */
 CN_API int etf_parse(etf_writer *w, const char *text, size_t *column);
 CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
                        size_t *column);

@@ -156,7 +156,7 @@ static bool reserved(etf_view text) {
 }
 
 static bool needs_quotes(etf_view text) {
-    uint32_t c;
+    uint32_t c = 0;
 
     for (size_t i = 0; i < text.len;) {
         bool first = i == 0;

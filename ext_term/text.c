@@ -121,7 +121,7 @@ static bool is_text(const printer *p, etf__head h) {
 /* Prints what is_text said yes to. */
 static void put_text(printer *p, etf__head h) {
     etf__head element;
-    uint64_t v;
+    uint64_t v = 0;
 
     etf__out_char(p->o, '"', 1);
     while (h.type == ETF_LIST) {

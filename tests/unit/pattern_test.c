@@ -483,6 +483,10 @@ static void match_slips(void **state) {
     assert_int_equal(etf_match(term("{a}"), "{b, ~i}"), CN_EBADARG);
     assert_int_equal(etf_match(term("{a}"), "{b}", &i), CN_EBADARG);
     assert_int_equal(etf_match(hex("7701"), "~a", &t), CN_ETRUNC);
+    /* Said in the header: one term is looked at, and patterns know no records.
+     */
+    assert_int_equal(etf_match(hex("61016102"), "1"), 0);
+    assert_int_equal(etf_match(term("a"), "#m:r{a = ~i}", &i), CN_ESYNTAX);
     assert_int_equal(etf_match(hex("ff"), "_"), CN_EBADTERM);
     for (int k = 0; k < 33; k++) {
         deep[k] = '{';

@@ -217,6 +217,25 @@ static void identifiers(void **state) {
     WRITES("58 7700 000000010000000000000000", etf_put_pid(&w, &pid));
 }
 
+/* Said in the header: counts are believed. */
+static void counts_are_believed(void **state) {
+    etf_view out;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_int_equal(out.len, 0);
+    etf_put_tuple(&w, 2);
+    etf_put_int(&w, 1);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_int_equal(etf_check(NULL, NULL, out, NULL), CN_ETRUNC);
+    etf_put_int(&w, 2);
+    etf_put_int(&w, 3);
+    assert_int_equal(etf_writer_finish(&w, &out), 0);
+    assert_int_equal(etf_check(NULL, NULL, out, NULL), CN_EBADTERM);
+    etf_writer_free(&w);
+}
+
 static void open_lists(void **state) {
     (void)state;
     WRITES("6a", etf_begin_list(&w); etf_end_list(&w));
@@ -696,6 +715,7 @@ int main(void) {
         cmocka_unit_test(headers),
         cmocka_unit_test(identifiers),
         cmocka_unit_test(open_lists),
+        cmocka_unit_test(counts_are_believed),
         cmocka_unit_test(open_lists_of_bytes),
         cmocka_unit_test(open_lists_of_parsed_bytes),
         cmocka_unit_test(open_list_sizes),
