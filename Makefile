@@ -16,6 +16,7 @@ SOVERSION := 0
 PKGS      := libuv openssl zlib
 CLI_PKGS  := jansson
 PKG_FLAGS := $(shell pkg-config --cflags $(PKGS) $(CLI_PKGS) 2>/dev/null)
+TERM_FLAGS := $(shell pkg-config --cflags zlib 2>/dev/null)
 LIBS      := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 TERM_LIBS := $(shell pkg-config --libs zlib 2>/dev/null) -lm
 CLI_LIBS  := $(shell pkg-config --libs $(CLI_PKGS) 2>/dev/null)
@@ -43,6 +44,7 @@ EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
                cnode/cnode.h cnode/conn.h)
+TERM_HEADERS := base/base.h ext_term/ext_term.h
 LIBRARIES := libcnode libcnode-term
 PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
 
@@ -54,6 +56,9 @@ submake    = $(MAKE) --no-print-directory
 .PHONY: all
 all: $(LIBRARIES:%=$(BUILD)/%.a) $(LIBRARIES:%=$(BUILD)/%.so) $(PROGRAM) ## libraries and the cnode command
 
+.PHONY: libcnode-term
+libcnode-term: $(BUILD)/libcnode-term.a $(BUILD)/libcnode-term.so ## the term codec alone, which needs zlib
+
 # --- building ----------------------------------------------------------------
 
 $(BUILD)/.libraries:
@@ -61,9 +66,23 @@ $(BUILD)/.libraries:
 	    { echo "something is missing; run: scripts/install-deps build"; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
-$(BUILD)/%.o: %.c | $(BUILD)/.libraries
+# The codec asks for nothing that it does not need.
+$(BUILD)/.term-libraries:
+	@pkg-config --exists --print-errors zlib || \
+	    { echo "zlib is missing; on Debian it is zlib1g-dev"; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+define compile
 	$(call say,CC)
 	$(Q)$(CC) $(CC_FLAGS) -MMD -MP -c $< -o $@
+endef
+
+$(TERM_OBJ): PKG_FLAGS := $(TERM_FLAGS)
+$(TERM_OBJ): $(BUILD)/%.o: %.c | $(BUILD)/.term-libraries
+	$(compile)
+
+$(BUILD)/%.o: %.c | $(BUILD)/.libraries
+	$(compile)
 
 $(BUILD)/libcnode.a: $(LIB_OBJ)
 $(BUILD)/libcnode-term.a: $(TERM_OBJ)
@@ -145,22 +164,31 @@ $(BUILD)/doc/%.o: $(BUILD)/doc/%.c
 	$(call say,CC)
 	$(Q)$(CC) $(CC_FLAGS) -c $< -o $@
 
-.PHONY: install
-install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
-	for h in $(HEADERS); do install -D -m 644 $$h \
-	    $(DESTDIR)$(PREFIX)/include/libcnode/$$h || exit 1; done
-	for l in $(LIBRARIES); do \
-	    install -m 644 $(BUILD)/$$l.a $(DESTDIR)$(PREFIX)/lib && \
-	    install -m 755 $(BUILD)/$$l.so.$(VERSION) \
-	        $(DESTDIR)$(PREFIX)/lib && \
-	    cp -P $(BUILD)/$$l.so $(BUILD)/$$l.so.$(SOVERSION) \
-	        $(DESTDIR)$(PREFIX)/lib && \
+ROOT = $(DESTDIR)$(PREFIX)
+
+# Headers, libraries.
+define install_files
+	install -d $(ROOT)/lib/pkgconfig
+	for h in $(1); do \
+	    install -D -m 644 $$h $(ROOT)/include/libcnode/$$h || exit 1; done
+	for l in $(2); do \
+	    install -m 644 $(BUILD)/$$l.a $(ROOT)/lib && \
+	    install -m 755 $(BUILD)/$$l.so.$(VERSION) $(ROOT)/lib && \
+	    cp -P $(BUILD)/$$l.so $(BUILD)/$$l.so.$(SOVERSION) $(ROOT)/lib && \
 	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
-	        $$l.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/$$l.pc || exit 1; done
-	$(if $(PROGRAM),install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin)
+	        $$l.pc.in >$(ROOT)/lib/pkgconfig/$$l.pc || exit 1; done
+	install -D -m 644 doc/terms.md $(ROOT)/share/doc/libcnode/terms.md
+endef
+
+.PHONY: install install-term
+install: all ## install below $(DESTDIR)$(PREFIX)
+	$(call install_files,$(HEADERS),$(LIBRARIES))
+	$(if $(PROGRAM),install -D -m 755 $(PROGRAM) $(ROOT)/bin/cnode)
 	$(if $(wildcard man/cnode.1),install -D -m 644 man/cnode.1 \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/cnode.1)
+	    $(ROOT)/share/man/man1/cnode.1)
+
+install-term: libcnode-term ## the same for the term codec alone
+	$(call install_files,$(TERM_HEADERS),libcnode-term)
 
 # --- checking ----------------------------------------------------------------
 
@@ -190,6 +218,7 @@ check-install: ## install into a fresh folder and use it from there
 .PHONY: amalgamation check-amalgamation
 amalgamation: ## the term codec as two files, etf.h and etf.c
 	@scripts/amalgamate $(BUILD)/amalgamation
+	@echo "  GEN  $(BUILD)/amalgamation/etf.h $(BUILD)/amalgamation/etf.c"
 
 check-amalgamation: amalgamation ## the two files on machines of all kinds
 	@BUILD=$(BUILD) scripts/check-amalgamation
