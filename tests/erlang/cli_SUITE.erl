@@ -1281,7 +1281,8 @@ term_bad_input(_) ->
               ["not a term, at byte 11: key or field that is there twice"]},
              {"etf", "", ["not a term, at byte 0: there are no bytes", Version]},
              {"etf", <<131, 108, 16#ffffffff:32>>,
-              ["not a term, at byte 1: fewer bytes are left than terms announced"]}]],
+              ["not a term, at byte 1: fewer bytes are left than terms "
+               "announced"]}]],
     Long = ["\"", lists:duplicate(256, $x), "\""],
     [fails(2, ["stdin: an atom of more than 255 characters"],
            ["term", "--from", "json"], #{stdin => In})
