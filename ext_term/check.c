@@ -49,8 +49,6 @@ etf_limits etf__limits(const etf_limits *l) {
     return most;
 }
 
-const char etf__no_bytes[] = "there are no bytes";
-
 int etf__error(etf_error *e, int code, size_t at, const char *what) {
     if (e != NULL)
         *e = (etf_error){code, at, what, false};
@@ -204,7 +202,7 @@ int etf_check(const cn_alloc *alloc, const etf_limits *limits, etf_view in,
     int err;
 
     if (in.len == 0)
-        return etf__error(e, CN_ETRUNC, 0, etf__no_bytes);
+        return etf__error(e, CN_ETRUNC, 0, ETF__NO_BYTES);
     err = etf__check_first(alloc, limits, in, e, &used);
     if (err == 0 && used < in.len)
         err = etf__error(e, CN_EBADTERM, used, "bytes behind the term");

@@ -162,7 +162,7 @@ int etf_open(etf_opened *o, const cn_alloc *alloc, const etf_limits *limits,
     *o = (etf_opened){.alloc = cn__alloc(alloc)};
     (void)etf__error(e, 0, 0, "");
     if (in.len == 0)
-        return etf__error(e, CN_ETRUNC, 0, etf__no_bytes);
+        return etf__error(e, CN_ETRUNC, 0, ETF__NO_BYTES);
     if (in.data[0] != ETF__VERSION)
         return etf__error(e, CN_EBADTERM, 0, "no version byte (131)");
     if (in.len > 1 && in.data[1] == ETF__COMPRESSED)

@@ -329,7 +329,7 @@ static int scan_from(etf_scanner *s, const uint8_t *data, size_t n,
 
 int etf_scan(etf_scanner *s, const void *data, size_t n, size_t *need) {
     int err = n < s->at ? CN_EBADARG : 0;
-    size_t nobody;
+    size_t nobody = 0;
 
     need = need != NULL ? need : &nobody;
     *need = 0;

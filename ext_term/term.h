@@ -77,7 +77,7 @@ int etf__check_first(const cn_alloc *alloc, const etf_limits *limits,
 /* The limits with their defaults in place. */
 etf_limits etf__limits(const etf_limits *l);
 /* What is wrong with no bytes at all. */
-extern const char etf__no_bytes[];
+#define ETF__NO_BYTES "there are no bytes"
 /* Fills *e, which may be NULL; returns code. */
 int etf__error(etf_error *e, int code, size_t at, const char *what);
 /* What a head's error means. */
