@@ -65,30 +65,13 @@ static int fail(check *k, int code, const uint8_t *at, const char *what) {
     return etf__error(k->e, code, (size_t)(at - k->from), what);
 }
 
-static uint64_t atoms_in(const etf__head *h) {
-    switch (h->type) {
-    case ETF_ATOM:
-    case ETF_PID:
-    case ETF_PORT:
-    case ETF_REF:
-        return 1;
-    case ETF_FUN:
-    case ETF_EXPORT:
-        return 2;
-    case ETF_RECORD:
-        return (uint64_t)h->n + 2;
-    default:
-        return 0;
-    }
-}
-
 static int next_rare(check *k, met *m) {
     etf__head h;
     int err = etf__head_read(&k->c, &h);
 
     if (err != 0)
         return fail(k, err, h.at, etf__head_what(&h, err));
-    *m = (met){h.at, h.type, h.children, atoms_in(&h), 0};
+    *m = (met){h.at, h.type, h.children, etf__head_atoms(&h), 0};
     if (h.tag == ETF__SMALL_BIG || h.tag == ETF__LARGE_BIG)
         m->big_bytes = h.n;
     return 0;

@@ -540,6 +540,23 @@ void etf__head_fun(const etf__head *h, etf__fun *out) {
                       .pid = c.p};
 }
 
+uint64_t etf__head_atoms(const etf__head *h) {
+    switch (h->type) {
+    case ETF_ATOM:
+    case ETF_PID:
+    case ETF_PORT:
+    case ETF_REF:
+        return 1;
+    case ETF_EXPORT:
+    case ETF_FUN: /* module and the node of its pid */
+        return 2;
+    case ETF_RECORD:
+        return (uint64_t)h->n + 2;
+    default:
+        return 0;
+    }
+}
+
 double etf__head_float(const etf__head *h) {
     double v = 0;
     uint64_t bits;

@@ -324,24 +324,6 @@ static int build_special(build *b, etf_node *node) {
 
 /* --- heads ---------------------------------------------------------------- */
 
-/* The atoms of a head. */
-static uint64_t atoms_in(const etf__head *h) {
-    switch (h->type) {
-    case ETF_ATOM:
-    case ETF_PID:
-    case ETF_PORT:
-    case ETF_REF:
-        return 1;
-    case ETF_EXPORT:
-    case ETF_FUN: /* module and the node of its pid */
-        return 2;
-    case ETF_RECORD:
-        return (uint64_t)h->n + 2;
-    default:
-        return 0;
-    }
-}
-
 static bool is_big(uint8_t tag) {
     return tag == ETF__SMALL_BIG || tag == ETF__LARGE_BIG;
 }
@@ -357,7 +339,7 @@ static int build_head(build *b) {
         err = CN_ELIMIT;
     if (err != 0)
         return err;
-    b->at.atoms += atoms_in(&h);
+    b->at.atoms += etf__head_atoms(&h);
     if (h.type == ETF_RECORD && h.n > 1)
         err = etf__unique_fields(b->x->alloc, &h, b->data, &b->x->err_at);
     if (err != 0 || h.children > 0)

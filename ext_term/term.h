@@ -45,6 +45,8 @@ etf_view etf__head_text(const etf__head *h, uint8_t room[ETF__LATIN1_ROOM]);
 int etf__head_i64(const etf__head *h, int64_t *v);
 int etf__head_u64(const etf__head *h, uint64_t *v);
 double etf__head_float(const etf__head *h);
+/* How many atoms the head holds: itself, or those in it. */
+uint64_t etf__head_atoms(const etf__head *h);
 /* Sign and magnitude of any integer, least significant byte first; that of a
  * small one goes to room. */
 etf_view etf__head_magnitude(const etf__head *h, uint8_t room[8],
