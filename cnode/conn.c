@@ -1,61 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn.c: one connection. First the handshake (handshake.c), then frames:
- *
- *      length (4)  'p'  131 control tuple  131 payload
- *
- * Length 0 is a tick. This side announces neither the atom cache nor
- * fragments, so every frame has this "pass-through" form.
- *
- * Bytes that are fed wait in `in`; an event lends views into it, so what it
- * used is consumed by the next call. Bytes to write collect in `out`; what is
- * lent to the writer is `lent`, which does not move meanwhile.
+ * conn.c: one connection: first the handshake (handshake.c), then frames
+ * (conn_in.c, conn_out.c) and ticks.
  *
  * Failures: the first one is kept in `error` and every later call returns it.
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/bytes.h"
-#include "base/log.h"
+#include "cnode/conn_parts.h"
 #include "cnode/control.h"
-#include "cnode/digest.h"
-#include "cnode/handshake.h"
 
 enum {
-    PASS_THROUGH = 112,
-    /* Buffers that have grown larger are given back when they are empty. */
-    KEEP_BUFFER = 64 * 1024,
-    /* "Never send frames of 1 GiB": lengths are signed somewhere out there. */
-    MAX_BODY = (1 << 30) - 2,
     DEFAULT_FRAME = 128 << 20,
     DEFAULT_QUEUE = 256 << 20,
     DEFAULT_SETUP = 7000,
     DEFAULT_TICKTIME = 60000,
     DEFAULT_INTENSITY = 4
-};
-
-struct cnode_conn {
-    cnode_conn_config config; /* its strings are not used after _new */
-    cn_error error;
-    cnode__hs hs;
-    bool up;
-    bool name_told;
-    cn_buf in;
-    size_t used; /* bytes of `in` that the last event used */
-    cn_buf out;
-    cn_buf lent;
-    etf_writer writer;
-    etf_reader reader;
-    cnode_ctrl ctrl;
-    uint64_t deadline;
-    uint64_t fed_at;   /* time of the last feed */
-    uint32_t interval; /* between ticks, ms */
-    uint32_t silent;   /* intervals without a byte from the peer */
-    bool heard;        /* a byte came in this interval */
-    bool spoke;        /* something but a tick went out in this interval */
-    size_t tick_left;  /* bytes of a tick that are still to go out */
 };
 
 uint64_t cnode_conn_flags(void) {
@@ -149,16 +110,10 @@ void cnode_conn_free(cnode_conn *c) {
 
 /* --- input --------------------------------------------------------------- */
 
-static void consume_used(cnode_conn *c) {
-    if (c->used > 0)
-        cn__buf_consume(&c->in, c->used, KEEP_BUFFER);
-    c->used = 0;
-}
-
 int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
     if (c->error.code != 0)
         return c->error.code;
-    consume_used(c);
+    cnode__conn_consume_used(c);
     if (cn__buf_append(&c->in, in, n) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0,
                         "out of memory for %zu received bytes",
@@ -190,7 +145,7 @@ static int step_handshake(cnode_conn *c) {
     if (n <= 0)
         return (int)n;
     err = cnode__hs_message(&c->hs, p + 2, (size_t)n - 2);
-    cn__buf_consume(&c->in, (size_t)n, KEEP_BUFFER);
+    cn__buf_consume(&c->in, (size_t)n, CNODE__KEEP_BUFFER);
     /* Whole messages count, not bytes: a peer that trickles is cut off. */
     c->deadline = c->fed_at + c->config.setup_ms;
     return err != 0 ? err : 1;
@@ -234,72 +189,13 @@ static int come_up(cnode_conn *c, cnode_event *ev) {
     return 1;
 }
 
-static void trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
+void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
     char text[512];
 
     if (c->config.on_frame == NULL)
         return;
     (void)cnode__ctrl_print(ctrl, text, sizeof text);
     c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
-}
-
-static int bad_frame(cnode_conn *c, int err, const char *why) {
-    if (err == CN_ENOTSUP)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "unknown control message, number %" PRIu64, c->ctrl.id);
-    return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
-                    cn_strerror(c->reader.err), c->reader.err_at + 1);
-}
-
-static int take_frame(cnode_conn *c, const uint8_t *p, size_t n) {
-    const char *why = "";
-    int err;
-
-    if (p[0] != PASS_THROUGH)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "a frame starts with %u, want %d", p[0],
-                        (int)PASS_THROUGH);
-    err = cnode__ctrl_get(&c->ctrl, &c->reader, (etf_view){p + 1, n - 1}, true,
-                          &why);
-    if (err != 0)
-        return bad_frame(c, err, why);
-    trace(c, true, &c->ctrl);
-    return 0;
-}
-
-/* 1: a frame was taken, 0: a tick, or not enough bytes (nothing used). */
-static int step_frame(cnode_conn *c) {
-    const uint8_t *p = cn__buf_at(&c->in);
-    size_t have = cn__buf_size(&c->in);
-    size_t n;
-    int err;
-
-    if (have < 4)
-        return 0;
-    n = cn__be32(p);
-    if (n > c->config.max_frame)
-        return cn__fail(&c->error, CN_ELIMIT, 0,
-                        "a message of %zu bytes is over the limit of %zu", n,
-                        c->config.max_frame);
-    if (have - 4 < n)
-        return 0;
-    c->used = n + 4;
-    if (n == 0)
-        return 0;
-    err = take_frame(c, p + 4, n);
-    return err != 0 ? err : 1;
-}
-
-static int next_signal(cnode_conn *c, cnode_event *ev) {
-    int step;
-
-    do {
-        consume_used(c);
-        step = step_frame(c);
-    } while (step == 0 && c->used > 0);
-    if (step == 1)
-        fill_event(c, ev, CNODE_EV_SIGNAL);
-    return step;
 }
 
 int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
@@ -312,7 +208,9 @@ int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
         if (r == 0 && c->hs.state == HS_DONE)
             r = come_up(c, ev);
     } else {
-        r = next_signal(c, ev);
+        r = cnode__conn_next_signal(c);
+        if (r == 1)
+            fill_event(c, ev, CNODE_EV_SIGNAL);
     }
     if (r < 0 && c->error.code == 0)
         (void)cn__fail(&c->error, r, 0, "%s", cn_strerror(r));
@@ -340,92 +238,6 @@ int cnode_conn_eof(cnode_conn *c) {
                     cn__buf_size(&c->in) > c->used
                         ? "the peer closed the connection inside a message"
                         : "the peer closed the connection");
-}
-
-/* --- output -------------------------------------------------------------- */
-
-const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
-    if (cn__buf_size(&c->lent) == 0) {
-        cn_buf empty = c->lent;
-        c->lent = c->out;
-        c->out = empty;
-    }
-    *n = cn__buf_size(&c->lent);
-    return *n == 0 ? NULL : cn__buf_at(&c->lent);
-}
-
-void cnode_conn_wrote(cnode_conn *c, size_t n) {
-    size_t of_tick = n < c->tick_left ? n : c->tick_left;
-
-    cn__buf_consume(&c->lent, n, KEEP_BUFFER);
-    c->tick_left -= of_tick;
-    c->spoke |= n > of_tick;
-}
-
-size_t cnode_conn_queued(const cnode_conn *c) {
-    return cn__buf_size(&c->out) + cn__buf_size(&c->lent);
-}
-
-/* Messages wait for room; what keeps links and monitors true may take twice
- * as much, for losing it would be worse. */
-static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
-    size_t max = c->config.max_queue;
-
-    if (ctrl->signal <= CNODE_SIG_ALIAS_SEND ||
-        ctrl->signal == CNODE_SIG_SPAWN_REQUEST)
-        return max;
-    return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
-}
-
-static int append_frame(cnode_conn *c, etf_view body) {
-    uint8_t *p = cn__buf_reserve(&c->out, body.len + 5);
-
-    if (p == NULL)
-        return CN_ENOMEM;
-    p = cn__put32(p, (uint32_t)body.len + 1);
-    p = cn__put8(p, PASS_THROUGH);
-    (void)cn__put_bytes(p, body.data, body.len);
-    cn__buf_commit(&c->out, body.len + 5);
-    return 0;
-}
-
-static int write_frame(cnode_conn *c, cnode_ctrl *ctrl) {
-    etf_view body;
-    int err =
-        cnode__ctrl_put(&c->writer, ctrl, cnode_conn_common_flags(c), true);
-
-    if (err == 0)
-        err = etf_writer_finish(&c->writer, &body);
-    if (err != 0)
-        return err;
-    return body.len > MAX_BODY ? CN_ELIMIT : append_frame(c, body);
-}
-
-/* One large message must not occupy memory for as long as the peer lives. */
-static void clear_writer(cnode_conn *c) {
-    if (c->writer.cap > KEEP_BUFFER)
-        etf_writer_free(&c->writer);
-    else
-        etf_writer_reset(&c->writer);
-}
-
-int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
-    cnode_ctrl out = *ctrl;
-    int err;
-
-    if (c->error.code != 0)
-        return c->error.code;
-    if (!c->up)
-        return CN_ENOCONN;
-    if (cnode_conn_queued(c) > queue_limit(c, ctrl))
-        return CN_EBUSY;
-    if (ctrl->term.len > MAX_BODY) /* before anything of it is copied */
-        return CN_ELIMIT;
-    err = write_frame(c, &out);
-    clear_writer(c);
-    if (err == 0)
-        trace(c, false, &out);
-    return err;
 }
 
 /* --- time ---------------------------------------------------------------- */

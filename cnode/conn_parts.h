@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conn_parts.h: what the files of a connection share (internal).
+ *
+ *   conn.c       life, handshake, ticks
+ *   conn_in.c    from bytes to signals
+ *   conn_out.c   from signals to bytes
+ */
+#ifndef CNODE_CONN_PARTS_H
+#define CNODE_CONN_PARTS_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "cnode/conn.h"
+#include "cnode/handshake.h"
+
+enum {
+    CNODE__PASS_THROUGH = 112,
+    /* Buffers that have grown larger are given back when they are empty. */
+    CNODE__KEEP_BUFFER = 64 * 1024
+};
+
+struct cnode_conn {
+    cnode_conn_config config; /* its strings are not used after _new */
+    cn_error error;
+    cnode__hs hs;
+    bool up;
+    bool name_told;
+    cn_buf in;
+    size_t used; /* bytes of `in` that the last event used */
+    cn_buf out;
+    cn_buf lent;
+    etf_writer writer;
+    etf_reader reader;
+    cnode_ctrl ctrl;
+    uint64_t deadline;
+    uint64_t fed_at;   /* time of the last feed */
+    uint32_t interval; /* between ticks, ms */
+    uint32_t silent;   /* intervals without a byte from the peer */
+    bool heard;        /* a byte came in this interval */
+    bool spoke;        /* something but a tick went out in this interval */
+    size_t tick_left;  /* bytes of a tick that are still to go out */
+};
+
+/* --- conn.c --- */
+void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
+
+/* --- conn_in.c --- */
+/* 1: c->ctrl is the next signal; 0: not enough bytes; negative: dead. What the
+ * last one used is consumed. */
+int cnode__conn_next_signal(cnode_conn *c);
+void cnode__conn_consume_used(cnode_conn *c);
+
+#endif
