@@ -85,7 +85,9 @@ static bool scan_short(const char *s, size_t n, size_t dot, double *v) {
         exponent -= i > dot;
     }
     if (i < n) {
-        char text[32] = "";
+        char text[16] = "";
+        if (n - i > sizeof text) /* or a sum with it could overflow */
+            return false;
         memcpy(text, s + i + 1, n - i - 1);
         exponent += strtol(text, &end, 10);
     }

@@ -281,10 +281,9 @@ static const char bad_arity[] = "arity that is not an integer from 0 to 255";
 static uint8_t inner_tag(cn_cursor *c) {
     uint8_t tag = cn__take8(c);
 
-    for (int i = 0; i < 8 && tag == ETF__LIST && c->left >= 5; i++) {
-        if (cn__be32(c->p) != 0)
+    for (int i = 0; i < 8 && tag == ETF__LIST; i++) {
+        if (cn__take32(c) != 0)
             break;
-        (void)cn__take(c, 4);
         tag = cn__take8(c);
     }
     return tag;

@@ -190,6 +190,16 @@ static void long_heads(void **state) {
     assert_int_equal(need, 1);
 }
 
+/* An integer inside a head may be the tail of a list of no elements. */
+static void lists_in_heads(void **state) {
+    (void)state;
+    complete(in, unhex("71 770161 770162 6c00000000 6102", in, sizeof in), 14,
+             false);
+    complete(
+        in, unhex("71 770161 770162 6c00000000 6c00000000 6102", in, sizeof in),
+        19, false);
+}
+
 static int scan_it(fault_alloc *f, void *arg) {
     size_t n = unhex("8350 00000002 789c4b64040000c50063", in, sizeof in);
     int err;
@@ -218,8 +228,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),         cmocka_unit_test(envelopes),
         cmocka_unit_test(asks_for_enough), cmocka_unit_test(refused),
-        cmocka_unit_test(nobody_asks),     cmocka_unit_test(long_heads),
-        cmocka_unit_test(memory),
+        cmocka_unit_test(nobody_asks),     cmocka_unit_test(lists_in_heads),
+        cmocka_unit_test(long_heads),      cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }

@@ -80,6 +80,7 @@ static void numbers(void **state) {
     refuses("1#0", CN_ESYNTAX, 0);
     refuses("2#2", CN_ESYNTAX, 0);
     refuses("1.0e309", CN_ERANGE, 0);
+    parses("1.0e-9223372036854775808", "46 0000000000000000");
     refuses("- 1", CN_ESYNTAX, 0);
     refuses("$", CN_ESYNTAX, 0);
 }
