@@ -248,7 +248,7 @@ call_timeout(Config) ->
      || By <- [[], ["--rpc"]]],
     fails(5, [Node ++ ": no answer within 0.0001 s",
               "hint: --timeout SECONDS gives more time"],
-          ["call", Node, "erlang:node", "--timeout", "0.0001"]).
+          ["call", Node, "timer:sleep", "[600000]", "--timeout", "0.0001"]).
 
 %% By every call of the module io, and the result behind it.
 call_output(Config) ->
