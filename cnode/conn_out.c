@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn_out.c: frames of a connection, from signals to bytes. Bytes to write
- * collect in `out`; what is lent to the writer is `lent`, which does not move
- * meanwhile.
+ * conn_out.c: frames of a connection, from signals to bytes. The flags that
+ * both sides announced fix their form for as long as it lives:
+ *
+ *      length (4)  'p'  131 control tuple  131 payload
+ *      length (4)  131 'D' 0  control tuple  payload
+ *
+ * the second one, with a distribution header, when either the atom cache or
+ * fragments were agreed on.
+ *
+ * Bytes to write collect in `out`; what is lent to the writer is `lent`, which
+ * does not move meanwhile.
  */
 #include "base/bytes.h"
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
 
 /* "Never send frames of 1 GiB": lengths are signed somewhere out there. */
-enum { MAX_BODY = (1 << 30) - 2 };
+enum { MAX_BODY = (1 << 30) - 4 };
 
 const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
     if (cn__buf_size(&c->lent) == 0) {
@@ -44,22 +52,33 @@ static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
     return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
 }
 
+/* What stands in front of the control tuple. */
+static etf_view frame_head(const cnode_conn *c) {
+    static const uint8_t pass_through[] = {CNODE__PASS_THROUGH};
+    static const uint8_t header[] = {131, CNODE__HEADER, 0};
+
+    return cnode__conn_headers(c) ? (etf_view){header, sizeof header}
+                                  : (etf_view){pass_through, 1};
+}
+
 static int append_frame(cnode_conn *c, etf_view body) {
-    uint8_t *p = cn__buf_reserve(&c->out, body.len + 5);
+    etf_view head = frame_head(c);
+    size_t len = head.len + body.len;
+    uint8_t *p = cn__buf_reserve(&c->out, len + 4);
 
     if (p == NULL)
         return CN_ENOMEM;
-    p = cn__put32(p, (uint32_t)body.len + 1);
-    p = cn__put8(p, CNODE__PASS_THROUGH);
+    p = cn__put32(p, (uint32_t)len);
+    p = cn__put_bytes(p, head.data, head.len);
     (void)cn__put_bytes(p, body.data, body.len);
-    cn__buf_commit(&c->out, body.len + 5);
+    cn__buf_commit(&c->out, len + 4);
     return 0;
 }
 
 static int write_frame(cnode_conn *c, cnode_ctrl *ctrl) {
     etf_view body;
-    int err =
-        cnode__ctrl_put(&c->writer, ctrl, cnode_conn_common_flags(c), true);
+    int err = cnode__ctrl_put(&c->writer, ctrl, cnode_conn_common_flags(c),
+                              !cnode__conn_headers(c));
 
     if (err == 0)
         err = etf_writer_finish(&c->writer, &body);

@@ -17,6 +17,9 @@
 
 enum {
     CNODE__PASS_THROUGH = 112,
+    CNODE__HEADER = 68,         /* behind 131: a message */
+    CNODE__FRAGMENT_FIRST = 69, /* ... the first fragment of one */
+    CNODE__FRAGMENT = 70,       /* ... one that follows */
     /* Buffers that have grown larger are given back when they are empty. */
     CNODE__KEEP_BUFFER = 64 * 1024
 };
@@ -42,6 +45,13 @@ struct cnode_conn {
     bool spoke;        /* something but a tick went out in this interval */
     size_t tick_left;  /* bytes of a tick that are still to go out */
 };
+
+/* The frames of this connection have distribution headers, in both directions;
+ * else they are pass-through. */
+static inline bool cnode__conn_headers(const cnode_conn *c) {
+    return (c->hs.flags & c->hs.peer_flags &
+            (CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS)) != 0;
+}
 
 /* --- conn.c --- */
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);

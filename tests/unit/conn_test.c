@@ -1035,7 +1035,8 @@ static void test_send_refused(void **state) {
     assert_int_equal(cnode_conn_send(c, &send), CN_ENOCONN);
     assert_output(c, "");
     cnode_conn_free(c);
-    config.flags &= ~CNODE_FLAG_ALIAS;
+    config.flags &= ~(CNODE_FLAG_ALIAS | CNODE_FLAG_DIST_HDR_ATOM_CACHE |
+                      CNODE_FLAG_FRAGMENTS);
     c = open_at(&config, 0);
     assert_int_equal(cnode_conn_send(c, &alias), CN_ENOTSUP);
     assert_int_equal(cnode_conn_send(c, &other), CN_ENOTSUP);
