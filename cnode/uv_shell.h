@@ -3,7 +3,8 @@
  * uv_shell.h: what the files of the shell on libuv share (internal).
  *
  *   uv.c        threads, turns of the loop, birth and death
- *   uv_wire.c   sockets: dialling, reading, writing, the end
+ *   uv_wire.c   sockets: reading, writing, the end
+ *   uv_dial.c   dialling and accepting
  *   uv_listen.c the listener and the registration with EPMD
  */
 #ifndef CNODE_UV_SHELL_H
@@ -99,9 +100,20 @@ bool cnode__uv_stopped(cnode__uv *s);
 
 /* --- uv_wire.c --- */
 /* cnode__shell's. */
-int cnode__uv_dial(void *ctx, cnode__wire *w);
 void cnode__uv_flush(void *ctx, cnode__wire *w);
 void cnode__uv_close(void *ctx, cnode__wire *w);
+/* A socket without a handle yet; NULL: no memory. */
+cnode__socket *cnode__uv_link(cnode__uv *s, cnode__wire *w);
+/* A callback that was waited for has come. */
+void cnode__uv_let_go(cnode__socket *l);
+/* It is connected: begins to shake hands. */
+void cnode__uv_start(cnode__socket *l);
+/* Ends its wire for a reason of libuv's. */
+void cnode__uv_fail(cnode__socket *l, int code, int uv_err, const char *what);
+
+/* --- uv_dial.c --- */
+/* cnode__shell's. */
+int cnode__uv_dial(void *ctx, cnode__wire *w);
 /* Takes the connection that waits at the listener; false: no memory, it still
  * waits. */
 bool cnode__uv_accept(cnode__uv *s);

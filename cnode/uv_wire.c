@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * uv_wire.c: the sockets of a node's wires.
- *
- * Dialling: EPMD lookup (or a given address) -> connect -> cnode__wire_open.
+ * uv_wire.c: the sockets of a node's wires, once they are there (uv_dial.c).
  *
  * A cnode__socket is the memory behind a socket. It outlives its wire: it takes
  * over the connection, writes what that still has to say, lets the peer read
@@ -10,9 +8,6 @@
  * and goes with libuv's last callback. LINGER_MS bounds all of that.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 
 #include "cnode/uv_shell.h"
 
@@ -20,7 +15,7 @@ enum { LINGER_MS = 3000 };
 
 /* --- links --------------------------------------------------------------- */
 
-static cnode__socket *new_link(cnode__uv *s, cnode__wire *w) {
+cnode__socket *cnode__uv_link(cnode__uv *s, cnode__wire *w) {
     cnode__socket *l = cn__calloc(&s->node.alloc, 1, sizeof *l);
 
     if (l == NULL)
@@ -33,7 +28,7 @@ static cnode__socket *new_link(cnode__uv *s, cnode__wire *w) {
 }
 
 /* A callback that was waited for has come. */
-static void let_go(cnode__socket *l) {
+void cnode__uv_let_go(cnode__socket *l) {
     if (--l->holds > 0)
         return;
     l->shell->handles--;
@@ -42,7 +37,7 @@ static void let_go(cnode__socket *l) {
 }
 
 static void on_link_closed(uv_handle_t *h) {
-    let_go(h->data);
+    cnode__uv_let_go(h->data);
 }
 
 /* Closes what is open; the memory goes with the last callback. */
@@ -58,11 +53,10 @@ static void close_link(cnode__socket *l) {
         l->holds++;
         uv_close(&l->u.handle, on_link_closed);
     }
-    let_go(l);
+    cnode__uv_let_go(l);
 }
 
-static void fail_link(cnode__socket *l, int code, int uv_err,
-                      const char *what) {
+void cnode__uv_fail(cnode__socket *l, int code, int uv_err, const char *what) {
     char text[CN_ERROR_TEXT];
 
     if (l->wire == NULL)
@@ -89,7 +83,7 @@ static void end_link(cnode__socket *l, int uv_err, const char *what) {
     else if (uv_err == UV_EOF || uv_err == UV_ECONNRESET || uv_err == UV_EPIPE)
         cnode__wire_eof(l->wire);
     else
-        fail_link(l, CN_EIO, uv_err, what);
+        cnode__uv_fail(l, CN_EIO, uv_err, what);
 }
 
 /* --- reading and writing ------------------------------------------------- */
@@ -125,7 +119,7 @@ static void on_written(uv_write_t *req, int status) {
     size_t n;
 
     l->writing = false;
-    let_go(l);
+    cnode__uv_let_go(l);
     if (closing)
         return;
     if (status != 0) {
@@ -195,6 +189,19 @@ void cnode__uv_flush(void *ctx, cnode__wire *w) {
         write_more(l);
 }
 
+void cnode__uv_start(cnode__socket *l) {
+    int r;
+
+    if (l->u.handle.type == UV_TCP)
+        (void)uv_tcp_nodelay(&l->u.tcp, 1);
+    if (cnode__wire_open(l->wire) != 0)
+        return;
+    l->connected = true;
+    r = uv_read_start(&l->u.stream, on_alloc, on_read);
+    if (r != 0)
+        end_link(l, r, "reading");
+}
+
 /* --- the end of a wire --------------------------------------------------- */
 
 static void on_linger(uv_timer_t *t) {
@@ -206,7 +213,7 @@ static void on_shut_down(uv_shutdown_t *req, int status) {
 
     if (status != 0)
         close_link(l);
-    let_go(l);
+    cnode__uv_let_go(l);
 }
 
 /* All is written: tell the peer so, and wait until it closes too. Closing at
@@ -251,242 +258,4 @@ void cnode__uv_close(void *ctx, cnode__wire *w) {
         linger(l);
     else
         close_link(l);
-}
-
-/* --- dialling ------------------------------------------------------------ */
-
-static int status_of_connect(int uv_err) {
-    switch (uv_err) {
-    case UV_ETIMEDOUT:
-        return CN_ETIMEDOUT;
-    case UV_EHOSTUNREACH:
-    case UV_ENETUNREACH:
-        return CN_EHOST;
-    default:
-        return CN_EREFUSED;
-    }
-}
-
-static void start_wire(cnode__socket *l) {
-    int r;
-
-    if (l->u.handle.type == UV_TCP)
-        (void)uv_tcp_nodelay(&l->u.tcp, 1);
-    if (cnode__wire_open(l->wire) != 0)
-        return;
-    l->connected = true;
-    r = uv_read_start(&l->u.stream, on_alloc, on_read);
-    if (r != 0)
-        end_link(l, r, "reading");
-}
-
-static void on_connect(uv_connect_t *req, int status) {
-    cnode__socket *l = req->data;
-    cnode__wire *w = l->wire;
-
-    let_go(l);
-    if (w == NULL)
-        return;
-    if (status != 0)
-        fail_link(l, status_of_connect(status), status, "connecting");
-    else
-        start_wire(l);
-}
-
-static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
-    int r = uv_tcp_init(l->shell->loop, &l->u.tcp);
-
-    if (r == 0) {
-        l->opened = true;
-        l->u.handle.data = l;
-        l->connect.data = l;
-        r = uv_tcp_connect(&l->connect, &l->u.tcp, addr, on_connect);
-    }
-    if (r != 0)
-        fail_link(l, status_of_connect(r), r, "connecting");
-    else
-        l->holds++;
-}
-
-static void connect_pipe(cnode__socket *l, const char *path) {
-    int r = uv_pipe_init(l->shell->loop, &l->u.pipe, 0);
-
-    if (r != 0) {
-        fail_link(l, CN_EIO, r, "connecting");
-        return;
-    }
-    l->opened = true;
-    l->u.handle.data = l;
-    l->connect.data = l;
-    l->holds++;
-    uv_pipe_connect(&l->connect, &l->u.pipe, path, on_connect);
-}
-
-static void on_lookup(void *data, int status, const cn_error *err,
-                      const epmd_port2 *reply, const struct sockaddr *addr) {
-    cnode__socket *l = data;
-
-    (void)reply;
-    l->lookup = NULL;
-    if (l->wire == NULL)
-        return;
-    if (status != 0)
-        cnode__wire_fail(l->wire, status, err->os_error, err->text);
-    else
-        connect_to(l, addr);
-}
-
-static void use_resolved(cnode__socket *l, struct addrinfo *res) {
-    if (res->ai_family == AF_INET6)
-        ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port =
-            htons(l->port);
-    else
-        ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port = htons(l->port);
-    connect_to(l, res->ai_addr);
-}
-
-static void on_resolved(uv_getaddrinfo_t *req, int status,
-                        struct addrinfo *res) {
-    cnode__socket *l = req->data;
-    cnode__wire *w = l->wire;
-
-    l->resolving = false;
-    if (w != NULL && (status != 0 || res == NULL))
-        fail_link(l, CN_EHOST, status, "resolving the host name");
-    else if (w != NULL)
-        use_resolved(l, res);
-    let_go(l);
-    uv_freeaddrinfo(res);
-}
-
-static int resolve(cnode__socket *l, const char *host, uint16_t port) {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    int r;
-
-    l->port = port;
-    l->resolve.data = l;
-    r = uv_getaddrinfo(l->shell->loop, &l->resolve, on_resolved, host, NULL,
-                       &hints);
-    if (r != 0)
-        return r == UV_ENOMEM ? CN_ENOMEM : CN_EHOST;
-    l->resolving = true;
-    l->holds++;
-    return 0;
-}
-
-/* "host:port", "[v6]:port" */
-static bool split_address(const char *text, char *host, size_t cap,
-                          uint16_t *port) {
-    const char *colon = strrchr(text, ':');
-    size_t n = colon == NULL ? 0 : (size_t)(colon - text);
-    unsigned long p;
-    char *end;
-
-    if (n > 1 && text[0] == '[' && text[n - 1] == ']')
-        text++, n -= 2;
-    else if (n > 0 && (text[0] == '[' || memchr(text, ':', n) != NULL))
-        return false;
-    if (n == 0 || n >= cap)
-        return false;
-    p = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || p == 0 || p > 65535)
-        return false;
-    memcpy(host, text, n);
-    host[n] = '\0';
-    *port = (uint16_t)p;
-    return true;
-}
-
-static int dial_address(cnode__socket *l, const char *address) {
-    char host[256];
-    uint16_t port;
-
-    if (strncmp(address, "unix:", 5) == 0 && address[5] != '\0') {
-        connect_pipe(l, address + 5);
-        return 0;
-    }
-    if (!split_address(address, host, sizeof host, &port))
-        return CN_EBADARG;
-    return resolve(l, host, port);
-}
-
-static int dial_epmd(cnode__socket *l, const char *name) {
-    cnode *n = &l->shell->node;
-    const char *at = strchr(name, '@');
-    char alive[CNODE__NAME_MAX + 1];
-    epmd_config c = {.host = at + 1,
-                     .port = n->config.epmd_port,
-                     .timeout_ms = n->config.setup_ms,
-                     .alloc = &n->alloc,
-                     .log = n->config.log};
-
-    memcpy(alive, name, (size_t)(at - name));
-    alive[at - name] = '\0';
-    return epmd_lookup(&l->lookup, l->shell->loop, &c, alive, on_lookup, l);
-}
-
-int cnode__uv_dial(void *ctx, cnode__wire *w) {
-    cnode__socket *l = new_link(ctx, w);
-
-    if (l == NULL)
-        return CN_ENOMEM;
-    w->handle = l;
-    return w->peer->address != NULL ? dial_address(l, w->peer->address)
-                                    : dial_epmd(l, w->peer->name);
-}
-
-/* --- accepting ----------------------------------------------------------- */
-
-static cnode__socket *accepted_link(cnode__uv *s) {
-    cnode__wire *w = cnode__wire_new(&s->node, NULL);
-    cnode__socket *l = w == NULL ? NULL : new_link(s, w);
-
-    if (w != NULL && l == NULL)
-        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
-    if (l == NULL)
-        return NULL;
-    w->handle = l;
-    if (uv_tcp_init(s->loop, &l->u.tcp) != 0) {
-        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
-        return NULL;
-    }
-    l->opened = true;
-    l->u.handle.data = l;
-    return l;
-}
-
-/* Without a descriptor libuv closes what comes and tells nobody. So the last
- * one is left free: what has got it is closed here, and the log says why. */
-static bool has_last_descriptor(const cnode__socket *l) {
-    struct rlimit limit;
-    uv_os_fd_t fd;
-
-    return uv_fileno(&l->u.handle, &fd) == 0 &&
-           getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-           (rlim_t)fd + 1 >= limit.rlim_cur;
-}
-
-static void refuse_last(cnode__socket *l) {
-    cnode__uv *s = l->shell;
-
-    if (cnode__seldom(&s->node, &s->quiet))
-        cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
-                "no descriptors for a connection, closed it");
-    cnode__wire_fail(l->wire, CN_ECANCELED, 0, "no descriptors");
-}
-
-bool cnode__uv_accept(cnode__uv *s) {
-    cnode__socket *l = accepted_link(s);
-    int r;
-
-    if (l == NULL)
-        return false;
-    r = uv_accept((uv_stream_t *)&s->listener, &l->u.stream);
-    if (r != 0)
-        fail_link(l, CN_EIO, r, "accepting");
-    else if (has_last_descriptor(l))
-        refuse_last(l);
-    else
-        start_wire(l);
-    return true;
 }

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * uv_dial.c: how a wire comes to its socket.
+ *
+ * Dialling: EPMD lookup (or a given address) -> connect -> cnode__uv_start.
+ * Accepting: the listener has one -> cnode__uv_start, and the peer will say
+ * who it is.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cnode/uv_shell.h"
+
+/* --- dialling ------------------------------------------------------------ */
+
+static int status_of_connect(int uv_err) {
+    switch (uv_err) {
+    case UV_ETIMEDOUT:
+        return CN_ETIMEDOUT;
+    case UV_EHOSTUNREACH:
+    case UV_ENETUNREACH:
+        return CN_EHOST;
+    default:
+        return CN_EREFUSED;
+    }
+}
+
+static void on_connect(uv_connect_t *req, int status) {
+    cnode__socket *l = req->data;
+    cnode__wire *w = l->wire;
+
+    cnode__uv_let_go(l);
+    if (w == NULL)
+        return;
+    if (status != 0)
+        cnode__uv_fail(l, status_of_connect(status), status, "connecting");
+    else
+        cnode__uv_start(l);
+}
+
+static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
+    int r = uv_tcp_init(l->shell->loop, &l->u.tcp);
+
+    if (r == 0) {
+        l->opened = true;
+        l->u.handle.data = l;
+        l->connect.data = l;
+        r = uv_tcp_connect(&l->connect, &l->u.tcp, addr, on_connect);
+    }
+    if (r != 0)
+        cnode__uv_fail(l, status_of_connect(r), r, "connecting");
+    else
+        l->holds++;
+}
+
+static void connect_pipe(cnode__socket *l, const char *path) {
+    int r = uv_pipe_init(l->shell->loop, &l->u.pipe, 0);
+
+    if (r != 0) {
+        cnode__uv_fail(l, CN_EIO, r, "connecting");
+        return;
+    }
+    l->opened = true;
+    l->u.handle.data = l;
+    l->connect.data = l;
+    l->holds++;
+    uv_pipe_connect(&l->connect, &l->u.pipe, path, on_connect);
+}
+
+static void on_lookup(void *data, int status, const cn_error *err,
+                      const epmd_port2 *reply, const struct sockaddr *addr) {
+    cnode__socket *l = data;
+
+    (void)reply;
+    l->lookup = NULL;
+    if (l->wire == NULL)
+        return;
+    if (status != 0)
+        cnode__wire_fail(l->wire, status, err->os_error, err->text);
+    else
+        connect_to(l, addr);
+}
+
+static void use_resolved(cnode__socket *l, struct addrinfo *res) {
+    if (res->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port =
+            htons(l->port);
+    else
+        ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port = htons(l->port);
+    connect_to(l, res->ai_addr);
+}
+
+static void on_resolved(uv_getaddrinfo_t *req, int status,
+                        struct addrinfo *res) {
+    cnode__socket *l = req->data;
+    cnode__wire *w = l->wire;
+
+    l->resolving = false;
+    if (w != NULL && (status != 0 || res == NULL))
+        cnode__uv_fail(l, CN_EHOST, status, "resolving the host name");
+    else if (w != NULL)
+        use_resolved(l, res);
+    cnode__uv_let_go(l);
+    uv_freeaddrinfo(res);
+}
+
+static int resolve(cnode__socket *l, const char *host, uint16_t port) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    int r;
+
+    l->port = port;
+    l->resolve.data = l;
+    r = uv_getaddrinfo(l->shell->loop, &l->resolve, on_resolved, host, NULL,
+                       &hints);
+    if (r != 0)
+        return r == UV_ENOMEM ? CN_ENOMEM : CN_EHOST;
+    l->resolving = true;
+    l->holds++;
+    return 0;
+}
+
+/* "host:port", "[v6]:port" */
+static bool split_address(const char *text, char *host, size_t cap,
+                          uint16_t *port) {
+    const char *colon = strrchr(text, ':');
+    size_t n = colon == NULL ? 0 : (size_t)(colon - text);
+    unsigned long p;
+    char *end;
+
+    if (n > 1 && text[0] == '[' && text[n - 1] == ']')
+        text++, n -= 2;
+    else if (n > 0 && (text[0] == '[' || memchr(text, ':', n) != NULL))
+        return false;
+    if (n == 0 || n >= cap)
+        return false;
+    p = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || p == 0 || p > 65535)
+        return false;
+    memcpy(host, text, n);
+    host[n] = '\0';
+    *port = (uint16_t)p;
+    return true;
+}
+
+static int dial_address(cnode__socket *l, const char *address) {
+    char host[256];
+    uint16_t port;
+
+    if (strncmp(address, "unix:", 5) == 0 && address[5] != '\0') {
+        connect_pipe(l, address + 5);
+        return 0;
+    }
+    if (!split_address(address, host, sizeof host, &port))
+        return CN_EBADARG;
+    return resolve(l, host, port);
+}
+
+static int dial_epmd(cnode__socket *l, const char *name) {
+    cnode *n = &l->shell->node;
+    const char *at = strchr(name, '@');
+    char alive[CNODE__NAME_MAX + 1];
+    epmd_config c = {.host = at + 1,
+                     .port = n->config.epmd_port,
+                     .timeout_ms = n->config.setup_ms,
+                     .alloc = &n->alloc,
+                     .log = n->config.log};
+
+    memcpy(alive, name, (size_t)(at - name));
+    alive[at - name] = '\0';
+    return epmd_lookup(&l->lookup, l->shell->loop, &c, alive, on_lookup, l);
+}
+
+int cnode__uv_dial(void *ctx, cnode__wire *w) {
+    cnode__socket *l = cnode__uv_link(ctx, w);
+
+    if (l == NULL)
+        return CN_ENOMEM;
+    w->handle = l;
+    return w->peer->address != NULL ? dial_address(l, w->peer->address)
+                                    : dial_epmd(l, w->peer->name);
+}
+
+/* --- accepting ----------------------------------------------------------- */
+
+static cnode__socket *accepted_link(cnode__uv *s) {
+    cnode__wire *w = cnode__wire_new(&s->node, NULL);
+    cnode__socket *l = w == NULL ? NULL : cnode__uv_link(s, w);
+
+    if (w != NULL && l == NULL)
+        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
+    if (l == NULL)
+        return NULL;
+    w->handle = l;
+    if (uv_tcp_init(s->loop, &l->u.tcp) != 0) {
+        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
+        return NULL;
+    }
+    l->opened = true;
+    l->u.handle.data = l;
+    return l;
+}
+
+/* Without a descriptor libuv closes what comes and tells nobody. So the last
+ * one is left free: what has got it is closed here, and the log says why. */
+static bool has_last_descriptor(const cnode__socket *l) {
+    struct rlimit limit;
+    uv_os_fd_t fd;
+
+    return uv_fileno(&l->u.handle, &fd) == 0 &&
+           getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (rlim_t)fd + 1 >= limit.rlim_cur;
+}
+
+static void refuse_last(cnode__socket *l) {
+    cnode__uv *s = l->shell;
+
+    if (cnode__seldom(&s->node, &s->quiet))
+        cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
+                "no descriptors for a connection, closed it");
+    cnode__wire_fail(l->wire, CN_ECANCELED, 0, "no descriptors");
+}
+
+bool cnode__uv_accept(cnode__uv *s) {
+    cnode__socket *l = accepted_link(s);
+    int r;
+
+    if (l == NULL)
+        return false;
+    r = uv_accept((uv_stream_t *)&s->listener, &l->u.stream);
+    if (r != 0)
+        cnode__uv_fail(l, CN_EIO, r, "accepting");
+    else if (has_last_descriptor(l))
+        refuse_last(l);
+    else
+        cnode__uv_start(l);
+    return true;
+}
