@@ -6,11 +6,28 @@
  * Accepting: the listener has one -> cnode__uv_start, and the peer will say
  * who it is.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cnode/uv_shell.h"
+
+/* Without a descriptor libuv closes what comes and tells nobody. So one is
+ * always left free for that: who would get the last one is refused here, and
+ * hears why. */
+static bool descriptors_left(const cnode__uv *s, int wanted) {
+    int any = uv_backend_fd(s->loop);
+    int one = fcntl(any, F_DUPFD_CLOEXEC, 0);
+    int two = wanted < 2 ? one : fcntl(any, F_DUPFD_CLOEXEC, 0);
+    bool enough = one >= 0 && two >= 0;
+
+    if (two >= 0 && two != one)
+        (void)close(two);
+    if (one >= 0)
+        (void)close(one);
+    return enough;
+}
 
 /* --- dialling ------------------------------------------------------------ */
 
@@ -172,11 +189,16 @@ static int dial_epmd(cnode__socket *l, const char *name) {
 }
 
 int cnode__uv_dial(void *ctx, cnode__wire *w) {
-    cnode__socket *l = cnode__uv_link(ctx, w);
+    cnode__uv *s = ctx;
+    cnode__socket *l = cnode__uv_link(s, w);
 
     if (l == NULL)
         return CN_ENOMEM;
     w->handle = l;
+    if (!descriptors_left(s, 2)) {
+        cnode__uv_fail(l, CN_EIO, UV_EMFILE, "connecting");
+        return 0;
+    }
     return w->peer->address != NULL ? dial_address(l, w->peer->address)
                                     : dial_epmd(l, w->peer->name);
 }
@@ -201,17 +223,6 @@ static cnode__socket *accepted_link(cnode__uv *s) {
     return l;
 }
 
-/* Without a descriptor libuv closes what comes and tells nobody. So the last
- * one is left free: what has got it is closed here, and the log says why. */
-static bool has_last_descriptor(const cnode__socket *l) {
-    struct rlimit limit;
-    uv_os_fd_t fd;
-
-    return uv_fileno(&l->u.handle, &fd) == 0 &&
-           getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-           (rlim_t)fd + 1 >= limit.rlim_cur;
-}
-
 static void refuse_last(cnode__socket *l) {
     cnode__uv *s = l->shell;
 
@@ -230,7 +241,7 @@ bool cnode__uv_accept(cnode__uv *s) {
     r = uv_accept((uv_stream_t *)&s->listener, &l->u.stream);
     if (r != 0)
         cnode__uv_fail(l, CN_EIO, r, "accepting");
-    else if (has_last_descriptor(l))
+    else if (!descriptors_left(s, 1))
         refuse_last(l);
     else
         cnode__uv_start(l);

@@ -486,10 +486,20 @@ static bool is_open(int fd) {
     return recv(fd, &(char){0}, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* One connection fits; the others are closed, with a line in the log. */
+static void keep_status(cnode *n, const char *peer, int status,
+                        const cn_error *err, void *data) {
+    (void)n;
+    (void)peer;
+    if (status != 0)
+        assert_non_null(strstr(err->text, "too many open files"));
+    *(int *)data = status;
+}
+
+/* One connection fits; the others are closed, with a line in the log, and an
+ * attempt of our own does not take what is left for such a line. */
 static void runs_out_of_descriptors(void **state) {
     enum { CLIENTS = 5 };
-    int lines = 0, fds[CLIENTS];
+    int lines = 0, dialled = 1, fds[CLIENTS];
     uv_loop_t loop;
     const cnode_config c = {.name = "a@127.0.0.1",
                             .cookie = "secret",
@@ -510,6 +520,11 @@ static void runs_out_of_descriptors(void **state) {
     connect_to(fds[0], cnode_port(n));
     while (cnode__list_empty(&n->wires))
         (void)uv_run(&loop, UV_RUN_ONCE);
+    introduce(n, "b@127.0.0.1", cnode_port(n));
+    assert_int_equal(cnode_connect(n, "b@127.0.0.1", keep_status, &dialled), 0);
+    while (dialled == 1)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(dialled, CN_EIO);
     for (int i = 1; i < CLIENTS; i++) {
         connect_to(fds[i], cnode_port(n));
         while (is_open(fds[i]))
