@@ -7,12 +7,17 @@
  *                                <-------   s status
  *     (s true/false              ------->   only after status alive)
  *                                <-------   N challenge, flags, creation, name
+ *     (c flags, creation         ------->   only after n instead of N)
  *      r challenge, digest       ------->
  *                                <-------   a digest
  *
  * Each message has two bytes of length in front. The states are named for
  * what they wait for; each has a function of its own. A wrong cookie is never
  * said on the wire: the one who finds it closes.
+ *
+ * OTP 23 and 24 may begin with n, the form of version 5, when they do not know
+ * which version the other speaks. It has only half of the flags and no
+ * creation; c has the rest.
  */
 #include <string.h>
 
@@ -118,7 +123,7 @@ static int send_challenge(cnode__hs *h) {
     p = cn__put32(p, h->creation);
     p = cn__put16(p, (uint16_t)n);
     p = cn__put_bytes(p, h->name, n);
-    h->state = HS_EXPECT_REPLY;
+    h->state = h->old ? HS_EXPECT_COMPLEMENT : HS_EXPECT_REPLY;
     return send_message(h, m, (size_t)(p - m));
 }
 
@@ -272,13 +277,36 @@ static int got_ack(cnode__hs *h, cn_cursor *c) {
 
 /* --- acceptor ------------------------------------------------------------ */
 
+/* Its name and flags are known. */
+static int judge_flags(cnode__hs *h) {
+    int unsent, err = check_flags(h);
+
+    if (err == 0) {
+        h->state = HS_EXPECT_ANSWER;
+        return 0;
+    }
+    unsent = send_status(h, "not_allowed");
+    return unsent != 0 ? unsent : err;
+}
+
 static int got_old_name(cnode__hs *h, cn_cursor *c) {
-    (void)cn__take(c, 6);
-    keep_name(h->peer, c->p, c->bad ? 0 : c->left);
-    return cn__fail(h->error, CN_EVERSION, 0,
-                    "handshake: %s speaks version 5 of the distribution "
-                    "protocol; version 6 (OTP 23 and later) is needed",
-                    h->peer[0] == '\0' ? "the peer" : h->peer);
+    uint16_t version = cn__take16(c);
+    uint32_t flags = cn__take32(c);
+
+    if (c->bad)
+        return malformed(h, "send_name");
+    keep_name(h->peer, c->p, c->left);
+    if (!cnode__name_ok(h->peer))
+        return malformed(h, "name of the peer");
+    h->old = true;
+    h->peer_flags = expand_flags(flags);
+    if (version != 5 || (h->peer_flags & CNODE_FLAG_HANDSHAKE_23) == 0)
+        return cn__fail(h->error, CN_EVERSION, 0,
+                        "handshake: %s speaks only version %u of the "
+                        "distribution protocol; version 6 (OTP 23 and later) "
+                        "is needed",
+                        h->peer, (unsigned)version);
+    return judge_flags(h);
 }
 
 static int got_name(cnode__hs *h, cn_cursor *c) {
@@ -287,7 +315,6 @@ static int got_name(cnode__hs *h, cn_cursor *c) {
     uint16_t n = cn__take16(c);
     const uint8_t *name = cn__take(c, n);
     bool wants_name = (flags & CNODE_FLAG_NAME_ME) != 0;
-    int err;
 
     if (c->bad)
         return malformed(h, "send_name");
@@ -299,12 +326,19 @@ static int got_name(cnode__hs *h, cn_cursor *c) {
     if (wants_name)
         h->peer_flags &= ~CNODE_FLAG_PUBLISHED;
     h->peer_creation = creation;
-    err = check_flags(h);
-    if (err != 0) {
-        int unsent = send_status(h, "not_allowed");
-        return unsent != 0 ? unsent : err;
-    }
-    h->state = HS_EXPECT_ANSWER;
+    return judge_flags(h);
+}
+
+/* The flags above 31, and the creation. */
+static int got_complement(cnode__hs *h, cn_cursor *c) {
+    uint64_t high = cn__take32(c);
+    uint32_t creation = cn__take32(c);
+
+    if (c->bad)
+        return malformed(h, "complement");
+    h->peer_flags |= high << 32 & ~CNODE_FLAG_NAME_ME;
+    h->peer_creation = creation;
+    h->state = HS_EXPECT_REPLY;
     return 0;
 }
 
@@ -392,6 +426,8 @@ static char expected_tag(cnode__hs_state s) {
         return 'N';
     case HS_EXPECT_ACK:
         return 'a';
+    case HS_EXPECT_COMPLEMENT:
+        return 'c';
     case HS_EXPECT_REPLY:
         return 'r';
     case HS_EXPECT_ANSWER:
@@ -413,6 +449,8 @@ static const char *awaited(cnode__hs_state s) {
         return "its name";
     case HS_EXPECT_STATUS_REPLY:
         return "its answer to status alive";
+    case HS_EXPECT_COMPLEMENT:
+        return "the rest of its flags";
     case HS_EXPECT_REPLY:
         return "its challenge_reply";
     case HS_EXPECT_ANSWER:
@@ -463,6 +501,8 @@ int cnode__hs_message(cnode__hs *h, const uint8_t *p, size_t n) {
         return tag == 'n' ? got_old_name(h, &c) : got_name(h, &c);
     case HS_EXPECT_STATUS_REPLY:
         return got_status_reply(h, &c);
+    case HS_EXPECT_COMPLEMENT:
+        return got_complement(h, &c);
     case HS_EXPECT_REPLY:
         return got_reply(h, &c);
     case HS_EXPECT_ANSWER:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * handshake.h: the handshake of version 6 in both roles (internal). Section
+ * handshake.h: the handshake in both roles (internal). We speak version 6, and
+ * understand a peer that introduces itself in the form of version 5. Section
  * "Distribution Handshake".
  */
 #ifndef CNODE_HANDSHAKE_H
@@ -29,6 +30,8 @@ typedef enum cnode__hs_state {
     HS_EXPECT_NAME,   /* acceptor */
     HS_EXPECT_ANSWER, /* of the node that owns this connection */
     HS_EXPECT_STATUS_REPLY,
+    HS_EXPECT_COMPLEMENT, /* only of a peer that said its name in the old form
+                           */
     HS_EXPECT_REPLY,
     HS_DONE
 } cnode__hs_state;
@@ -39,6 +42,7 @@ typedef struct cnode__hs {
     bool dynamic_name;
     bool takeover;
     bool heard; /* something came from the peer */
+    bool old;   /* the peer said its name in the form of version 5 */
     uint64_t flags;
     uint32_t creation;
     uint32_t challenge;
