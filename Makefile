@@ -40,6 +40,8 @@ FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 TERM_PORT := $(BUILD)/tests/term_port
 EI_PORT   := $(BUILD)/tests/ei_port
+DRIVER    := $(BUILD)/tests/node_driver
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
@@ -122,6 +124,11 @@ $(TERM_PORT): $(BUILD)/tests/erlang/term_port.o $(BUILD)/libcli.a \
               $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link,$(CLI_LIBS))
+
+# A node that a suite commands.
+$(DRIVER): $(BUILD)/tests/erlang/node_driver.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
 
 # Erlang's own library in the same place, to compare with.
 $(EI_PORT): tests/erlang/ei_port.c tests/erlang/port.h
@@ -252,17 +259,17 @@ lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 	@BUILD=$(BUILD) scripts/lint
 
 # All that a compiler can complain about, for lint.
-everything: all $(TERM_PORT) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
+everything: all $(TERM_PORT) $(DRIVER) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
 
 .PHONY: ct ct-asan test-otp test
-ct: all $(TERM_PORT) $(EI_PORT) ## Common Test suites with the installed OTP; CNODE=program to test
+ct: all $(CT_BIN) ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
 
 ct-asan: ## the same with the programs under address sanitizer
 	@NUMTESTS=$${NUMTESTS:-20000} $(submake) BUILD=$(BUILD)/asan \
 	    SAN="$(ASAN)" ct
 
-test-otp: all $(TERM_PORT) $(EI_PORT) ## the same with another release: OTP=27 or OTP=29
+test-otp: all $(CT_BIN) ## the same with another release: OTP=27 or OTP=29
 	@scripts/test-otp $(OTP) $(CNODE) $(BUILD)/ct-otp-$(OTP)
 
 test: ## install what the tests need and run everything
