@@ -275,7 +275,7 @@ void cnode__call_alias(cnode__waiter *w, etf_view term) {
     if (etf_match(term, "{~t, ~t}", &tag, &reply) == 0)
         finish_call(w, reply);
     else
-        w->proc->node->stats.dropped++;
+        cnode__stats_dropped(w->proc->node, CNODE_DROP_NOBODY);
 }
 
 bool cnode__call_reply(cnode_proc *p, etf_view term) {

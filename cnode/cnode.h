@@ -139,14 +139,118 @@ CN_API void *cnode_data(const cnode *n);
 /* More about the last call that failed on this node. */
 CN_API const cn_error *cnode_error(const cnode *n);
 
+/* --- statistics ---------------------------------------------------------- */
+
+/* Why a message came to nobody here. */
+typedef enum cnode_drop {
+    CNODE_DROP_NOBODY,   /* no such process or alias, or a call is over */
+    CNODE_DROP_UNWANTED, /* a server that takes calls and casts only */
+    CNODE_DROP_MAILBOX,  /* the mailbox is full */
+    CNODE_DROP_MEMORY,   /* out of memory */
+    CNODE_DROP_THREAD,   /* from another thread, and then it could not be sent:
+                            the log says why */
+    CNODE_DROPS = 8      /* room for more */
+} cnode_drop;
+
+/* Counted from the birth of the node. Bytes and frames are those of
+ * connections that came up, their handshakes included, and of attempts that
+ * have ended. A signal is a control message: a message to a process, a link,
+ * an answer, ... with what it carries. The structs of this section may grow at
+ * the end; the calls pass the size that the caller knows. */
 typedef struct cnode_stats {
     uint64_t messages_in; /* messages from other nodes to processes here */
     uint64_t messages_out;
-    uint64_t dropped; /* messages to processes that are not there, or full */
+    uint64_t dropped; /* messages that came to nobody: the sum of drops */
     uint32_t connections;
     uint32_t processes;
+    uint64_t drops[CNODE_DROPS]; /* by cnode_drop */
+    uint64_t unreached; /* messages that waited for a connection which could
+                           not be made */
+    uint64_t signals_in;
+    uint64_t signals_out;
+    uint64_t frames_in; /* a message in fragments is several */
+    uint64_t frames_out;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t ticks_in;
+    uint64_t ticks_out;
+    uint64_t queued;   /* bytes that wait now, for all peers together */
+    uint64_t connects; /* connections that came up */
+    uint64_t failures; /* attempts of this node that did not */
+    uint64_t downs;    /* connections that were up and ended */
 } cnode_stats;
-CN_API void cnode_get_stats(const cnode *n, cnode_stats *out);
+CN_API void cnode_get_stats_sized(const cnode *n, cnode_stats *out,
+                                  size_t size);
+static inline void cnode_get_stats(const cnode *n, cnode_stats *out) {
+    cnode_get_stats_sized(n, out, sizeof *out);
+}
+
+/* The same for one peer, through all its connections. A peer about which there
+ * is nothing to remember (it is not connected nor wanted, has no address or
+ * cookie set, no links or monitors) is forgotten, and its counts with it. */
+typedef struct cnode_peer_stats {
+    bool up;
+    uint32_t id;       /* of the connection, as in cnode_peer */
+    uint32_t connects; /* connections that came up: reconnects are those beyond
+                          the first */
+    uint32_t failures;
+    uint32_t downs;
+    uint64_t up_ms; /* how long this connection has been up */
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t signals_in;
+    uint64_t signals_out;
+    uint64_t frames_in;
+    uint64_t frames_out;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t ticks_in;
+    uint64_t ticks_out;
+    uint64_t queued;      /* bytes that wait now, for it or for a connection */
+    uint64_t queued_high; /* the most there were on a connection */
+    uint64_t stalls;      /* how often the queue became full */
+    uint64_t refused;     /* signals that got CN_EBUSY */
+    uint64_t unreached;
+    uint32_t pings; /* answered ones */
+    uint32_t rtt_us;
+    uint32_t rtt_min_us; /* of all pings */
+} cnode_peer_stats;
+/* CN_ENOENT: nothing is known of it, *out is zero. */
+CN_API int cnode_get_peer_stats_sized(const cnode *n, const char *peer,
+                                      cnode_peer_stats *out, size_t size);
+static inline int cnode_get_peer_stats(const cnode *n, const char *peer,
+                                       cnode_peer_stats *out) {
+    return cnode_get_peer_stats_sized(n, peer, out, sizeof *out);
+}
+
+typedef struct cnode_proc_stats {
+    uint64_t mailbox_messages; /* that wait to be received */
+    uint64_t mailbox_bytes;    /* with what it costs to keep them */
+    uint64_t received;         /* messages from here and other nodes that came
+                                  to it, those in the mailbox too */
+    uint64_t dropped;          /* messages to it that it did not get */
+} cnode_proc_stats;
+CN_API void cnode_get_proc_stats_sized(const cnode_proc *p,
+                                       cnode_proc_stats *out, size_t size);
+static inline void cnode_get_proc_stats(const cnode_proc *p,
+                                        cnode_proc_stats *out) {
+    cnode_get_proc_stats_sized(p, out, sizeof *out);
+}
+
+/* status 0: the peer has answered after so many microseconds. */
+typedef void (*cnode_ping_cb)(cnode *n, const char *peer, int status,
+                              const cn_error *err, uint64_t us, void *data);
+/* How long a peer takes to answer: from the call that sends to the callback
+ * of the answer, so the way there and back, what is queued in front of it on
+ * both sides, and this loop's turn are in it; processes of the peer are not,
+ * for the answer is made where it reads its connection (a monitor on a name
+ * that no process can have). The time of connecting, if it must, is not in it
+ * either. cb (may be NULL) runs exactly once; status as in cnode_connect_cb,
+ * CN_ENOCONN: the connection was lost, CN_ETIMEDOUT: no answer in timeout_ms
+ * (0: 5,000; UINT32_MAX: never gives up), CN_ECLOSED: cnode_free. The time is
+ * kept as rtt_us of cnode_peer_stats. */
+CN_API int cnode_ping(cnode *n, const char *peer, uint32_t timeout_ms,
+                      cnode_ping_cb cb, void *data);
 
 /* --- connections --------------------------------------------------------- */
 

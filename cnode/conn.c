@@ -10,6 +10,7 @@
 
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
+#include "cnode/sized.h"
 
 enum {
     DEFAULT_FRAME = 128 << 20,
@@ -119,6 +120,7 @@ int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
                         "out of memory for %zu received bytes",
                         cn__buf_size(&c->in) + n);
     c->heard |= n > 0;
+    c->stats.bytes_in += n;
     c->fed_at = now;
     return 0;
 }
@@ -198,6 +200,15 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
     c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
 }
 
+void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl) {
+    size_t queued = cnode_conn_queued(c);
+
+    c->stats.signals_out++;
+    if (queued > c->stats.queued_high)
+        c->stats.queued_high = queued;
+    cnode__conn_trace(c, false, ctrl);
+}
+
 int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
     int r;
 
@@ -209,6 +220,7 @@ int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
             r = come_up(c, ev);
     } else {
         r = cnode__conn_next_signal(c);
+        c->stats.signals_in += r == 1;
         if (r == 1)
             fill_event(c, ev, CNODE_EV_SIGNAL);
     }
@@ -252,6 +264,7 @@ static int send_tick(cnode_conn *c) {
     if (cn__buf_append(&c->out, tick, sizeof tick) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
     c->tick_left = sizeof tick; /* there is nothing in front of it */
+    c->stats.ticks_out++;
     cn__log(&c->config.log, CN_LOG_DEBUG, "conn", "%s: tick", c->hs.peer);
     return 0;
 }
@@ -289,6 +302,11 @@ uint64_t cnode_conn_common_flags(const cnode_conn *c) {
 
 const char *cnode_conn_peer(const cnode_conn *c) {
     return c->hs.peer;
+}
+
+void cnode_conn_get_stats_sized(const cnode_conn *c, cnode_conn_stats *out,
+                                size_t size) {
+    cnode__copy_sized(out, size, &c->stats, sizeof c->stats);
 }
 
 const cn_error *cnode_conn_error(const cnode_conn *c) {

@@ -201,6 +201,27 @@ CN_API int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
  * CN_ENOCONN: not up. None of these harms the connection. */
 CN_API int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl);
 
+/* What has crossed the connection, the handshake included. */
+typedef struct cnode_conn_stats {
+    uint64_t bytes_in; /* fed, and said to be written */
+    uint64_t bytes_out;
+    uint64_t frames_in; /* with more than a length; a message in fragments is
+                           several */
+    uint64_t frames_out;
+    uint64_t ticks_in;
+    uint64_t ticks_out;
+    uint64_t signals_in; /* control messages, with what they carry */
+    uint64_t signals_out;
+    size_t queued_high; /* most bytes that waited to be written */
+} cnode_conn_stats;
+/* Use cnode_conn_get_stats: it passes the size that the caller knows. */
+CN_API void cnode_conn_get_stats_sized(const cnode_conn *c,
+                                       cnode_conn_stats *out, size_t size);
+static inline void cnode_conn_get_stats(const cnode_conn *c,
+                                        cnode_conn_stats *out) {
+    cnode_conn_get_stats_sized(c, out, sizeof *out);
+}
+
 CN_API bool cnode_conn_up(const cnode_conn *c);
 /* Both sides' flags ANDed, and the bytes that wait to be written. */
 CN_API uint64_t cnode_conn_common_flags(const cnode_conn *c);

@@ -63,6 +63,8 @@ static int step_frame(cnode_conn *c) {
     if (have - 4 < n)
         return 0;
     c->used = n + 4;
+    c->stats.ticks_in += n == 0;
+    c->stats.frames_in += n > 0;
     if (n == 0)
         return 0;
     err = take_frame(c, p + 4, n);

@@ -33,6 +33,7 @@ void cnode_conn_wrote(cnode_conn *c, size_t n) {
     size_t of_tick = n < c->tick_left ? n : c->tick_left;
 
     cn__buf_consume(&c->lent, n, CNODE__KEEP_BUFFER);
+    c->stats.bytes_out += n;
     c->tick_left -= of_tick;
     c->spoke |= n > of_tick;
 }
@@ -72,6 +73,7 @@ static int append_frame(cnode_conn *c, etf_view body) {
     p = cn__put_bytes(p, head.data, head.len);
     (void)cn__put_bytes(p, body.data, body.len);
     cn__buf_commit(&c->out, len + 4);
+    c->stats.frames_out++;
     return 0;
 }
 
@@ -110,6 +112,6 @@ int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
     err = write_frame(c, &out);
     clear_writer(c);
     if (err == 0)
-        cnode__conn_trace(c, false, &out);
+        cnode__conn_said(c, &out);
     return err;
 }

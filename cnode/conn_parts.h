@@ -44,6 +44,7 @@ struct cnode_conn {
     bool heard;        /* a byte came in this interval */
     bool spoke;        /* something but a tick went out in this interval */
     size_t tick_left;  /* bytes of a tick that are still to go out */
+    cnode_conn_stats stats;
 };
 
 /* The frames of this connection have distribution headers, in both directions;
@@ -55,6 +56,8 @@ static inline bool cnode__conn_headers(const cnode_conn *c) {
 
 /* --- conn.c --- */
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
+/* A signal has been queued: counts and traces it. */
+void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl);
 
 /* --- conn_in.c --- */
 /* 1: c->ctrl is the next signal; 0: not enough bytes; negative: dead. What the

@@ -330,8 +330,3 @@ const cn_error *cnode_error(const cnode *n) {
 uint64_t cnode_now(const cnode *n) {
     return n->shell->now(n->shell_ctx);
 }
-
-void cnode_get_stats(const cnode *n, cnode_stats *out) {
-    *out = n->stats;
-    out->processes = (uint32_t)n->procs.count;
-}

@@ -11,6 +11,7 @@
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
  *   spawn.c    functions that other nodes apply here
+ *   stats.c    what is counted; pings
  *   services.c net_kernel, rex, user, ...: the processes every node has
  *   uv*.c      sockets, clock, threads
  *
@@ -53,6 +54,9 @@ typedef struct cnode__shell {
     int (*carry)(void *ctx, const char *node, etf_view frame);
     /* Something was put on a list: cnode__pump is wanted. */
     void (*wake)(void *ctx);
+    /* Microseconds of a steady clock, for measuring; NULL: now is good
+     * enough. */
+    uint64_t (*clock_us)(void *ctx);
 } cnode__shell;
 
 /* One socket with one connection on it. */
@@ -71,6 +75,24 @@ struct cnode__wire {
     cn_error error;
     cnode__timer timer;
 };
+
+/* What is counted of a peer. */
+typedef struct cnode__counts {
+    cnode_conn_stats past; /* of connections that have ended */
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t stalls;
+    uint64_t refused;
+    uint64_t unreached;
+    uint64_t up_at;
+    uint32_t connects;
+    uint32_t failures;
+    uint32_t downs;
+    uint32_t pings;
+    uint32_t rtt_us;
+    uint32_t rtt_min_us;
+    bool stalled; /* the last signal was refused */
+} cnode__counts;
 
 /* Another node, connected or not. */
 struct cnode__peer {
@@ -94,6 +116,7 @@ struct cnode__peer {
     cnode__timer timer;
     char *cookie;
     char *address;
+    cnode__counts counts;
     char name[CNODE__NAME_MAX + 1];
 };
 
@@ -186,6 +209,9 @@ struct cnode_proc {
     size_t mail_bytes;
     cnode__task *task;
     uint32_t calls; /* waiters that a message may answer */
+    uint32_t mails; /* messages in the mailbox */
+    uint32_t dropped;
+    uint64_t received;
     bool ended;
     bool receiving;  /* cnode_receive is on the stack */
     bool overflowed; /* the log has a line about the full mailbox */
@@ -225,7 +251,8 @@ struct cnode {
     const cnode__shell *shell;
     void *shell_ctx;
     cn_error error;
-    cnode_stats stats;
+    cnode_stats stats;     /* without what connections count */
+    cnode_conn_stats past; /* of those that have ended */
     cnode__timers timers;
     cn_map procs;   /* number */
     cn_map names;   /* registered name */
@@ -423,6 +450,16 @@ void cnode__call_cancel(cnode__waiter *w);
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 void cnode__exports_free(cnode *n);
 void cnode__task_free(cnode_proc *p);
+
+/* --- stats.c --- */
+/* Takes over what a connection has counted; before it or its peer goes. */
+void cnode__stats_keep(cnode__wire *w);
+void cnode__stats_dropped(cnode *n, cnode_drop why);
+/* What became of a signal for p: CN_EBUSY is counted. */
+void cnode__stats_refused(cnode__peer *p, int err);
+/* What waits for p is about to be thrown away. */
+void cnode__stats_unreached(cnode__peer *p);
+uint64_t cnode__clock_us(cnode *n);
 
 /* --- services.c --- */
 int cnode__services(cnode *n);

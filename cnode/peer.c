@@ -243,6 +243,7 @@ static void keep_messages(cnode__peer *p) {
  * want it in a callback of this loss want another attempt. */
 static void give_up(cnode__peer *p, const cn_error *why) {
     cnode__peer_answer(p, why);
+    cnode__stats_unreached(p);
     drop_pending(p);
     lose(p, why);
 }
@@ -252,6 +253,7 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
 
     p->up = NULL;
     n->stats.connections--;
+    n->stats.downs++, p->counts.downs++;
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is down: %s", p->name,
             why->text);
     if (n->dynamic && n->stats.connections == 0) {
@@ -297,6 +299,7 @@ static void peer_timeout(cnode__timer *t) {
 static void dial_failed(cnode__peer *p, const cn_error *why) {
     cnode *n = p->node;
 
+    n->stats.failures++, p->counts.failures++;
     if (why->code == CN_ECANCELED || handshake_from(p)) {
         cnode__peer_await(p);
         return;
@@ -373,6 +376,7 @@ void cnode__wire_bury(cnode__wire *w) {
 
 /* A wire that lost its peer to another wire. */
 void cnode__wire_replace(cnode__wire *w, const char *why) {
+    cnode__stats_keep(w);
     w->peer = NULL;
     cnode__list_leave(&w->in_peer);
     cnode__wire_fail(w, CN_ECANCELED, 0, why);
@@ -466,6 +470,8 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     p->creation = ev->peer_creation;
     p->flags = cnode_conn_common_flags(w->conn);
     n->stats.connections++;
+    n->stats.connects++, p->counts.connects++;
+    p->counts.up_at = cnode__now(n);
     adopt_name(n, ev);
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is up (%s)", p->name,
             p->flags & CNODE_FLAG_PUBLISHED ? "visible" : "hidden");

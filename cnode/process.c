@@ -160,16 +160,21 @@ static void free_mail(cnode_proc *p, cnode__mail *m) {
         cn__free(&p->node->alloc, m, mail_size(m->len, m->peer), 1);
 }
 
-void cnode__drop_message(cnode_proc *p, const char *why) {
+static void drop(cnode_proc *p, cnode_drop kind, const char *why) {
     cnode *n = p->node;
 
-    n->stats.dropped++;
+    cnode__stats_dropped(n, kind);
+    p->dropped++;
     if (p->overflowed)
         return;
     p->overflowed = true;
     cn__log(&n->config.log, CN_LOG_ERROR, "process",
             "%s: messages are dropped: %s",
             p->name == NULL ? "a process" : p->name, why);
+}
+
+void cnode__drop_message(cnode_proc *p, const char *why) {
+    drop(p, CNODE_DROP_MEMORY, why);
 }
 
 static void keep_sender(cnode__mail *m, const etf_pid *from) {
@@ -190,7 +195,7 @@ static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
     cnode__mail *m;
 
     if (size > max || p->mail_bytes > max - size) {
-        cnode__drop_message(p, "the mailbox is full");
+        drop(p, CNODE_DROP_MAILBOX, "the mailbox is full");
         return;
     }
     m = cn__resize(&n->alloc, NULL, 0, size, 1);
@@ -209,6 +214,7 @@ static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
         p->last->next = m;
     p->last = m;
     p->mail_bytes += size;
+    p->mails++;
 }
 
 static cnode__mail *take_mail(cnode_proc *p) {
@@ -220,6 +226,7 @@ static cnode__mail *take_mail(cnode_proc *p) {
     if (p->first == NULL)
         p->last = NULL;
     p->mail_bytes -= mail_size(m->len, m->peer);
+    p->mails--;
     p->overflowed = false;
     return m;
 }
@@ -282,8 +289,8 @@ static void hand_over(cnode_proc *p, const cnode_msg *m) {
         return;
     if (p->config.on_message != NULL)
         p->config.on_message(p, m, p->config.data);
-    else
-        p->node->stats.dropped++; /* a server that takes calls only */
+    else /* a server that takes calls only */
+        cnode__stats_dropped(p->node, CNODE_DROP_UNWANTED), p->dropped++;
 }
 
 void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term) {
@@ -291,6 +298,7 @@ void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term) {
 
     if (p->ended || (p->calls > 0 && cnode__call_reply(p, term)))
         return;
+    p->received++;
     if (has_mailbox(p) || p->first != NULL) /* nothing overtakes */
         keep_mail(p, from, term);
     else

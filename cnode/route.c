@@ -102,7 +102,7 @@ static int route_up(cnode__peer *p, const cnode_ctrl *c) {
     if (err == 0)
         cnode__wire_dirty(p->up);
     if (err == 0 && c->signal <= CNODE_SIG_ALIAS_SEND)
-        p->node->stats.messages_out++;
+        p->node->stats.messages_out++, p->counts.messages_out++;
     return err;
 }
 
@@ -122,6 +122,8 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         err = route_up(peer, c);
     else
         err = route_pending(peer, c);
+    if (peer != NULL)
+        cnode__stats_refused(peer, err);
     if (err == 0)
         return 0;
     cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
@@ -172,7 +174,7 @@ void cnode__carried(cnode *n, const char *node, etf_view frame) {
         if (cnode__route(n, peer, &c) == 0)
             return;
     }
-    n->stats.dropped++;
+    cnode__stats_dropped(n, CNODE_DROP_THREAD);
     cn__log(&n->config.log, CN_LOG_ERROR, "node",
             "a message from another thread was lost: %s", n->error.text);
 }

@@ -32,24 +32,23 @@ static const etf_pid *sender(const cnode_ctrl *c) {
     return c->from.node_len > 0 ? &c->from : NULL;
 }
 
-static void deliver(cnode *n, const cnode__peer *peer, cnode_proc *p,
+static void deliver(cnode *n, cnode__peer *peer, cnode_proc *p,
                     const cnode_ctrl *c) {
     if (p == NULL) {
-        n->stats.dropped++;
+        cnode__stats_dropped(n, CNODE_DROP_NOBODY);
         return;
     }
     if (peer != NULL)
-        n->stats.messages_in++;
+        n->stats.messages_in++, peer->counts.messages_in++;
     cnode__deliver(p, sender(c), c->term);
 }
 
-static void got_alias_send(cnode *n, const cnode__peer *peer,
-                           const cnode_ctrl *c) {
+static void got_alias_send(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cnode__waiter *w = cnode__waiter_find(n, &c->ref);
     cnode_proc *p;
 
     if (w == NULL) {
-        n->stats.dropped++;
+        cnode__stats_dropped(n, CNODE_DROP_NOBODY);
         return;
     }
     p = w->proc;
@@ -70,7 +69,7 @@ static void got_alias_send(cnode *n, const cnode__peer *peer,
     case WAIT_SPAWN:
     case WAIT_SPAWN_MONITOR:
     default:
-        n->stats.dropped++;
+        cnode__stats_dropped(n, CNODE_DROP_NOBODY);
     }
 }
 

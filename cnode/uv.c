@@ -24,6 +24,11 @@ static uint64_t shell_now(void *ctx) {
     return uv_now(s->loop);
 }
 
+static uint64_t shell_clock_us(void *ctx) {
+    (void)ctx;
+    return uv_hrtime() / 1000;
+}
+
 static void shell_random(void *ctx, void *p, size_t n) {
     (void)ctx;
     /* The system's generator does not fail for a few bytes; a program that
@@ -156,6 +161,7 @@ static const cnode__shell uv_functions = {
     .on_loop = shell_on_loop,
     .carry = shell_carry,
     .wake = shell_wake,
+    .clock_us = shell_clock_us,
 };
 
 /* --- turns of the loop --------------------------------------------------- */

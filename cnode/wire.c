@@ -48,6 +48,7 @@ void cnode__wire_free(cnode__wire *w) {
     cnode__list_leave(&w->in_peer);
     cnode__list_leave(&w->in_work);
     cnode__wire_uncount(w);
+    cnode__stats_keep(w);
     cnode__timer_drop(&n->timers, &w->timer);
     n->shell->close(n->shell_ctx, w);
     cnode_conn_free(w->conn);
