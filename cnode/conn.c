@@ -79,7 +79,7 @@ int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
     c->config = *config;
     set_defaults(&c->config);
     alloc = &c->config.alloc;
-    cn__buf_init(&c->in, alloc);
+    cnode__conn_in_init(c);
     cn__buf_init(&c->out, alloc);
     cn__buf_init(&c->lent, alloc);
     etf_writer_init(&c->writer, cn__alloc(alloc));
@@ -102,28 +102,14 @@ void cnode_conn_free(cnode_conn *c) {
         return;
     alloc = c->config.alloc;
     cnode__hs_free(&c->hs);
-    cn__buf_free(&c->in);
+    cnode__conn_in_free(c);
     cn__buf_free(&c->out);
     cn__buf_free(&c->lent);
     etf_writer_free(&c->writer);
     cn__free(&alloc, c, 1, sizeof *c);
 }
 
-/* --- input --------------------------------------------------------------- */
-
-int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
-    if (c->error.code != 0)
-        return c->error.code;
-    cnode__conn_consume_used(c);
-    if (cn__buf_append(&c->in, in, n) != 0)
-        return cn__fail(&c->error, CN_ENOMEM, 0,
-                        "out of memory for %zu received bytes",
-                        cn__buf_size(&c->in) + n);
-    c->heard |= n > 0;
-    c->stats.bytes_in += n;
-    c->fed_at = now;
-    return 0;
-}
+/* --- events -------------------------------------------------------------- */
 
 static void fill_event(const cnode_conn *c, cnode_event *ev,
                        cnode_event_type type) {
@@ -134,7 +120,7 @@ static void fill_event(const cnode_conn *c, cnode_event *ev,
         .peer_creation = c->hs.peer_creation,
         .name = c->hs.name,
         .creation = c->hs.creation,
-        .ctrl = type == CNODE_EV_SIGNAL ? &c->ctrl : NULL,
+        .ctrl = type == CNODE_EV_SIGNAL ? &c->work->ctrl : NULL,
     };
 }
 
@@ -247,7 +233,7 @@ int cnode_conn_eof(cnode_conn *c) {
     if (!c->up)
         return cnode__hs_ended(&c->hs, false);
     return cn__fail(&c->error, CN_ECLOSED, 0,
-                    cn__buf_size(&c->in) > c->used
+                    cnode__conn_in_part(c)
                         ? "the peer closed the connection inside a message"
                         : "the peer closed the connection");
 }
@@ -286,6 +272,7 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
                         (uint64_t)c->silent * c->interval);
     tick = (!c->spoke || !c->heard) && cnode_conn_queued(c) == 0;
     c->heard = c->spoke = false;
+    cnode__conn_in_rest(c);
     c->deadline = now + c->interval;
     return tick ? send_tick(c) : 0;
 }

@@ -133,13 +133,19 @@ typedef struct cnode_conn_config {
     uint32_t setup_ms;    /* longest wait for a handshake message; 0: 7,000 */
     uint32_t ticktime_ms; /* 0: 60,000 */
     uint32_t intensity;   /* ticks in a ticktime; 0: 4 */
-    size_t max_frame;     /* larger ones end the connection; 0: 128 MiB */
+    size_t max_frame;     /* larger ones end the connection, put together
+                             from fragments too; 0: 128 MiB */
     size_t max_queue;     /* output above it is CN_EBUSY; 0: 256 MiB */
     cn_alloc alloc;
     cn_log log; /* CN_LOG_DEBUG: what both sides know, and ticks */
     /* Each control message as text, see cnode_config.on_frame. */
     void (*on_frame)(void *ctx, bool in, const char *text, etf_view payload);
     void *frame_ctx;
+    /* Messages in fragments that are not whole yet: most bytes that all of
+     * them may take, 0: four times max_frame, and how many there may be, 0:
+     * 16,384. A peer that goes over either loses its connection. */
+    size_t max_partial;
+    uint32_t max_sequences;
 } cnode_conn_config;
 
 typedef enum cnode_event_type {
@@ -175,7 +181,10 @@ CN_API int cnode_conn_new(cnode_conn **out, const cnode_conn_config *c,
                           uint64_t now);
 CN_API void cnode_conn_free(cnode_conn *c);
 
-/* Bytes from the peer. CN_ENOMEM, or the error that killed it before. */
+/* Bytes from the peer. They are not copied where a message is whole in them:
+ * until cnode_conn_next returns 0 or less, or the next feed, they must stay as
+ * they are, and an event may lend parts of them. CN_ENOMEM, or the error that
+ * killed it before. */
 CN_API int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n,
                            uint64_t now);
 /* 1: *ev is the next event, lent until the next call on c; 0: none yet;

@@ -1,82 +1,347 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn_in.c: frames of a connection, from bytes to signals:
+ * conn_in.c: frames of a connection, from bytes to signals. The flags that
+ * both sides announced fix their form; length 0 is a tick:
  *
  *      length (4)  'p'  131 control tuple  131 payload
+ *      length (4)  131 'D' header  control tuple  payload
+ *      length (4)  131 'E' sequence (8) number (8) header  control tuple  part
+ *      length (4)  131 'F' sequence (8) number (8) part
  *
- * Length 0 is a tick. This side announces neither the atom cache nor
- * fragments, so every frame has this "pass-through" form.
- *
- * Bytes that are fed wait in `in`; a signal lends views into it, so what it
- * used is consumed by the next call.
+ * Frames that are whole in the bytes that were fed are read where they are.
+ * The rest of these bytes, the beginning of a frame, goes to `in` and is made
+ * whole there. So what a signal lends is in the caller's bytes, in `in`, in
+ * the message put together from fragments, or, where the peer left out atoms,
+ * in `expanded`; the next call consumes it.
  */
 #include <inttypes.h>
 
-#include "base/bytes.h"
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
 
-void cnode__conn_consume_used(cnode_conn *c) {
-    if (c->used > 0)
-        cn__buf_consume(&c->in, c->used, CNODE__KEEP_BUFFER);
+enum {
+    VERSION = 131,
+    DEFAULT_SEQUENCES = 16384,
+    PROMISE = 256 * 1024 /* most room that is made on the word of a peer */
+};
+
+void cnode__conn_in_init(cnode_conn *c) {
+    const cnode_conn_config *config = &c->config;
+    cnode__fragments *f = &c->fragments;
+
+    cn__buf_init(&c->in, &config->alloc);
+    cnode__cache_init(&c->cache, &config->alloc);
+    /* Where it lies in memory is not for the peer to know. */
+    cnode__fragments_init(f, config->challenge ^ (uint64_t)(uintptr_t)c,
+                          &config->alloc);
+    f->max_message = config->max_frame;
+    f->max_bytes = config->max_partial;
+    if (f->max_bytes == 0)
+        f->max_bytes =
+            config->max_frame > SIZE_MAX / 4 ? SIZE_MAX : config->max_frame * 4;
+    f->max_open =
+        config->max_sequences != 0 ? config->max_sequences : DEFAULT_SEQUENCES;
+}
+
+static void free_work(cnode_conn *c) {
+    if (c->work != NULL)
+        etf_writer_free(&c->work->expanded);
+    cn__free(&c->config.alloc, c->work, 1, sizeof *c->work);
+    c->work = NULL;
+}
+
+void cnode__conn_in_free(cnode_conn *c) {
+    free_work(c);
+    cn__buf_free(&c->in);
+    cnode__cache_free(&c->cache);
+    cnode__fragments_free(&c->fragments);
+}
+
+static void consume_used(cnode_conn *c) {
+    size_t keep = c->given.len > 0 ? CNODE__KEEP_BUSY : CNODE__KEEP_BUFFER;
+
+    if (c->used_given) {
+        c->given.data += c->used;
+        c->given.len -= c->used;
+    } else if (c->used > 0) {
+        cn__buf_consume(&c->in, c->used, keep);
+    }
     c->used = 0;
+    c->used_given = false;
+    if (c->work != NULL && c->work->expanded.cap > keep)
+        etf_writer_free(&c->work->expanded);
+    cnode__fragments_done(&c->fragments);
 }
 
-static int bad_frame(cnode_conn *c, int err, const char *why) {
-    if (err == CN_ENOTSUP)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "unknown control message, number %" PRIu64, c->ctrl.id);
-    return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
-                    cn_strerror(c->reader.err), c->reader.err_at + 1);
+void cnode__conn_in_rest(cnode_conn *c) {
+    consume_used(c);
+    if (!c->worked) {
+        free_work(c);
+        cnode__fragments_rest(&c->fragments);
+        if (cn__buf_size(&c->in) == 0)
+            cn__buf_free(&c->in);
+    }
+    c->worked = false;
 }
 
-static int take_frame(cnode_conn *c, const uint8_t *p, size_t n) {
-    const char *why = "";
-    int err;
+bool cnode__conn_in_part(const cnode_conn *c) {
+    return cn__buf_size(&c->in) + c->given.len > c->used;
+}
 
-    if (p[0] != CNODE__PASS_THROUGH)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "a frame starts with %u, want %d", p[0],
-                        (int)CNODE__PASS_THROUGH);
-    err = cnode__ctrl_get(&c->ctrl, &c->reader, (etf_view){p + 1, n - 1}, true,
-                          &why);
-    if (err != 0)
-        return bad_frame(c, err, why);
-    cnode__conn_trace(c, true, &c->ctrl);
+/* --- bytes ---------------------------------------------------------------- */
+
+/* Moves bytes that were given to `in` until it has size of them, or nothing is
+ * left. */
+static int top_up(cnode_conn *c, size_t size) {
+    size_t have = cn__buf_size(&c->in);
+    size_t n = have < size ? size - have : 0;
+
+    if (n > c->given.len) {
+        if (size <= PROMISE && cn__buf_reserve(&c->in, n) == NULL)
+            n = SIZE_MAX;
+        else
+            n = c->given.len;
+    }
+    if (n > 0 && (n == SIZE_MAX || cn__buf_append(&c->in, c->given.data, n)))
+        return cn__fail(&c->error, CN_ENOMEM, 0,
+                        "out of memory for %zu received bytes",
+                        have + c->given.len);
+    c->given.data += n;
+    c->given.len -= n;
     return 0;
 }
 
-/* 1: a frame was taken, 0: a tick, or not enough bytes (nothing used). */
-static int step_frame(cnode_conn *c) {
-    const uint8_t *p = cn__buf_at(&c->in);
-    size_t have = cn__buf_size(&c->in);
-    size_t n;
+int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
     int err;
 
-    if (have < 4)
-        return 0;
-    n = cn__be32(p);
+    if (c->error.code != 0)
+        return c->error.code;
+    consume_used(c);
+    err = top_up(c, SIZE_MAX); /* what the last feed gave */
+    if (err != 0)
+        return err;
+    c->given = (etf_view){in, n};
+    c->heard |= n > 0;
+    c->stats.bytes_in += n;
+    c->fed_at = now;
+    return c->up ? 0 : top_up(c, SIZE_MAX);
+}
+
+/* The size of the frame at the front, with its length; what is not known yet
+ * are at least the four bytes of the length. */
+static int measure(cnode_conn *c, etf_view bytes, size_t *size) {
+    size_t n = bytes.len < 4 ? 0 : cn__be32(bytes.data);
+
+    *size = n + 4;
     if (n > c->config.max_frame)
         return cn__fail(&c->error, CN_ELIMIT, 0,
                         "a message of %zu bytes is over the limit of %zu", n,
                         c->config.max_frame);
-    if (have - 4 < n)
-        return 0;
-    c->used = n + 4;
-    c->stats.ticks_in += n == 0;
-    c->stats.frames_in += n > 0;
+    return 0;
+}
+
+static etf_view in_view(const cnode_conn *c) {
+    return (etf_view){cn__buf_at(&c->in), cn__buf_size(&c->in)};
+}
+
+/* Makes the frame in `in` whole, as far as that goes. */
+static int complete(cnode_conn *c, size_t *size) {
+    int err = top_up(c, 4);
+
+    if (err == 0)
+        err = measure(c, in_view(c), size);
+    return err != 0 ? err : top_up(c, *size);
+}
+
+/* 1: the next frame, without its length; 0: not all of it is there. */
+static int find_frame(cnode_conn *c, etf_view *frame) {
+    bool in_place = cn__buf_size(&c->in) == 0;
+    size_t size;
+    etf_view all;
+    int err = in_place ? measure(c, c->given, &size) : complete(c, &size);
+
+    if (err != 0)
+        return err;
+    all = in_place ? c->given : in_view(c);
+    if (all.len < size)
+        return in_place ? top_up(c, size) : 0;
+    c->used = size;
+    c->used_given = in_place;
+    c->stats.ticks_in += size == 4;
+    c->stats.frames_in += size > 4;
+    *frame = (etf_view){all.data + 4, size - 4};
+    return 1;
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+enum { MORE = 2 }; /* a frame was taken, but there is no signal yet */
+
+static int bad_message(cnode_conn *c, int err, const char *why) {
+    const cnode__work *w = c->work;
+
+    if (err == CN_ENOTSUP)
+        return cn__fail(&c->error, CN_EPROTO, 0,
+                        "unknown control message, number %" PRIu64, w->ctrl.id);
+    if (err == CN_ENOMEM)
+        return cn__fail(&c->error, err, 0, "out of memory for a message");
+    if (err == CN_ELIMIT)
+        return cn__fail(&c->error, err, 0,
+                        "a message is over the limit of %zu bytes: %s",
+                        c->config.max_frame, why);
+    return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
+                    cn_strerror(w->reader.err), w->reader.err_at + 1);
+}
+
+static int taken(cnode_conn *c, int err, const char *why) {
+    if (err != 0)
+        return bad_message(c, err, why);
+    cnode__conn_trace(c, true, &c->work->ctrl);
+    return 1;
+}
+
+static int take_pass_through(cnode_conn *c, etf_view frame) {
+    etf_view terms = {frame.data + 1, frame.len - 1};
+    const char *why = "";
+    int err;
+
+    if (frame.data[0] != CNODE__PASS_THROUGH)
+        return cn__fail(&c->error, CN_EPROTO, 0,
+                        "a frame starts with %u, want %d", frame.data[0],
+                        (int)CNODE__PASS_THROUGH);
+    err = cnode__ctrl_get(&c->work->ctrl, &c->work->reader, terms, true, &why);
+    return taken(c, err, why);
+}
+
+static int take_terms(cnode_conn *c, etf_view terms, const etf_view *atoms,
+                      size_t n) {
+    cnode__work *w = c->work;
+    const char *why = "";
+    int err;
+
     if (n == 0)
+        err = cnode__ctrl_get(&w->ctrl, &w->reader, terms, false, &why);
+    else
+        err = cnode__ctrl_get_with(&w->ctrl, &w->reader, terms, atoms, n,
+                                   &w->expanded, c->config.max_frame, &why);
+    return taken(c, err, why);
+}
+
+static int take_headed(cnode_conn *c, cn_cursor *in) {
+    int err = cnode__header_read(&c->cache, in, &c->error);
+
+    if (err != 0)
+        return err;
+    return take_terms(c, (etf_view){in->p, in->left}, c->cache.table,
+                      c->cache.n);
+}
+
+/* --- fragments ------------------------------------------------------------ */
+
+/* The control tuple must be whole in the first fragment. */
+static int check_first(cnode_conn *c, etf_view first) {
+    etf_reader *r = &c->work->reader;
+
+    etf_reader_init(r, first);
+    etf_reader_atoms(r, c->cache.table, c->cache.n);
+    etf_skip(r);
+    if (etf_reader_finish(r) == 0)
         return 0;
-    err = take_frame(c, p + 4, n);
-    return err != 0 ? err : 1;
+    return bad_message(c, CN_EPROTO,
+                       "the first fragment has no whole control message");
+}
+
+static int take_first(cnode_conn *c, cn_cursor *in, uint64_t id,
+                      uint64_t number) {
+    int err = cnode__header_read(&c->cache, in, &c->error);
+    etf_view first = {in->p, in->left};
+
+    if (err == 0)
+        err = check_first(c, first);
+    if (err == 0)
+        err = cnode__fragments_begin(&c->fragments, id, number, first,
+                                     c->cache.table, c->cache.n, &c->error);
+    return err != 0 ? err : MORE;
+}
+
+static int take_next(cnode_conn *c, const cn_cursor *in, uint64_t id,
+                     uint64_t number) {
+    etf_view part = {in->p, in->left};
+    int r = cnode__fragments_add(&c->fragments, id, number, part, &c->error);
+    const cnode__sequence *s = c->fragments.whole;
+
+    if (r != 1)
+        return r < 0 ? r : MORE;
+    return take_terms(c, (etf_view){s->data, s->len}, s->atoms, s->n);
+}
+
+static int take_fragment(cnode_conn *c, cn_cursor *in, bool first) {
+    uint64_t id = cn__take64(in);
+    uint64_t number = cn__take64(in);
+
+    if (in->bad || id == 0 || number == 0)
+        return cn__fail(&c->error, CN_EPROTO, 0,
+                        "a fragment without sequence or number");
+    if (!first)
+        return take_next(c, in, id, number);
+    if (number > 1 || cnode__fragments_open(&c->fragments, id))
+        return take_first(c, in, id, number);
+    return take_headed(c, in); /* the first and last one: all of a message */
+}
+
+/* --- frames --------------------------------------------------------------- */
+
+static int take_frame(cnode_conn *c, etf_view frame) {
+    cn_cursor in = cn__cursor(frame.data, frame.len);
+    bool fragments = (cnode_conn_common_flags(c) & CNODE_FLAG_FRAGMENTS) != 0;
+    unsigned version, kind;
+
+    if (!cnode__conn_headers(c))
+        return take_pass_through(c, frame);
+    version = cn__take8(&in);
+    kind = cn__take8(&in);
+    if (version == VERSION && kind == CNODE__HEADER)
+        return take_headed(c, &in);
+    if (version == VERSION && fragments &&
+        (kind == CNODE__FRAGMENT_FIRST || kind == CNODE__FRAGMENT))
+        return take_fragment(c, &in, kind == CNODE__FRAGMENT_FIRST);
+    return cn__fail(&c->error, CN_EPROTO, 0,
+                    "a frame starts with %u, %u, want %d and %s", version, kind,
+                    (int)VERSION, fragments ? "68, 69 or 70" : "68");
+}
+
+static int make_work(cnode_conn *c) {
+    if (c->work != NULL)
+        return 0;
+    c->work = cn__calloc(&c->config.alloc, 1, sizeof *c->work);
+    if (c->work == NULL)
+        return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
+    etf_writer_init(&c->work->expanded, &c->config.alloc);
+    return 0;
+}
+
+/* 1: a signal; MORE: a tick, or a fragment; 0: there is no whole frame. */
+static int step_frame(cnode_conn *c) {
+    etf_view frame = {NULL, 0};
+    int r = find_frame(c, &frame);
+
+    if (r != 1)
+        return r;
+    if (frame.len == 0)
+        return MORE;
+    r = make_work(c);
+    if (r != 0)
+        return r;
+    c->worked = true;
+    return take_frame(c, frame);
 }
 
 int cnode__conn_next_signal(cnode_conn *c) {
     int step;
 
     do {
-        cnode__conn_consume_used(c);
+        consume_used(c);
         step = step_frame(c);
-    } while (step == 0 && c->used > 0);
+    } while (step == MORE);
     return step;
 }

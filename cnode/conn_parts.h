@@ -13,7 +13,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cnode/conn.h"
+#include "cnode/fragments.h"
 #include "cnode/handshake.h"
+#include "cnode/header.h"
 
 enum {
     CNODE__PASS_THROUGH = 112,
@@ -21,8 +23,18 @@ enum {
     CNODE__FRAGMENT_FIRST = 69, /* ... the first fragment of one */
     CNODE__FRAGMENT = 70,       /* ... one that follows */
     /* Buffers that have grown larger are given back when they are empty. */
-    CNODE__KEEP_BUFFER = 64 * 1024
+    CNODE__KEEP_BUFFER = 64 * 1024,
+    /* ... and these as soon as nothing more is at hand. */
+    CNODE__KEEP_BUSY = 2 << 20
 };
+
+/* What signals are taken apart with. It is there while signals come: a
+ * connection that only ticks has none. */
+typedef struct cnode__work {
+    etf_reader reader;
+    cnode_ctrl ctrl;
+    etf_writer expanded; /* terms whose atoms were in the table */
+} cnode__work;
 
 struct cnode_conn {
     cnode_conn_config config; /* its strings are not used after _new */
@@ -30,13 +42,17 @@ struct cnode_conn {
     cnode__hs hs;
     bool up;
     bool name_told;
-    cn_buf in;
-    size_t used; /* bytes of `in` that the last event used */
+    cn_buf in;       /* of a frame that is not whole; all before it is up */
+    etf_view given;  /* what was fed, and is not in `in` */
+    size_t used;     /* bytes that the last event used */
+    bool used_given; /* ... of `given`, not of `in` */
+    bool worked;     /* a frame came in this interval */
+    cnode__work *work;
+    cnode__cache cache;
+    cnode__fragments fragments;
     cn_buf out;
     cn_buf lent;
     etf_writer writer;
-    etf_reader reader;
-    cnode_ctrl ctrl;
     uint64_t deadline;
     uint64_t fed_at;   /* time of the last feed */
     uint32_t interval; /* between ticks, ms */
@@ -60,9 +76,14 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl);
 
 /* --- conn_in.c --- */
-/* 1: c->ctrl is the next signal; 0: not enough bytes; negative: dead. What the
- * last one used is consumed. */
+/* 1: c->work->ctrl is the next signal; 0: not enough bytes; negative: dead.
+ * What the last one used is consumed. */
 int cnode__conn_next_signal(cnode_conn *c);
-void cnode__conn_consume_used(cnode_conn *c);
+void cnode__conn_in_init(cnode_conn *c);
+void cnode__conn_in_free(cnode_conn *c);
+/* Once an interval: gives back what was not used in the last one. */
+void cnode__conn_in_rest(cnode_conn *c);
+/* Is there a part of a message that was not taken? */
+bool cnode__conn_in_part(const cnode_conn *c);
 
 #endif

@@ -10,8 +10,9 @@
 #include "cnode/control.h"
 
 typedef struct ctrl_row {
-    const char *name;
+    const char *name; /* NULL: the protocol does not have this number */
     const char *layout;
+    uint8_t elements; /* in the layout */
     uint8_t op;
     uint8_t signal;
     bool payload;
@@ -19,16 +20,15 @@ typedef struct ctrl_row {
 
 static const ctrl_row rows[] = {
 #define CTRL_ROW(name, op, sig, layout, payload)                               \
-    {#name, (layout), (op), CNODE_SIG_##sig, (payload)},
+    [(op)] = {#name, (layout),        sizeof(layout) - 1,                      \
+              (op),  CNODE_SIG_##sig, (payload)},
     CTRL_MAP(CTRL_ROW)
 #undef CTRL_ROW
 };
 
 static const ctrl_row *row_of(uint64_t op) {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].op == op)
-            return &rows[i];
-    return NULL;
+    return op < sizeof rows / sizeof *rows && rows[op].name != NULL ? &rows[op]
+                                                                    : NULL;
 }
 
 const char *cnode__op_name(uint64_t op) {
@@ -135,24 +135,38 @@ static void clear(cnode_ctrl *c, const ctrl_row *row) {
 }
 
 static bool arity_fits(const ctrl_row *row, uint32_t arity) {
-    size_t want = strlen(row->layout) + 1;
+    uint32_t want = row->elements + 1U;
     return row->layout[0] == '*' ? arity >= want : arity == want;
 }
 
-static int get_tuple(cnode_ctrl *c, etf_reader *r, const char **why) {
+/* The row of the message, or NULL with the error. */
+static const ctrl_row *get_head(cnode_ctrl *c, etf_reader *r, uint32_t *arity,
+                                int *err, const char **why) {
     const ctrl_row *row;
-    uint32_t arity = etf_get_tuple(r);
-    uint64_t op = etf_get_uint(r);
+    uint64_t op;
 
+    *arity = etf_get_tuple(r);
+    op = etf_get_uint(r);
     *why = "the control message is not a tuple with a number in front";
-    if (etf_reader_finish(r) != 0)
-        return CN_EPROTO;
+    *err = etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
+    if (*err != 0)
+        return NULL;
     row = row_of(op);
-    if (row == NULL) {
-        c->op = op > UINT8_MAX ? UINT8_MAX : (uint8_t)op;
-        c->id = op;
-        return CN_ENOTSUP;
-    }
+    if (row != NULL)
+        return row;
+    c->op = op > UINT8_MAX ? UINT8_MAX : (uint8_t)op;
+    c->id = op;
+    *err = CN_ENOTSUP;
+    return NULL;
+}
+
+static int get_tuple(cnode_ctrl *c, etf_reader *r, const char **why) {
+    uint32_t arity;
+    int err;
+    const ctrl_row *row = get_head(c, r, &arity, &err, why);
+
+    if (row == NULL)
+        return err;
     clear(c, row);
     *why = "wrong number of elements in the control message";
     if (!arity_fits(row, arity))
@@ -163,6 +177,8 @@ static int get_tuple(cnode_ctrl *c, etf_reader *r, const char **why) {
     return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
 }
 
+static const char bad_payload[] = "malformed or missing payload";
+
 int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
                     const char **why) {
     int err;
@@ -171,13 +187,109 @@ int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
     if (versions)
         etf_get_version(r);
     err = get_tuple(c, r, why);
-    if (err != 0 || !row_of(c->op)->payload)
+    if (err != 0 || !rows[c->op].payload)
         return err;
     if (versions)
         etf_get_version(r);
     c->term = etf_get_term(r);
-    *why = "malformed or missing payload";
+    *why = bad_payload;
     return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
+}
+
+/* --- behind a distribution header ----------------------------------------- */
+
+/* A term that is there and needs no table. */
+static bool is_plain(etf_view in, etf_view *term) {
+    etf_reader r;
+
+    etf_reader_init(&r, in);
+    *term = etf_get_term(&r);
+    return etf_reader_finish(&r) == 0;
+}
+
+/* Most payloads are plain, and are looked at once. */
+static int get_payload(cnode_ctrl *c, etf_reader *r, etf_view frame) {
+    size_t at = etf_reader_pos(r);
+    etf_view rest = {frame.data + at, frame.len - at};
+
+    if (!is_plain(rest, &c->term))
+        c->term = etf_get_term(r);
+    return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
+}
+
+/* Every two bytes may stand for the longest of the atoms. */
+static bool surely_fits(etf_view term, const etf_view *atoms, size_t n,
+                        size_t max) {
+    size_t longest = 0;
+
+    for (size_t i = 0; i < n; i++)
+        longest = atoms[i].len > longest ? atoms[i].len : longest;
+    return term.len / 2 + 1 <= max / (longest + 3);
+}
+
+static size_t size_without_table(const etf_view *atoms, size_t n,
+                                 etf_view term) {
+    etf_writer count;
+
+    etf_writer_init_fixed(&count, NULL, 0);
+    (void)etf_expand(&count, atoms, n, term);
+    return etf_writer_size(&count);
+}
+
+/* Makes a term one that stands for itself; where it is in w then is known when
+ * w does not grow any more, so *term keeps only its length and *at is set. */
+static int own(etf_view *term, const etf_view *atoms, size_t n, etf_writer *w,
+               size_t max, size_t *at) {
+    etf_view plain;
+
+    *at = SIZE_MAX;
+    if (term->len == 0 || is_plain(*term, &plain))
+        return 0;
+    *at = etf_writer_size(w);
+    if (!surely_fits(*term, atoms, n, max - *at) &&
+        size_without_table(atoms, n, *term) > max - *at)
+        return CN_ELIMIT;
+    if (etf_expand(w, atoms, n, *term) != 0)
+        return w->err;
+    term->len = etf_writer_size(w) - *at;
+    return 0;
+}
+
+static int own_all(cnode_ctrl *c, const etf_view *atoms, size_t n,
+                   etf_writer *w, size_t max) {
+    etf_view *terms[] = {&c->token, &c->opts, &c->term};
+    size_t at[3];
+    etf_view all;
+    int err = 0;
+
+    for (size_t i = 0; i < 3 && err == 0; i++)
+        err = own(terms[i], atoms, n, w, max, &at[i]);
+    if (err == 0)
+        err = etf_writer_finish(w, &all);
+    for (size_t i = 0; i < 3 && err == 0; i++)
+        if (at[i] != SIZE_MAX)
+            terms[i]->data = all.data + at[i];
+    return err;
+}
+
+int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
+                         const etf_view *atoms, size_t n, etf_writer *w,
+                         size_t max, const char **why) {
+    int err;
+
+    etf_reader_init(r, frame);
+    etf_reader_atoms(r, atoms, n);
+    etf_writer_reset(w);
+    err = get_tuple(c, r, why);
+    if (err != 0)
+        return err;
+    *why = bad_payload;
+    if (rows[c->op].payload)
+        err = get_payload(c, r, frame);
+    if (err != 0)
+        return err;
+    *why = "too long with its atoms in place";
+    return own_all(c, atoms, n, w, max);
 }
 
 /* --- to bytes ------------------------------------------------------------ */

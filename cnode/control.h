@@ -72,6 +72,14 @@ const char *cnode__op_name(uint64_t op);
 int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
                     const char **why);
 
+/* The same for what stands behind a distribution header with n atoms, without
+ * version bytes. Terms that refer to these are rewritten, into w, which is
+ * reset: c has none that needs the table. CN_ELIMIT when they would take more
+ * than max bytes; CN_ENOMEM. */
+int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
+                         const etf_view *atoms, size_t n, etf_writer *w,
+                         size_t max, const char **why);
+
 /* Writes the tuple and the payload in the form for a peer with these flags.
  * CN_ENOTSUP, or what the writer latched. c->op is set to the number. */
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,

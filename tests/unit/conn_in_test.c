@@ -1,0 +1,773 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conn_in_test.c: what a connection reads behind distribution headers: atoms
+ * from the peer's cache, and messages in fragments. Recorded bytes and made
+ * ones, whole, byte by byte and with every allocation failing; then what a
+ * peer must not send, and what it must not make us keep.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cnode/control.h"
+#include "tests/unit/support.h"
+
+/* --- a connection and what it hears --------------------------------------- */
+
+#define HANDSHAKE                                                              \
+    "0003 736f6b"                                                              \
+    "0020 4e 0000000d07df7fbd d79cdb9c 6b02a5f9 000d"                          \
+    "6e3235403132372e302e302e31"                                               \
+    "0011 61 e7b6321ac6e1cbc32686c7c1e783678c"
+
+static const cnode_conn_config usual = {
+    .initiator = true,
+    .name = "py@127.0.0.1",
+    .peer = "n25@127.0.0.1",
+    .cookie = "abc",
+    .creation = 0x12345678,
+    .challenge = 1974820125,
+    .flags = UINT64_C(0xd07df7fbc),
+};
+
+typedef struct ear {
+    cnode_conn *c;
+    int err; /* of the connection */
+    bool in_place;
+    const uint8_t *block; /* what is being fed */
+    size_t block_len;
+    size_t len;
+    char log[16384];
+} ear;
+
+static void note(ear *e, const cnode_ctrl *ctrl) {
+    const etf_view *terms[] = {&ctrl->term, &ctrl->token, &ctrl->opts};
+    size_t room = sizeof e->log - e->len, n;
+
+    e->len += cnode__ctrl_print(ctrl, e->log + e->len, room);
+    for (size_t i = 0; i < 3; i++) {
+        if (terms[i]->len == 0)
+            continue;
+        assert_int_equal(etf_check(NULL, NULL, *terms[i], NULL), 0);
+        e->log[e->len++] = ' ';
+        room = sizeof e->log / 2 - e->len;
+        n = etf_print(*terms[i], e->log + e->len, room);
+        e->len += n < room ? n : room - 1;
+    }
+    e->in_place = ctrl->term.data >= e->block &&
+                  ctrl->term.data < e->block + e->block_len;
+    e->len += (size_t)snprintf(e->log + e->len, 2, "\n");
+    assert_true(e->len < sizeof e->log - 1000);
+}
+
+/* From a block of its own, so that nothing can look at it afterwards. */
+static int feed(ear *e, const uint8_t *in, size_t n) {
+    uint8_t *block = malloc(n == 0 ? 1 : n);
+    cnode_event ev;
+    int r;
+
+    assert_non_null(block);
+    if (n > 0)
+        memcpy(block, in, n);
+    e->block = block;
+    e->block_len = n;
+    r = cnode_conn_feed(e->c, block, n, 0);
+    while (r >= 0 && (r = cnode_conn_next(e->c, &ev)) == 1)
+        if (ev.type == CNODE_EV_SIGNAL)
+            note(e, ev.ctrl);
+    free(block);
+    e->err = r;
+    return r;
+}
+
+/* Bodies of frames in hex, separated by '/'; the lengths are put in front. */
+static size_t frames_of(const char *text, uint8_t *out, size_t cap) {
+    static char one[1 << 17];
+    size_t len = 0;
+
+    for (;;) {
+        size_t n = strcspn(text, "/");
+        assert_true(n < sizeof one);
+        memcpy(one, text, n);
+        one[n] = '\0';
+        n = unhex(one, out + len + 4, cap - len - 4);
+        (void)cn__put32(out + len, (uint32_t)n);
+        len += n + 4;
+        text += strcspn(text, "/");
+        if (*text++ == '\0')
+            return len;
+    }
+}
+
+static int feed_in_steps(ear *e, const uint8_t *in, size_t n, size_t step) {
+    int r = 0;
+
+    for (size_t at = 0; at < n && r >= 0; at += step)
+        r = feed(e, in + at, step < n - at ? step : n - at);
+    return r;
+}
+
+static uint8_t bytes[1 << 20];
+
+static int hear(ear *e, const char *frames, size_t step) {
+    return feed_in_steps(e, bytes, frames_of(frames, bytes, sizeof bytes),
+                         step);
+}
+
+static int start(ear *e, const cnode_conn_config *config) {
+    static uint8_t hello[200];
+    size_t n;
+    int err;
+
+    *e = (ear){0};
+    err = cnode_conn_new(&e->c, config, 0);
+    if (err != 0)
+        return err;
+    err = feed(e, hello, unhex(HANDSHAKE, hello, sizeof hello));
+    while (err == 0 && cnode_conn_output(e->c, &n) != NULL)
+        cnode_conn_wrote(e->c, n);
+    return err;
+}
+
+static void assert_log(ear *e, const char *want) {
+    if (strcmp(e->log, want) != 0)
+        fail_msg("want:\n%sgot:\n%s", want, e->log);
+    e->log[0] = '\0';
+    e->len = 0;
+}
+
+/* --- scripts ---------------------------------------------------------------
+ */
+
+#define P1 "58 5200 00000055 00000000 6b02a5f9" /* with a header that has */
+#define P2 "58 5201 00000002 00000000 12345678" /* both nodes in front */
+#define REF1 "5a 0003 5200 6b02a5f9 0001adfa 27c40001 9b04df2e"
+#define REF2 "5a 0003 5201 12345678 00000001 00000002 00000003"
+#define LEARN                                                                  \
+    "83 44 03 ef0f 41 0d 6e3235403132372e302e302e31"                           \
+    "0d 0d 63746c403132372e302e302e31 97 05 68656c6c6f"                        \
+    "6803 6116" P1 P2 "5202"
+#define N25 "<n25@127.0.0.1.85.0>"
+#define CTL "<ctl@127.0.0.1.2.0>"
+#define WORDS "#Ref<n25@127.0.0.1.2600787758.667156481."
+#define LEARNT "SEND_SENDER " N25 " " CTL " hello\n"
+
+/* A message to a name, which needs no atoms. */
+#define PLAIN_PID "58 7703614062 00000001 00000002 00000004"
+#define CONTROL "6804 6106" PLAIN_PID "7700 770173"
+#define HEARD "REG_SEND <a@b.1.2> s "
+#define FIRST(id, number) "83 45 00000000000000" id " 00000000000000" number
+#define NEXT(id, number) "83 46 00000000000000" id " 00000000000000" number
+
+static const struct {
+    const char *what, *frames, *log;
+} scripts[] = {
+    {"no atoms", "83 44 00 6803 6116" PLAIN_PID PLAIN_PID "770568656c6c6f",
+     "SEND_SENDER <a@b.1.2> <a@b.1.2> hello\n"},
+    {"ticks", "/ / 83 44 00" CONTROL "6101 / ", HEARD "1\n"},
+    {"the vectors of a reference",
+     "83 44 03 98 08  10 0d 63746c403132372e302e302e31 20 03 737276"
+     "ff 05 68656c6c6f  6804 6106 58 5200 00000001 00000000 12345678 7700 5201"
+     "6802 5202 5201 /"
+     "83 44 03 10 00  10 20 ff  6804 6106 58 5200 00000001 00000000 12345678"
+     "7700 5201 6802 5201 5202",
+     "REG_SEND <ctl@127.0.0.1.1.0> srv {hello,srv}\n"
+     "REG_SEND <ctl@127.0.0.1.1.0> srv {srv,hello}\n"},
+    {"long atoms",
+     "83 44 01 18 30 0003 616263" CONTROL "5200 /"
+     "83 44 02 88 01 31 0002 c3a9 32 0001 62" CONTROL "6802 5200 5201",
+     HEARD "abc\n" HEARD "{\xc3\xa9,b}\n"},
+    {"recorded",
+     LEARN
+     "/ 83 44 02 6700 41 0d 6803 6101" P1 P2
+     "/ 83 44 02 6700 41 0d 6804 6123 6101" P1 P2
+     "/ 83 44 02 6700 41 0d 6804 6124 614d" P1 P2
+     "/ 83 44 04 877e00 41 05 00 45 03 666f6f 97 6804 6106" P1 "5201 5202 5203"
+     "/ 83 44 04 67ae00 41 0d 4e 02 6d79 25 06 726561736f6e"
+     "6803 6118" P1 P2 "6802 5202 5203"
+     "/ 83 44 02 6700 41 0d 6804 6113" P1 P2 REF1
+     "/ 83 44 02 6700 41 0d 6804 6114" P1 P2 REF1
+     "/ 83 44 03 6e0e 50 02 7732 0d 8a 03 627965 6804 611c 5200" P2 REF2 "5202",
+     LEARNT "LINK " N25 " " CTL "\n"
+            "UNLINK_ID 1 " N25 " " CTL "\n"
+            "UNLINK_ID_ACK 77 " N25 " " CTL "\n"
+            "REG_SEND " N25 " foo hello\n"
+            "PAYLOAD_EXIT " N25 " " CTL " {my,reason}\n"
+            "MONITOR_P " N25 " " CTL " " WORDS "110074>\n"
+            "DEMONITOR_P " N25 " " CTL " " WORDS "110074>\n"
+            "PAYLOAD_MONITOR_P_EXIT w2 " CTL " #Ref<ctl@127.0.0.1.3.2.1> "
+            "bye\n"},
+    {"recorded, the rest",
+     LEARN "/ 83 44 03 6709 41 0d 5b 04 6b696c6c 6803 611a" P1 P2 "5202"
+           "/ 83 44 02 6700 41 0d 6803 6107" P1 P2
+           "/ 83 44 05 678a07 41 0d 30 02 6d79 31 05 6c6162656c 97"
+           "6804 6117" P1 P2 "6805 6100 6802 5202 5203 6101" P1 "6100 5204"
+           "/ 83 44 08 87a8a9f9 00 41 57 01 6d 58 01 66 ed 04 6c696e6b 9d"
+           "07 6d6f6e69746f72 0b 08 7072696f72697479 34 04 68696768 33 01 61"
+           "6806 611d 5a 0003 5200 6b02a5f9 0001ae00 27c40001 9b04df2e"
+           "58 5200 00000055 00000000 6b02a5f9 58 5200 00000047 00000000"
+           "6b02a5f9 6803 5201 5202 6102"
+           "6c 00000003 5203 5204 6802 5205 5206 6a 6c 00000002 5207 6101 6a"
+           "/ 83 44 03 670e 41 0d 68 09 7669615f616c696173"
+           "6803 6121" P1 REF2 "5202",
+     LEARNT "PAYLOAD_EXIT2 " N25 " " CTL " kill\n"
+            "GROUP_LEADER " N25 " " CTL "\n"
+            "SEND_SENDER_TT " N25 " " CTL " hello "
+            "{0,{my,label},1,#Pid<'n25@127.0.0.1'.85.0.1795335673>,0}\n"
+            "SPAWN_REQUEST " WORDS "110080> " N25 " m:f/2 [a,1] "
+            "[link,monitor,{priority,high}]\n"
+            "ALIAS_SEND " N25 " #Ref<ctl@127.0.0.1.3.2.1> via_alias\n"},
+    /* The first of two new atoms in one slot is what came first. */
+    {"a slot twice",
+     "83 44 02 88 00 05 01 61 05 01 62" CONTROL "6802 5200 5201 /"
+     "83 44 02 80 00 05 05 01 63" CONTROL "6802 5200 5201 /"
+     "83 44 01 00 05" CONTROL "5200",
+     HEARD "{a,b}\n" HEARD "{b,c}\n" HEARD "c\n"},
+    {"the empty atom, the last slot",
+     "83 44 02 f8 00 00 00 ff 01 61" CONTROL "6802 5200 5201 /"
+     "83 44 01 07 ff" CONTROL "5200",
+     HEARD "{'',a}\n" HEARD "a\n"},
+    /* Only what is needed is rewritten; 82 in a binary is none. */
+    {"both kinds of terms",
+     "83 44 01 08 05 01 61" CONTROL "6d 00000002 5200 /"
+     "83 44 01 00 05 6805 6110" PLAIN_PID "7700 5200 6a" CONTROL,
+     HEARD "<<82,0>>\n"
+           "REG_SEND_TT <a@b.1.2> a {6,#Pid<a@b.1.2.4>,'',s} []\n"},
+    /* Control message only, a byte each, others between; the atom of the
+     * first one is what it was. */
+    {
+        "fragments",
+        "83 44 01 08 05 01 61" CONTROL "5200 /" FIRST(
+            "05",
+            "04") "01 00 05" CONTROL
+                  "/" FIRST("09", "02") "00" CONTROL "6d 00000003 01 /" NEXT(
+                      "05",
+                      "03") "68 /"
+                            "83 44 01 08 05 01 62" CONTROL
+                            "5200 /" NEXT("05", "02") "01 / /" NEXT("09", "01") "02 03 /" NEXT(
+                                "05",
+                                "01") "52 00 /" FIRST("05",
+                                                      "01") "01 00 05" CONTROL
+                                                            "5200 /" FIRST(
+                                                                "05",
+                                                                "02") "0"
+                                                                      "0" CONTROL
+                                                                      "61 "
+                                                                      "/" NEXT(
+                                                                          "05",
+                                                                          "01") "07",
+        HEARD "a\n" HEARD "b\n" HEARD "<<1,2,3>>\n" HEARD "{a}\n" HEARD
+              "b\n" HEARD "7\n"},
+    {"fragments with nothing in them",
+     FIRST("ff", "04") "00" CONTROL "/" NEXT("ff", "03") "/" NEXT(
+         "ff", "02") "6101 /" NEXT("ff", "01"),
+     HEARD "1\n"},
+    {"a fragment of what has no payload",
+     FIRST("01", "02") "00 6803 6101" PLAIN_PID PLAIN_PID
+                       "/" NEXT("01", "01") "00",
+     "LINK <a@b.1.2> <a@b.1.2>\n"},
+};
+
+static void play(size_t step) {
+    ear e;
+
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        assert_int_equal(start(&e, &usual), 0);
+        if (hear(&e, scripts[i].frames, step) < 0)
+            fail_msg("%s: %s\n%s", scripts[i].what, cnode_conn_error(e.c)->text,
+                     e.log);
+        assert_log(&e, scripts[i].log);
+        cnode_conn_free(e.c);
+    }
+}
+
+static void test_whole(void **state) {
+    (void)state;
+    play(SIZE_MAX / 2);
+}
+
+static void test_in_steps(void **state) {
+    (void)state;
+    for (size_t step = 1; step < 90; step += step < 9 ? 1 : 20)
+        play(step);
+}
+
+static int scenario(fault_alloc *f, void *arg) {
+    cnode_conn_config config = usual;
+    ear e;
+    int err;
+
+    config.alloc = f->alloc;
+    err = start(&e, &config);
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts && err == 0; i++)
+        err = hear(&e, scripts[i].frames, *(size_t *)arg);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    cnode_conn_free(e.c);
+    return err;
+}
+
+static void test_no_memory(void **state) {
+    size_t steps[] = {7, SIZE_MAX / 2};
+
+    (void)state;
+    run_with_every_failure(scenario, &steps[0]);
+    run_with_every_failure(scenario, &steps[1]);
+}
+
+/* --- what ends a connection ------------------------------------------------
+ */
+
+#define X50                                                                    \
+    "78787878787878787878787878787878787878787878787878"                       \
+    "78787878787878787878787878787878787878787878787878"
+#define X250 X50 X50 X50 X50 X50
+
+static const struct {
+    const char *frames, *text;
+} bad[] = {
+    {"70 83 6801 6105", "starts with 112, 131, want 131 and 68, 69 or 70"},
+    {"83", "starts with 131, 0,"},
+    {"84 44 00" CONTROL "6101", "starts with 132, 68"},
+    {"83 43 00" CONTROL "6101", "starts with 131, 67"},
+    {"83 47 00" CONTROL "6101", "starts with 131, 71"},
+    {"83 50 00000000", "starts with 131, 80"}, /* compressed */
+    /* the header */
+    {"83 44", "header is longer than its frame"},
+    {"83 44 01", "header is longer than its frame"},
+    {"83 44 02 00", "header is longer than its frame"},
+    {"83 44 01 00", "header is longer than its frame"},
+    {"83 44 01 08 00", "header is longer than its frame"},
+    {"83 44 01 08 00 02 61", "header is longer than its frame"},
+    {"83 44 01 18 00 01", "header is longer than its frame"},
+    {"83 44 ff" X50, "header is longer than its frame"},
+    {"83 44 01 00 05" CONTROL "5200",
+     "atom 1 of the distribution header is in slot 5 of the atom cache, which "
+     "is empty"},
+    {"83 44 02 f8 00 05 01 61 ff 01 62" CONTROL "6101 /"
+     "83 44 02 70 00 05 fe" CONTROL "6101",
+     "atom 2 of the distribution header is in slot 2046"},
+    {"83 44 02 88 00 05 01 61 06 01 62" CONTROL "6101 /"
+     "83 44 02 10 00 05 06" CONTROL "6101",
+     "atom 2 of the distribution header is in slot 262"},
+    {"83 44 01 08 05 01 ff" CONTROL "6101", "atom 1 of the distribution header "
+                                            "is not UTF-8 or has more than"},
+    {"83 44 01 18 05 0100" X250 "787878787878" CONTROL "6101",
+     "more than 255 characters"},
+    {"83 44 01 18 05 0400" X250, "header is longer than its frame"},
+    /* the terms */
+    {"83 44 00", "not a tuple"},
+    {"83 44 00 83" CONTROL "6101", "not a tuple"},
+    {"83 44 00" CONTROL "83 6101", "payload"},
+    {"83 44 00" CONTROL, "payload (the data ends too early"},
+    {"83 44 01 08 05 01 61" CONTROL, "payload (the data ends too early"},
+    {"83 44 00" CONTROL "5200", "malformed or missing payload"},
+    {"83 44 01 08 05 01 61" CONTROL "5201", "malformed or missing payload"},
+    {"83 44 01 08 05 01 61" CONTROL "6802 5200 52", "payload"},
+    {"83 44 01 08 05 01 61" CONTROL "50 00000002 789c", "payload"},
+    {"83 44 01 08 05 01 61 6804 6106" PLAIN_PID "7700 5201 6101",
+     "malformed control message"},
+    {"83 44 01 08 05 01 61 5200", "not a tuple"},
+    {"83 44 01 08 05 01 61 6801 5200", "not a tuple"},
+    {"83 44 00 6801 6163", "unknown control message, number 99"},
+    /* fragments */
+    {"83 45", "without sequence or number"},
+    {"83 46 0000000000000001 00000000000000", "without sequence or number"},
+    {FIRST("00", "02") "00" CONTROL "61", "without sequence or number"},
+    {FIRST("01", "00") "00" CONTROL "61", "without sequence or number"},
+    {NEXT("01", "00"), "without sequence or number"},
+    {NEXT("07", "01") "6101",
+     "fragment 1 of sequence 7, of which there was no first one"},
+    {FIRST("07", "03"), "header is longer than its frame"},
+    {FIRST("07", "03") "01 00 05" CONTROL, "which is empty"},
+    {FIRST("07", "03") "00", "first fragment has no whole control message"},
+    {FIRST("07", "03") "00 6804 6106" PLAIN_PID "7700 7701",
+     "first fragment has no whole control message (the data ends too early"},
+    {FIRST("07", "03") "00" CONTROL "/" NEXT("07", "01") "6101",
+     "fragment 1 of sequence 7, want 2"},
+    {FIRST("07", "03") "00" CONTROL "/" NEXT("07", "03") "6101",
+     "fragment 3 of sequence 7, want 2"},
+    {FIRST("07", "03") "00" CONTROL
+                       "/" NEXT("07", "02") "61 /" NEXT("07", "02") "01",
+     "fragment 2 of sequence 7, want 1"},
+    {FIRST("07", "03") "00" CONTROL "/" NEXT("08", "02"),
+     "fragment 2 of sequence 8, of which"},
+    {FIRST("07", "02") "00" CONTROL
+                       "/" NEXT("07", "01") "6101 /" NEXT("07", "01") "6101",
+     "fragment 1 of sequence 7, of which"},
+    {FIRST("07", "02") "00" CONTROL "/" FIRST("07", "02") "00" CONTROL,
+     "sequence 7, begins while one of that number is unfinished"},
+    {FIRST("07", "02") "00" CONTROL "/" FIRST("07", "01") "00" CONTROL "6101",
+     "sequence 7, begins while one of that number is unfinished"},
+    {FIRST("07", "02") "00" CONTROL "/" NEXT("07", "01"),
+     "malformed or missing payload"},
+    {FIRST("07", "02") "00 6801 6163 /" NEXT("07", "01"), "number 99"},
+};
+
+static void test_bad(void **state) {
+    ear e;
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof bad / sizeof *bad; i++) {
+        const char *text = bad[i / 2].text;
+        assert_int_equal(start(&e, &usual), 0);
+        if (hear(&e, bad[i / 2].frames, i % 2 ? 1 : SIZE_MAX / 2) != CN_EPROTO)
+            fail_msg("%s: taken: %s", bad[i / 2].frames, e.log);
+        if (strstr(cnode_conn_error(e.c)->text, text) == NULL)
+            fail_msg("%s:\n%s", bad[i / 2].frames, cnode_conn_error(e.c)->text);
+        assert_int_equal(feed(&e, bytes, 1), CN_EPROTO);
+        cnode_conn_free(e.c);
+    }
+}
+
+/* Without a part of its end no message is one, nor runs past its frame. */
+static void test_cut(void **state) {
+    static uint8_t frame[4096];
+    ear e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        size_t n = frames_of(scripts[i].frames, frame, sizeof frame);
+        size_t first = cn__be32(frame);
+        if (first == 0 || frame[5] != 68)
+            continue;
+        assert_true(first + 4 <= n);
+        for (size_t cut = 1; cut < first; cut++) {
+            assert_int_equal(start(&e, &usual), 0);
+            (void)cn__put32(frame, (uint32_t)cut);
+            assert_int_equal(feed(&e, frame, cut + 4), CN_EPROTO);
+            assert_string_equal(e.log, "");
+            cnode_conn_free(e.c);
+        }
+    }
+}
+
+/* What was not agreed on is not taken. */
+static void test_other_flags(void **state) {
+    static const struct {
+        uint64_t without;
+        const char *frames, *text;
+    } rows[] = {
+        {CNODE_FLAG_FRAGMENTS, FIRST("01", "01") "00" CONTROL "6101",
+         "starts with 131, 69, want 131 and 68"},
+        {CNODE_FLAG_FRAGMENTS, NEXT("01", "01"),
+         "starts with 131, 70, want 131 and 68"},
+        {CNODE_FLAG_FRAGMENTS, "70 83 6801 6105", "starts with 112, 131"},
+        {CNODE_FLAG_DIST_HDR_ATOM_CACHE, "70 83 6801 6105",
+         "starts with 112, 131"},
+        {CNODE_FLAG_FRAGMENTS | CNODE_FLAG_DIST_HDR_ATOM_CACHE,
+         "83 44 00 6801 6105", "starts with 131, want 112"},
+    };
+    ear e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cnode_conn_config config = usual;
+        config.flags &= ~rows[i].without;
+        assert_int_equal(start(&e, &config), 0);
+        assert_int_equal(hear(&e, rows[i].frames, 1000), CN_EPROTO);
+        assert_non_null(strstr(cnode_conn_error(e.c)->text, rows[i].text));
+        cnode_conn_free(e.c);
+    }
+}
+
+/* --- limits ----------------------------------------------------------------
+ */
+
+static void hears(const cnode_conn_config *config, const char *frames,
+                  const char *limit) {
+    ear e;
+    int err;
+
+    assert_int_equal(start(&e, config), 0);
+    err = hear(&e, frames, 50);
+    assert_int_equal(err, limit == NULL ? 0 : CN_ELIMIT);
+    if (limit != NULL && strstr(cnode_conn_error(e.c)->text, limit) == NULL)
+        fail_msg("%s", cnode_conn_error(e.c)->text);
+    cnode_conn_free(e.c);
+}
+
+static void test_limits(void **state) {
+    cnode_conn_config config = usual;
+
+    (void)state;
+    config.max_frame = 310;
+    hears(&config,
+          FIRST("07", "02") "00" CONTROL "6d 00000064" X50 "/" NEXT("07", "01")
+              X50,
+          NULL);
+    hears(&config,
+          FIRST("07", "03") "00" CONTROL "6d 00000196" X250 "/" NEXT("07", "02")
+              X50,
+          "in fragments has 332 bytes and more, which is over the limit of "
+          "310");
+    /* Each of the little terms is an atom of 250 characters. */
+    hears(&config, "83 44 01 08 05 fa" X250 CONTROL "5200", NULL);
+    hears(&config, "83 44 01 08 05 fa" X250 CONTROL "6802 5200 5200",
+          "over the limit of 310 bytes: too long with its atoms in place");
+    config.max_frame = 0;
+    config.max_sequences = 2;
+    hears(&config,
+          FIRST("07", "02") "00" CONTROL
+                            "/" FIRST("08", "02") "00" CONTROL "/" NEXT(
+                                "08", "01") "6101 /" FIRST("09",
+                                                           "02") "00" CONTROL,
+          NULL);
+    hears(&config,
+          FIRST("07", "02") "00" CONTROL "/" FIRST(
+              "08", "02") "00" CONTROL "/" FIRST("09", "02") "00" CONTROL,
+          "more messages came only in part so far than the limit of 2");
+    config.max_sequences = 0;
+    config.max_partial = 1000;
+    hears(&config,
+          FIRST("07", "ff") "00" CONTROL X250 X250 "/" NEXT("07", "fe") X250,
+          NULL);
+    hears(&config,
+          FIRST("07", "ff") "00" CONTROL X250 X250 "/" NEXT("07", "fe")
+              X250 X250,
+          "take more than the limit of 1000 bytes");
+    /* Atoms count too. */
+    hears(&config,
+          FIRST("07", "02") "01 08 05 fa" X250 CONTROL
+                            "/" FIRST("08", "02") "01 08 05 fa" X250 CONTROL,
+          NULL);
+    hears(&config,
+          FIRST("07", "02") "01 08 05 fa" X250 CONTROL "/" FIRST(
+              "08", "02") "01 08 05 fa" X250 CONTROL
+                          "/" FIRST("09", "02") "01 08 05 fa" X250 CONTROL,
+          "take more than the limit of 1000 bytes");
+}
+
+/* A header with n new atoms of len characters, from this slot on. */
+static size_t make_frame(uint8_t *out, size_t n, size_t len, unsigned slot,
+                         char c) {
+    uint8_t *p = out + 4, *flags;
+
+    p = cn__put8(cn__put8(cn__put8(p, 131), 68), (uint8_t)n);
+    flags = p;
+    memset(p, 0, n / 2 + 1);
+    p += n / 2 + 1;
+    for (size_t i = 0; i < n; i++, slot++) {
+        flags[i / 2] |= (uint8_t)((8 | slot >> 8) << (i % 2 * 4));
+        p = cn__put8(cn__put8(p, (uint8_t)slot), (uint8_t)len);
+        memset(p, c, len);
+        p += len;
+    }
+    p += unhex("6801 6105", p, 100); /* which is known, and does nothing */
+    (void)cn__put32(out, (uint32_t)(p - out - 4));
+    return (size_t)(p - out);
+}
+
+/* Whatever is announced, there are 2048 slots, and an atom that is replaced is
+ * gone. */
+static void test_cache_is_bounded(void **state) {
+    static uint8_t frame[1 << 17];
+    cnode_conn_config config = usual;
+    fault_alloc f;
+    size_t full = 0;
+    ear e;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(start(&e, &config), 0);
+    for (int round = 0; round < 40; round++)
+        for (unsigned slot = 0; slot < 2048; slot += 128) {
+            size_t n =
+                make_frame(frame, 128, 255, slot, (char)('a' + round % 26));
+            assert_int_equal(feed(&e, frame, n), 0);
+            e.len = 0;
+            if (round == 1 && slot == 0)
+                full = f.live;
+        }
+    assert_true(full > 2048 * 255 && full < 700000);
+    assert_true(f.live <= full);
+    cnode_conn_free(e.c);
+    assert_int_equal(f.live, 0);
+}
+
+/* --- memory and copies -----------------------------------------------------
+ */
+
+static void test_in_place(void **state) {
+    ear e;
+
+    (void)state;
+    assert_int_equal(start(&e, &usual), 0);
+    assert_int_equal(hear(&e, "83 44 00" CONTROL "6d 00000001 01", 1000), 0);
+    assert_true(e.in_place);
+    /* 82 as a byte of a binary is no reason to copy it. */
+    assert_int_equal(
+        hear(&e, "83 44 01 08 05 01 61" CONTROL "6d 00000002 5200", 1000), 0);
+    assert_true(e.in_place);
+    assert_int_equal(hear(&e, FIRST("07", "01") "00" CONTROL "6101", 1000), 0);
+    assert_true(e.in_place);
+    assert_int_equal(hear(&e, "83 44 01 00 05" CONTROL "5200", 1000), 0);
+    assert_false(e.in_place);
+    assert_int_equal(hear(&e, "83 44 00" CONTROL "6d 00000001 01", 20), 0);
+    assert_false(e.in_place); /* it came in two parts */
+    cnode_conn_free(e.c);
+}
+
+/* Many messages in one feed; what follows the one that is cut off counts. */
+static void test_rest_of_a_feed(void **state) {
+    ear e;
+    size_t n;
+
+    (void)state;
+    for (size_t cut = 1; cut < 60; cut++) {
+        assert_int_equal(start(&e, &usual), 0);
+        n = frames_of("83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6102 /"
+                      "83 44 00" CONTROL "6103 / / 83 44 00" CONTROL "6104",
+                      bytes, sizeof bytes);
+        assert_int_equal(feed(&e, bytes, cut), 0);
+        assert_int_equal(feed(&e, bytes + cut, n - cut), 0);
+        assert_log(&e, HEARD "1\n" HEARD "2\n" HEARD "3\n" HEARD "4\n");
+        assert_int_equal(cnode_conn_eof(e.c), CN_ECLOSED);
+        assert_string_equal(cnode_conn_error(e.c)->text,
+                            "the peer closed the connection");
+        cnode_conn_free(e.c);
+    }
+}
+
+/* Fed again before all was taken: nothing is lost. */
+static void test_fed_twice(void **state) {
+    static uint8_t more[100];
+    cnode_event ev;
+    size_t n, m;
+    ear e;
+
+    (void)state;
+    assert_int_equal(start(&e, &usual), 0);
+    n = frames_of("83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6102", bytes,
+                  sizeof bytes);
+    m = frames_of("83 44 00" CONTROL "6103", more, sizeof more);
+    assert_int_equal(cnode_conn_feed(e.c, bytes, n, 0), 0);
+    assert_int_equal(cnode_conn_next(e.c, &ev), 1);
+    note(&e, ev.ctrl);
+    assert_int_equal(cnode_conn_feed(e.c, more, 10, 0), 0);
+    assert_int_equal(cnode_conn_feed(e.c, more + 10, m - 10, 0), 0);
+    memset(bytes, 0, n);
+    memset(more, 0, 10);
+    while (cnode_conn_next(e.c, &ev) == 1)
+        note(&e, ev.ctrl);
+    assert_log(&e, HEARD "1\n" HEARD "2\n" HEARD "3\n");
+    cnode_conn_free(e.c);
+}
+
+static void test_no_allocation_per_message(void **state) {
+    static const char *const messages[] = {
+        "83 44 00" CONTROL "6101",
+        "83 44 01 00 05" CONTROL "6802 5200 6101",
+        "83 44 01 08 05 01 61" CONTROL "5200", /* announced again */
+        FIRST("07", "02") "01 00 05" CONTROL "/" NEXT("07", "01") "5200",
+    };
+    cnode_conn_config config = usual;
+    fault_alloc f;
+    ear e;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
+        size_t most = i == 3 ? 200 : 0; /* a sequence and its atoms */
+        fault_init(&f, 0);
+        config.alloc = f.alloc;
+        assert_int_equal(start(&e, &config), 0);
+        assert_int_equal(hear(&e, messages[2], 1000), 0);
+        assert_int_equal(hear(&e, messages[i], 1000), 0);
+        f.calls = 0;
+        for (int k = 0; k < 100; k++) {
+            assert_int_equal(hear(&e, messages[i], 1000), 0);
+            e.len = 0;
+        }
+        assert_true(f.calls <= most);
+        cnode_conn_free(e.c);
+    }
+}
+
+/* When nothing but ticks came for an interval, what was needed to read is
+ * given back. */
+static void test_rest(void **state) {
+    cnode_conn_config config = usual;
+    fault_alloc f;
+    size_t before;
+    ear e;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(start(&e, &config), 0);
+    assert_int_equal(cnode_conn_timeout(e.c, 15000), 0);
+    assert_int_equal(cnode_conn_timeout(e.c, 30000), 0);
+    before = f.live;
+    assert_int_equal(hear(&e,
+                          "83 44 00" CONTROL
+                          "6101 /" FIRST("07", "02") "00" CONTROL "/" NEXT(
+                              "07", "01") "6101",
+                          9),
+                     0);
+    assert_true(f.live > before + 1000);
+    assert_int_equal(cnode_conn_timeout(e.c, 45000), 0);
+    assert_true(f.live > before + 1000);
+    assert_int_equal(hear(&e, "", 1), 0);
+    assert_int_equal(cnode_conn_timeout(e.c, 60000), 0);
+    assert_true(f.live < before + 600); /* the table of sequences */
+    assert_int_equal(hear(&e, "83 44 00" CONTROL "6102", 9), 0);
+    assert_log(&e, HEARD "1\n" HEARD "1\n" HEARD "2\n");
+    cnode_conn_free(e.c);
+    assert_int_equal(f.live, 0);
+}
+
+/* A large one, as the BEAM cuts it, between small ones. */
+static void test_large_in_fragments(void **state) {
+    enum { PART = 65536, PARTS = 300, ROOM = PART + 200 };
+    static uint8_t frame[ROOM];
+    cnode_conn_config config = usual;
+    fault_alloc f;
+    ear e;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(start(&e, &config), 0);
+    for (uint64_t id = PARTS; id > 0; id--) {
+        uint8_t *p = frame + 4;
+        p = cn__put8(cn__put8(p, 131), id == PARTS ? 69 : 70);
+        p = cn__put64(cn__put64(p, 0x0000053000000a63), id);
+        if (id == PARTS) {
+            p += unhex("00" CONTROL "6d", p, 100);
+            p = cn__put32(p, PARTS * PART);
+        }
+        memset(p, 7, PART);
+        p += PART;
+        (void)cn__put32(frame, (uint32_t)(p - frame - 4));
+        assert_int_equal(feed(&e, frame, (size_t)(p - frame)), 0);
+        assert_int_equal(hear(&e, "83 44 00" CONTROL "6101", 1000), 0);
+        assert_true(f.live < (size_t)PARTS * PART * 2 + 10000);
+        assert_int_equal(strncmp(e.log, id == 1 ? HEARD "<<7,7" : HEARD "1\n",
+                                 strlen(HEARD) + 2),
+                         0);
+        e.len = 0;
+    }
+    assert_true(f.live < 300000);
+    cnode_conn_free(e.c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_in_steps),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_other_flags),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_cache_is_bounded),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_rest_of_a_feed),
+        cmocka_unit_test(test_fed_twice),
+        cmocka_unit_test(test_no_allocation_per_message),
+        cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_large_in_fragments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
