@@ -95,6 +95,12 @@ typedef struct cnode_config {
     /* Most bytes that wait for connections which are being made, to all nodes
      * together, above it CN_EBUSY. 0: twice max_queue */
     size_t max_pending;
+    /* Messages that come in fragments and are not whole yet, from one peer:
+     * most bytes that all of them take, 0: four times max_frame, and how many
+     * there may be, 0: 4,096. A peer that goes over either loses its
+     * connection. */
+    size_t max_partial;
+    uint32_t max_sequences;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */

@@ -21,7 +21,7 @@
 
 enum {
     VERSION = 131,
-    DEFAULT_SEQUENCES = 16384,
+    DEFAULT_SEQUENCES = 4096,
     PROMISE = 256 * 1024 /* most room that is made on the word of a peer */
 };
 

@@ -133,6 +133,8 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
                            : n->config.ticktime_s * 1000,
         .max_frame = n->config.max_frame,
         .max_queue = n->config.max_queue,
+        .max_partial = n->config.max_partial,
+        .max_sequences = n->config.max_sequences,
         .alloc = n->alloc,
         .log = n->config.log,
         .on_frame = n->config.on_frame != NULL ? frame_hook : NULL,
