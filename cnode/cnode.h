@@ -313,6 +313,15 @@ typedef struct cnode_from {
     etf_view tag;
 } cnode_from;
 
+/* A mailbox is full: what of it is given up. Each message that is lost so is
+ * counted, and the first one since the mailbox was read is logged. What links
+ * and monitors tell is not counted among what fills it, and never lost. */
+typedef enum cnode_when_full {
+    CNODE_FULL_DROP_NEW,    /* the message that has come */
+    CNODE_FULL_DROP_OLDEST, /* those that have waited longest */
+    CNODE_FULL_END          /* the process: {system_limit, mailbox} */
+} cnode_when_full;
+
 typedef struct cnode_proc_config {
     const char *name; /* to register under; NULL: none */
     /* Without on_message the process has a mailbox: see cnode_receive. */
@@ -330,9 +339,15 @@ typedef struct cnode_proc_config {
     /* The process has ended, by whatever cause; self is freed after it. */
     void (*on_end)(cnode_proc *self, etf_view reason, void *data);
     void *data;
+    /* The bounds of its mailbox: most bytes, 0: max_mailbox of the node; most
+     * messages, 0: any number. */
+    size_t max_mailbox;
+    uint32_t max_messages;
+    cnode_when_full when_full;
 } cnode_proc_config;
 
-/* Makes a process. CN_EEXIST: the name is registered. */
+/* Makes a process; it is cheap, there may be a million (300 bytes for one that
+ * is idle and has no name). CN_EEXIST: the name is registered. */
 CN_API int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out);
 /* Another behaviour for a process, e.g. one that Erlang has spawned. The name
  * in c, if any, is registered in addition. What is in its mailbox goes to the

@@ -95,6 +95,7 @@ static void init_tables(cnode *n) {
     cn__map_init(&n->watches, seed, &n->alloc);
     cn__map_init(&n->waiters, seed, &n->alloc);
     cn__map_init(&n->exports, seed, &n->alloc);
+    cn__map_init(&n->kinds, seed, &n->alloc);
     cnode__list_init(&n->wires);
     cnode__list_init(&n->failed);
     cnode__list_init(&n->dirty);
@@ -300,6 +301,7 @@ void cnode__destroy(cnode *n) {
     cn__map_free(&n->watches);
     cn__map_free(&n->waiters);
     cn__map_free(&n->exports);
+    cn__map_free(&n->kinds);
     cn__buf_free(&n->local);
     cnode__timers_free(&n->timers);
     etf_writer_free(&n->packer);

@@ -6,7 +6,8 @@
  *   peer.c     other nodes, and what their going up and down means
  *   wire.c     sockets with a connection on them
  *   route.c    which way a signal takes
- *   process.c  processes, names, mailboxes, exits
+ *   process.c  processes, names, exits
+ *   mailbox.c  messages that wait, and how many may
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
@@ -172,15 +173,24 @@ typedef struct cnode__waiter {
     uint8_t item[]; /* as in cnode_down.item */
 } cnode__waiter;
 
+/* A message on its way to a process. */
+typedef struct cnode__message {
+    const etf_pid *from; /* NULL: not known */
+    etf_view term;
+    bool system; /* made of what a link or monitor told: kept in any case */
+} cnode__message;
+
+/* ... and in a mailbox. */
 typedef struct cnode__mail {
     struct cnode__mail *next;
-    size_t len;
-    const char *peer;
-    bool has_from; /* the sender is known, and on that peer */
+    size_t size; /* of all of it */
+    size_t len;  /* of the term */
     uint32_t from_id;
     uint32_t from_serial;
     uint32_t from_creation;
-    uint8_t term[];
+    bool has_from; /* the sender is known, and on that peer */
+    bool system;
+    uint8_t bytes[]; /* the term, then the name of the peer */
 } cnode__mail;
 
 /* Work that a process does for a spawn request. */
@@ -192,32 +202,52 @@ typedef struct cnode__task {
     uint8_t bytes[];
 } cnode__task;
 
+/* What processes of one kind have in common, kept once. */
+typedef struct cnode__kind {
+    uint64_t users;
+    cnode_proc_config config; /* its key; without name and data */
+} cnode__kind;
+
+/* What most processes never have, made when it is needed. */
+typedef struct cnode__extra {
+    cnode__task *task;
+    cnode__mail *lent;
+    etf_pid *lent_from;
+} cnode__extra;
+
+/* Many may be idle: 300 bytes for each, with the entry in cnode.procs. */
 struct cnode_proc {
     cnode__list in_node;
     cnode *node;
     uint64_t number;
-    cnode_proc_config config; /* name is not used */
+    cnode__kind *kind;
+    cnode__extra *extra;
+    void *data;
     char *name;
-    cnode__list links;
-    cnode__list watches;
-    cnode__list waiters;
-    cnode__list timers; /* cnode_after */
+    union {
+        struct {
+            cnode__list links;
+            cnode__list watches;
+            cnode__list waiters;
+            cnode__list timers; /* cnode_after */
+        };
+        struct { /* when ended: the lists are empty then */
+            etf_view reason;
+            uint8_t short_reason[48];
+        };
+    };
     cnode__mail *first;
     cnode__mail *last;
-    cnode__mail *lent;
-    etf_pid lent_from;
     size_t mail_bytes;
-    cnode__task *task;
-    uint32_t calls; /* waiters that a message may answer */
-    uint32_t mails; /* messages in the mailbox */
-    uint32_t dropped;
     uint64_t received;
+    uint32_t calls;        /* waiters that a message may answer */
+    uint32_t mails;        /* messages in the mailbox */
+    uint32_t system_mails; /* of these, those kept in any case */
+    uint32_t dropped;
     bool ended;
     bool receiving;  /* cnode_receive is on the stack */
     bool overflowed; /* the log has a line about the full mailbox */
     bool reason_is_copy;
-    etf_view reason; /* when ended */
-    uint8_t short_reason[32];
 };
 
 typedef struct cnode__export {
@@ -261,6 +291,7 @@ struct cnode {
     cn_map watches; /* cnode__watch.key */
     cn_map waiters; /* cnode__waiter.number */
     cn_map exports;
+    cn_map kinds; /* cnode__kind.config */
     cnode__list wires;
     cnode__list failed;   /* wires to bury */
     cnode__list dirty;    /* wires with output */
@@ -382,21 +413,32 @@ etf_pid cnode__pid_of(const cnode *n, uint64_t number);
 uint64_t cnode__number_of(const etf_pid *pid);
 /* Also without a node name, as pids are kept inside. */
 bool cnode__own_pid(const cnode *n, const etf_pid *pid);
-/* from NULL: not known. */
-void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term);
-/* Counts a message that p will not get, and logs the first of them. */
-void cnode__drop_message(cnode_proc *p, const char *why);
+void cnode__set_node(etf_pid *pid, const char *node);
+/* NULL: out of memory. */
+cnode__extra *cnode__extra_of(cnode_proc *p);
+void cnode__deliver(cnode_proc *p, const cnode__message *m);
 /* For a call on a process that has ended: CN_ENOPROC. */
 #define cnode__gone(p)                                                         \
     cnode__err((p)->node, CN_ENOPROC, "the process has ended")
 /* Ends p; the reason is copied. */
 void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);
-/* The next message of a mailbox, lent until the next call. */
-bool cnode__take(cnode_proc *p, cnode_msg *out);
 void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
                         bool linked);
 etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap);
+
+/* --- mailbox.c --- */
+/* Counts a message that p will not get, and logs the first of them. */
+void cnode__drop_message(cnode_proc *p, const char *why);
+/* Puts it into the mailbox, if there is room. */
+void cnode__mail_keep(cnode_proc *p, const cnode__message *m);
+/* Out of the mailbox; what is in it, lent as the mail is, *from too. */
+cnode__mail *cnode__mail_take(cnode_proc *p);
+void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from);
+void cnode__mail_free(cnode *n, cnode__mail *m);
+void cnode__mail_free_all(cnode_proc *p);
+/* The next message of a mailbox, lent until the next call. */
+bool cnode__take(cnode_proc *p, cnode_msg *out);
 
 /* --- relation.c --- */
 cnode__link *cnode__link_find(cnode_proc *p, const etf_pid *other);

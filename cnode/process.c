@@ -9,11 +9,11 @@
 
 #include "cnode/node.h"
 
-enum { DEFAULT_MAILBOX = 256 << 20, KEEP_WRITER = 64 * 1024 };
+enum { KEEP_WRITER = 64 * 1024 };
 
 /* --- pids ---------------------------------------------------------------- */
 
-static void set_node(etf_pid *pid, const char *node) {
+void cnode__set_node(etf_pid *pid, const char *node) {
     size_t len = strlen(node);
 
     pid->node_len = (uint16_t)len;
@@ -27,7 +27,7 @@ static etf_pid make_pid(uint64_t number, uint32_t creation, const char *node) {
     pid.id = (uint32_t)(number & 0x0fffffff);
     pid.serial = (uint32_t)(number >> 28);
     pid.creation = creation;
-    set_node(&pid, node);
+    cnode__set_node(&pid, node);
     return pid;
 }
 
@@ -65,7 +65,7 @@ cnode *cnode_of(const cnode_proc *p) {
     return p->node;
 }
 void *cnode_proc_data(const cnode_proc *p) {
-    return p->config.data;
+    return p->data;
 }
 
 /* --- names --------------------------------------------------------------- */
@@ -102,7 +102,78 @@ static void forget_name(cnode_proc *p) {
     p->name = NULL;
 }
 
+/* --- kinds --------------------------------------------------------------- */
+
+/* Byte by byte the same for the same kind: it is a key. */
+static void make_key(const cnode_proc_config *c, cnode_proc_config *key) {
+    memset(key, 0, sizeof *key);
+    key->on_message = c->on_message;
+    key->on_call = c->on_call;
+    key->on_cast = c->on_cast;
+    key->on_down = c->on_down;
+    key->on_exit = c->on_exit;
+    key->trap_exit = c->trap_exit;
+    key->on_end = c->on_end;
+    key->max_mailbox = c->max_mailbox;
+    key->max_messages = c->max_messages;
+    key->when_full = c->when_full;
+}
+
+static cnode__kind *take_kind(cnode *n, const cnode_proc_config *c) {
+    cnode_proc_config key;
+    cnode__kind *k;
+
+    make_key(c, &key);
+    k = cn__map_get(&n->kinds, &key, sizeof key);
+    if (k == NULL) {
+        k = cn__calloc(&n->alloc, 1, sizeof *k);
+        if (k == NULL)
+            return NULL;
+        memcpy(&k->config, &key, sizeof key);
+        if (cn__map_put(&n->kinds, &k->config, sizeof key, k) != 0) {
+            cn__free(&n->alloc, k, 1, sizeof *k);
+            return NULL;
+        }
+    }
+    k->users++;
+    return k;
+}
+
+static void leave_kind(cnode *n, cnode__kind *k) {
+    if (--k->users > 0)
+        return;
+    (void)cn__map_remove(&n->kinds, &k->config, sizeof k->config);
+    cn__free(&n->alloc, k, 1, sizeof *k);
+}
+
 /* --- birth --------------------------------------------------------------- */
+
+cnode__extra *cnode__extra_of(cnode_proc *p) {
+    if (p->extra == NULL)
+        p->extra = cn__calloc(&p->node->alloc, 1, sizeof *p->extra);
+    return p->extra;
+}
+
+static void free_extra(cnode_proc *p) {
+    const cn_alloc *alloc = &p->node->alloc;
+    cnode__extra *x = p->extra;
+
+    if (x == NULL)
+        return;
+    cnode__task_free(p);
+    cn__free(alloc, x->lent_from, 1, sizeof *x->lent_from);
+    cn__free(alloc, x, 1, sizeof *x);
+    p->extra = NULL;
+}
+
+static void free_proc(cnode_proc *p) {
+    cnode *n = p->node;
+
+    free_extra(p);
+    if (p->kind != NULL)
+        leave_kind(n, p->kind);
+    cn__free(&n->alloc, p, 1, sizeof *p);
+}
 
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
     cnode_proc *p;
@@ -115,15 +186,16 @@ int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
         return cnode__err(n, CN_ENOMEM, "out of memory");
     p->node = n;
     p->number = n->next_pid++;
-    p->config = *c;
-    p->config.name = NULL;
+    p->data = c->data;
+    p->kind = take_kind(n, c);
     cnode__list_init(&p->in_node);
     cnode__list_init(&p->links);
     cnode__list_init(&p->watches);
     cnode__list_init(&p->waiters);
     cnode__list_init(&p->timers);
-    if (cn__map_put(&n->procs, &p->number, sizeof p->number, p) != 0) {
-        cn__free(&n->alloc, p, 1, sizeof *p);
+    if (p->kind == NULL ||
+        cn__map_put(&n->procs, &p->number, sizeof p->number, p) != 0) {
+        free_proc(p);
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     *out = p;
@@ -133,7 +205,7 @@ int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
 static void unmake(cnode_proc *p) {
     cnode *n = p->node;
     (void)cn__map_remove(&n->procs, &p->number, sizeof p->number);
-    cn__free(&n->alloc, p, 1, sizeof *p);
+    free_proc(p);
 }
 
 int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
@@ -149,136 +221,24 @@ int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
     return err;
 }
 
-/* --- mail ---------------------------------------------------------------- */
-
-static size_t mail_size(size_t len, const char *peer) {
-    return sizeof(cnode__mail) + len + strlen(peer) + 1;
-}
-
-static void free_mail(cnode_proc *p, cnode__mail *m) {
-    if (m != NULL)
-        cn__free(&p->node->alloc, m, mail_size(m->len, m->peer), 1);
-}
-
-static void drop(cnode_proc *p, cnode_drop kind, const char *why) {
-    cnode *n = p->node;
-
-    cnode__stats_dropped(n, kind);
-    p->dropped++;
-    if (p->overflowed)
-        return;
-    p->overflowed = true;
-    cn__log(&n->config.log, CN_LOG_ERROR, "process",
-            "%s: messages are dropped: %s",
-            p->name == NULL ? "a process" : p->name, why);
-}
-
-void cnode__drop_message(cnode_proc *p, const char *why) {
-    drop(p, CNODE_DROP_MEMORY, why);
-}
-
-static void keep_sender(cnode__mail *m, const etf_pid *from) {
-    m->has_from = from != NULL && strcmp(from->node, m->peer) == 0;
-    if (!m->has_from)
-        return;
-    m->from_id = from->id;
-    m->from_serial = from->serial;
-    m->from_creation = from->creation;
-}
-
-static void keep_mail(cnode_proc *p, const etf_pid *from, etf_view term) {
-    cnode *n = p->node;
-    size_t max =
-        n->config.max_mailbox == 0 ? DEFAULT_MAILBOX : n->config.max_mailbox;
-    size_t size = mail_size(term.len, n->peer_now);
-    size_t peer_len = strlen(n->peer_now) + 1;
-    cnode__mail *m;
-
-    if (size > max || p->mail_bytes > max - size) {
-        drop(p, CNODE_DROP_MAILBOX, "the mailbox is full");
-        return;
-    }
-    m = cn__resize(&n->alloc, NULL, 0, size, 1);
-    if (m == NULL) {
-        cnode__drop_message(p, "out of memory");
-        return;
-    }
-    *m = (cnode__mail){.len = term.len};
-    memcpy(m->term, term.data, term.len);
-    memcpy(m->term + term.len, n->peer_now, peer_len);
-    m->peer = (const char *)m->term + term.len;
-    keep_sender(m, from);
-    if (p->last == NULL)
-        p->first = m;
-    else
-        p->last->next = m;
-    p->last = m;
-    p->mail_bytes += size;
-    p->mails++;
-}
-
-static cnode__mail *take_mail(cnode_proc *p) {
-    cnode__mail *m = p->first;
-
-    if (m == NULL)
-        return NULL;
-    p->first = m->next;
-    if (p->first == NULL)
-        p->last = NULL;
-    p->mail_bytes -= mail_size(m->len, m->peer);
-    p->mails--;
-    p->overflowed = false;
-    return m;
-}
-
-static void free_mailbox(cnode_proc *p) {
-    cnode__mail *m;
-
-    while ((m = take_mail(p)) != NULL)
-        free_mail(p, m);
-    free_mail(p, p->lent);
-    p->lent = NULL;
-}
-
-static const etf_pid *sender_of(const cnode__mail *m, etf_pid *pid) {
-    if (!m->has_from)
-        return NULL;
-    pid->id = m->from_id;
-    pid->serial = m->from_serial;
-    pid->creation = m->from_creation;
-    set_node(pid, m->peer);
-    return pid;
-}
-
-/* For cnode_receive, which the shell has, because it waits. */
-bool cnode__take(cnode_proc *p, cnode_msg *out) {
-    free_mail(p, p->lent);
-    p->lent = take_mail(p);
-    if (p->lent == NULL)
-        return false;
-    *out = (cnode_msg){.term = {p->lent->term, p->lent->len},
-                       .peer = p->lent->peer,
-                       .from = sender_of(p->lent, &p->lent_from)};
-    return true;
-}
-
 /* --- delivery ------------------------------------------------------------ */
 
 static bool has_mailbox(const cnode_proc *p) {
-    return p->config.on_message == NULL && p->config.on_call == NULL &&
-           p->config.on_cast == NULL;
+    return p->kind->config.on_message == NULL &&
+           p->kind->config.on_call == NULL && p->kind->config.on_cast == NULL;
 }
 
 static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
     cnode_from from;
     etf_view request;
 
-    if (p->config.on_call != NULL && cnode_msg_is_call(m, &from, &request)) {
-        p->config.on_call(p, &from, request, p->config.data);
+    if (p->kind->config.on_call != NULL &&
+        cnode_msg_is_call(m, &from, &request)) {
+        p->kind->config.on_call(p, &from, request, p->data);
         return true;
     }
-    if (p->config.on_cast != NULL && cnode_msg_is_cast(m, &request)) {
-        p->config.on_cast(p, request, p->config.data);
+    if (p->kind->config.on_cast != NULL && cnode_msg_is_cast(m, &request)) {
+        p->kind->config.on_cast(p, request, p->data);
         return true;
     }
     return false;
@@ -287,22 +247,22 @@ static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
 static void hand_over(cnode_proc *p, const cnode_msg *m) {
     if (deliver_request(p, m))
         return;
-    if (p->config.on_message != NULL)
-        p->config.on_message(p, m, p->config.data);
+    if (p->kind->config.on_message != NULL)
+        p->kind->config.on_message(p, m, p->data);
     else /* a server that takes calls only */
         cnode__stats_dropped(p->node, CNODE_DROP_UNWANTED), p->dropped++;
 }
 
-void cnode__deliver(cnode_proc *p, const etf_pid *from, etf_view term) {
-    cnode_msg m = {term, p->node->peer_now, from};
+void cnode__deliver(cnode_proc *p, const cnode__message *m) {
+    cnode_msg msg = {m->term, p->node->peer_now, m->from};
 
-    if (p->ended || (p->calls > 0 && cnode__call_reply(p, term)))
+    if (p->ended || (p->calls > 0 && cnode__call_reply(p, m->term)))
         return;
     p->received++;
     if (has_mailbox(p) || p->first != NULL) /* nothing overtakes */
-        keep_mail(p, from, term);
+        cnode__mail_keep(p, m);
     else
-        hand_over(p, &m);
+        hand_over(p, &msg);
 }
 
 /* A mailbox has become something with callbacks: they get what is in it. */
@@ -312,27 +272,36 @@ static void empty_mailbox(cnode_proc *p, void *arg) {
     etf_pid from;
 
     (void)arg;
-    while (!p->ended && !has_mailbox(p) && (mail = take_mail(p)) != NULL) {
-        cnode_msg m = {
-            {mail->term, mail->len}, mail->peer, sender_of(mail, &from)};
-        n->peer_now = mail->peer;
+    while (!p->ended && !has_mailbox(p) &&
+           (mail = cnode__mail_take(p)) != NULL) {
+        cnode_msg m;
+        cnode__mail_open(mail, &m, &from);
+        n->peer_now = m.peer;
         hand_over(p, &m);
         n->peer_now = n->name;
-        free_mail(p, mail);
+        cnode__mail_free(n, mail);
     }
 }
 
 int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
+    cnode *n = p->node;
+    cnode__kind *kind = NULL;
     int err = p->ended ? cnode__gone(p) : 0;
 
+    if (err == 0 && (kind = take_kind(n, c)) == NULL)
+        err = cnode__err(n, CN_ENOMEM, "out of memory");
     if (err == 0 && p->first != NULL)
         err = cnode_after(p, 0, empty_mailbox, NULL);
     if (err == 0 && c->name != NULL)
         err = cnode_register(p, c->name);
-    if (err != 0)
+    if (err != 0) {
+        if (kind != NULL)
+            leave_kind(n, kind);
         return err;
-    p->config = *c;
-    p->config.name = NULL;
+    }
+    leave_kind(n, p->kind);
+    p->kind = kind;
+    p->data = c->data;
     return 0;
 }
 
@@ -365,21 +334,22 @@ etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap) {
     return v;
 }
 
-static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason) {
+static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason,
+                         bool linked) {
+    cnode__message m = {.system = linked};
     cnode_exit_signal e;
     etf_writer w;
-    etf_view term;
 
-    if (p->config.on_exit != NULL) {
+    if (p->kind->config.on_exit != NULL) {
         e.from = *from;
         e.term = reason;
-        p->config.on_exit(p, &e, p->config.data);
+        p->kind->config.on_exit(p, &e, p->data);
         return;
     }
     etf_writer_init(&w, &p->node->alloc);
     (void)etf_pack(&w, "{'EXIT', ~p, ~t}", from, reason);
-    if (etf_writer_finish(&w, &term) == 0)
-        cnode__deliver(p, NULL, term);
+    if (etf_writer_finish(&w, &m.term) == 0)
+        cnode__deliver(p, &m);
     else
         cnode__drop_message(p, "out of memory");
     etf_writer_free(&w);
@@ -395,8 +365,8 @@ void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
         return;
     if (!linked && is_atom(reason, "kill"))
         cnode__end(p, cnode__atom("killed", buf, sizeof buf));
-    else if (p->config.on_exit != NULL || p->config.trap_exit)
-        deliver_exit(p, from, reason);
+    else if (p->kind->config.on_exit != NULL || p->kind->config.trap_exit)
+        deliver_exit(p, from, reason, linked);
     else if (own || !is_atom(reason, "normal"))
         cnode__end(p, reason);
 }
@@ -425,24 +395,26 @@ void cnode__end(cnode_proc *p, etf_view reason) {
     if (p->ended)
         return;
     p->ended = true;
-    keep_reason(p, reason);
     (void)cn__map_remove(&n->procs, &p->number, sizeof p->number);
     forget_name(p);
     cnode__relations_end(p, reason);
+    keep_reason(p, reason); /* where the relations were */
     cnode__list_add(&n->ended, &p->in_node);
     n->shell->wake(n->shell_ctx);
 }
 
 static void bury(cnode_proc *p) {
-    cnode *n = p->node;
-
-    if (p->config.on_end != NULL)
-        p->config.on_end(p, p->reason, p->config.data);
-    free_mailbox(p);
-    cnode__task_free(p);
+    if (p->kind->config.on_end != NULL)
+        p->kind->config.on_end(p, p->reason, p->data);
+    cnode__mail_free_all(p);
     if (p->reason_is_copy)
-        etf_copy_free(&n->alloc, p->reason);
-    cn__free(&n->alloc, p, 1, sizeof *p);
+        etf_copy_free(&p->node->alloc, p->reason);
+    free_proc(p);
+}
+
+static bool on_the_stack(const cnode_proc *p) {
+    const cnode__task *t = p->extra == NULL ? NULL : p->extra->task;
+    return p->receiving || (t != NULL && t->running);
 }
 
 void cnode__bury(cnode *n) {
@@ -452,7 +424,7 @@ void cnode__bury(cnode *n) {
         cnode_proc *p = cnode__list_of(cnode_proc, in_node, l);
         l = l->next;
         /* Its function or cnode_receive is still on the stack. */
-        if (p->receiving || (p->task != NULL && p->task->running))
+        if (on_the_stack(p))
             continue;
         cnode__list_leave(&p->in_node);
         bury(p);

@@ -439,18 +439,18 @@ int cnode_demonitor(cnode_proc *p, const etf_ref *ref) {
 }
 
 static void deliver_down(cnode_proc *p, const cnode_down *d) {
+    cnode__message m = {.system = true};
     etf_writer w;
-    etf_view term;
 
-    if (p->config.on_down != NULL) {
-        p->config.on_down(p, d, p->config.data);
+    if (p->kind->config.on_down != NULL) {
+        p->kind->config.on_down(p, d, p->data);
         return;
     }
     etf_writer_init(&w, &p->node->alloc);
     (void)etf_pack(&w, "{'DOWN', ~r, process, ~t, ~t}", &d->ref, d->item,
                    d->term);
-    if (etf_writer_finish(&w, &term) == 0)
-        cnode__deliver(p, NULL, term);
+    if (etf_writer_finish(&w, &m.term) == 0)
+        cnode__deliver(p, &m);
     else
         cnode__drop_message(p, "out of memory");
     etf_writer_free(&w);

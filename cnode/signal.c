@@ -34,13 +34,15 @@ static const etf_pid *sender(const cnode_ctrl *c) {
 
 static void deliver(cnode *n, cnode__peer *peer, cnode_proc *p,
                     const cnode_ctrl *c) {
+    const cnode__message m = {.from = sender(c), .term = c->term};
+
     if (p == NULL) {
         cnode__stats_dropped(n, CNODE_DROP_NOBODY);
         return;
     }
     if (peer != NULL)
         n->stats.messages_in++, peer->counts.messages_in++;
-    cnode__deliver(p, sender(c), c->term);
+    cnode__deliver(p, &m);
 }
 
 static void got_alias_send(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {

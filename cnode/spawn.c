@@ -123,6 +123,10 @@ static bool parse_options(etf_view opts, uint64_t *flags) {
 
 /* --- results ------------------------------------------------------------- */
 
+static cnode__task *task_of(const cnode_proc *p) {
+    return p->extra == NULL ? NULL : p->extra->task;
+}
+
 static etf_view task_ref(const cnode__task *t) {
     return (etf_view){t->bytes, t->ref_len};
 }
@@ -172,7 +176,7 @@ static void finish_value(cnode_proc *p, etf_view value) {
     etf_writer w;
 
     etf_writer_init(&w, &p->node->alloc);
-    put_value(&w, p->task, value);
+    put_value(&w, task_of(p), value);
     (void)end_with(p, &w);
 }
 
@@ -181,7 +185,7 @@ static void finish_exception(cnode_proc *p, cnode_class c, etf_view reason,
     etf_writer w;
 
     etf_writer_init(&w, &p->node->alloc);
-    put_exception(&w, p->task, c, reason, stack);
+    put_exception(&w, task_of(p), c, reason, stack);
     (void)end_with(p, &w);
 }
 
@@ -191,7 +195,7 @@ static void finish_code(cnode_proc *p, int code) {
                        : code == CN_ENOMEM ? "system_limit"
                                            : cn_strerror(code);
     finish_exception(p, CNODE_ERROR, cnode__atom(name, buf, sizeof buf),
-                     task_stack(p->task));
+                     task_stack(task_of(p)));
 }
 
 static int no_task(cnode_proc *p) {
@@ -205,7 +209,7 @@ int cnode_return_args(cnode_proc *self, const etf_in *in, size_t count) {
     etf_view value;
     int err;
 
-    if (self->task == NULL)
+    if (task_of(self) == NULL)
         return no_task(self);
     etf_writer_init(&w, &n->alloc);
     (void)etf_pack_args(&w, in, count);
@@ -224,13 +228,13 @@ int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
     etf_view reason;
     int err;
 
-    if (self->task == NULL)
+    if (task_of(self) == NULL)
         return no_task(self);
     etf_writer_init(&w, &n->alloc);
     (void)etf_pack_args(&w, in, count);
     err = etf_writer_finish(&w, &reason);
     if (err == 0)
-        finish_exception(self, c, reason, task_stack(self->task));
+        finish_exception(self, c, reason, task_stack(task_of(self)));
     etf_writer_free(&w);
     return err == 0 ? CNODE_LATER
                     : cnode__err(n, err, "raise: %s", cn_strerror(err));
@@ -288,11 +292,12 @@ static int make_task(cnode_proc *p, const application *a, int64_t arity,
     cnode *n = p->node;
     etf_writer w;
     etf_view stack;
+    cnode__extra *x = cnode__extra_of(p);
     cnode__task *t = NULL;
 
     etf_writer_init(&w, &n->alloc);
     put_stack(&w, a, arity, with_args);
-    if (etf_writer_finish(&w, &stack) == 0)
+    if (etf_writer_finish(&w, &stack) == 0 && x != NULL)
         t = cn__calloc(&n->alloc, 1, sizeof *t + a->ref.len + stack.len);
     if (t != NULL) {
         t->ref_len = a->ref.len;
@@ -302,16 +307,18 @@ static int make_task(cnode_proc *p, const application *a, int64_t arity,
         memcpy(t->bytes + t->ref_len, stack.data, stack.len);
     }
     etf_writer_free(&w);
-    p->task = t;
+    if (x != NULL)
+        x->task = t;
     return t == NULL ? CN_ENOMEM : 0;
 }
 
 void cnode__task_free(cnode_proc *p) {
-    cnode__task *t = p->task;
+    cnode__task *t = task_of(p);
 
-    if (t != NULL)
-        cn__free(&p->node->alloc, t, 1, sizeof *t + t->ref_len + t->stack_len);
-    p->task = NULL;
+    if (t == NULL)
+        return;
+    cn__free(&p->node->alloc, t, 1, sizeof *t + t->ref_len + t->stack_len);
+    p->extra->task = NULL;
 }
 
 static void run(cnode_proc *p, const cnode__export *e, etf_view args) {
@@ -320,9 +327,9 @@ static void run(cnode_proc *p, const cnode__export *e, etf_view args) {
     int r;
 
     etf_writer_init(&w, &p->node->alloc);
-    p->task->running = true;
+    task_of(p)->running = true;
     r = e->fn(p, args, &w, e->data);
-    p->task->running = false;
+    task_of(p)->running = false;
     if (r == 0)
         r = etf_writer_finish(&w, &value);
     if (r == 0 && value.len == 0)
@@ -355,7 +362,7 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
         finish_exception(
             p, CNODE_ERROR,
             cnode__atom(arity < 0 ? "badarg" : "undef", buf, sizeof buf),
-            task_stack(p->task));
+            task_stack(task_of(p)));
 }
 
 /* --- requests ------------------------------------------------------------ */

@@ -264,9 +264,9 @@ static void on_ping_connected(cnode *n, const char *peer, int status,
     if (p == NULL)
         return;
     if (status != 0)
-        end_ping(p->config.data, status, err->text);
+        end_ping(p->data, status, err->text);
     else
-        send_ping(p->config.data);
+        send_ping(p->data);
 }
 
 static int connect_for_ping(ping *g) {

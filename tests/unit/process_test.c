@@ -2,6 +2,7 @@
  *
  * Processes: names, messages near and far, mailboxes, ends, timers.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/mesh.h"
@@ -173,6 +174,97 @@ static void keeps_mail(mesh *m) {
     WANT(m, cnode__take(box, &msg) && etf_match(msg.term, "{_, x, y}") == 0);
     assert_false(cnode__take(box, &msg));
     OK(m, cnode_send_name(a, "b@h", "box", "left"));
+}
+
+static size_t mail_of(const cnode_proc *p) {
+    cnode_proc_stats s;
+
+    cnode_get_proc_stats(p, &s);
+    return (size_t)s.mailbox_messages;
+}
+
+/* What comes out of a mailbox, separated by blanks. */
+static const char *read_all(cnode_proc *p) {
+    static char all[256];
+    size_t len = 0;
+    cnode_msg msg;
+
+    all[0] = '\0';
+    while (cnode__take(p, &msg)) {
+        (void)etf_print(msg.term, all + len, sizeof all - len - 1);
+        len = strlen(all);
+        memcpy(all + len++, " ", 2);
+    }
+    return all;
+}
+
+static void mailbox_drops_the_new(mesh *m) {
+    static const cnode_proc_config c = {.name = "box", .max_messages = 3};
+    cnode_proc *a, *box;
+    cnode_proc_stats s;
+    cnode_msg msg;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &box));
+    for (int i = 0; i < 8; i++)
+        OK(m, cnode_send_name(a, "b@h", "box", "~i", i));
+    WANT(m, mail_of(box) == 3);
+    cnode_get_proc_stats(box, &s);
+    WANT(m, s.dropped == 5);
+    WANT(m, m->nodes[1].node.stats.drops[CNODE_DROP_MAILBOX] == 5);
+    WANT(m, cnode__take(box, &msg) && etf_match(msg.term, "0") == 0);
+    OK(m, cnode_send_name(a, "b@h", "box", "8"));
+    WANT(m, mail_of(box) == 3);
+    WANT(m, strcmp(read_all(box), "1 2 8 ") == 0);
+}
+
+/* What a monitor tells is not lost, whatever else is. */
+static void mailbox_drops_the_oldest(mesh *m) {
+    static const cnode_proc_config c = {
+        .name = "box", .max_messages = 3, .when_full = CNODE_FULL_DROP_OLDEST};
+    cnode_proc *a, *box;
+    cnode_proc_stats s;
+    cnode_msg msg;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &box));
+    OK(m, cnode_send_name(a, "b@h", "box", "first"));
+    mesh_settle(m);
+    OK(m, cnode_monitor(box, "a@h", "nobody", NULL));
+    mesh_settle(m);
+    for (int i = 0; i < 8; i++)
+        OK(m, cnode_send_name(a, "b@h", "box", "~i", i));
+    WANT(m, mail_of(box) == 4);
+    cnode_get_proc_stats(box, &s);
+    WANT(m, s.dropped == 6);
+    WANT(m, cnode__take(box, &msg) &&
+                etf_match(msg.term, "{'DOWN', _, process, _, noproc}") == 0);
+    WANT(m, strcmp(read_all(box), "5 6 7 ") == 0);
+}
+
+static void on_box_end(cnode_proc *p, etf_view reason, void *data) {
+    (void)data;
+    mesh_say_term(mesh_of(cnode_of(p)), "box", "ended", reason);
+}
+
+static void mailbox_ends_its_process(mesh *m) {
+    static const cnode_proc_config c = {.name = "box",
+                                        .max_mailbox = 1000,
+                                        .when_full = CNODE_FULL_END,
+                                        .on_end = on_box_end};
+    cnode_proc *a, *box;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &box));
+    OK(m, cnode_monitor(a, "b@h", "box", NULL));
+    for (int i = 0; i < 50; i++)
+        OK(m, cnode_send_name(a, "b@h", "box", "~i", i));
+    WANT(m, strstr(m->said, "box: ended {system_limit,mailbox}") != NULL);
+    WANT(m, strstr(m->said, "alice: down") != NULL);
+    WANT(m, cnode_whereis(mesh_cnode(m, 1), "box") == NULL);
 }
 
 static void mailbox_overflows(mesh *m) {
@@ -428,6 +520,44 @@ static void many_end(void **state) {
     assert_int_equal(ended, MANY);
 }
 
+/* --- size ---------------------------------------------------------------- */
+
+enum { MALLOC_HEAD = 16 }; /* what an allocation costs besides */
+
+static size_t cost_of(size_t count, const cnode_proc_config *kinds, size_t n) {
+    mesh *m = calloc(1, sizeof *m);
+    fault_alloc f;
+    cnode_config config = {0};
+    size_t before, cost;
+
+    assert_non_null(m);
+    m->victim = -1;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(mesh_start(m, 0, &config), 0);
+    before = f.live;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(cnode_spawn(mesh_cnode(m, 0), &kinds[i % n], NULL), 0);
+    cost = (f.live - before) / count + MALLOC_HEAD;
+    mesh_stop(m, 0);
+    assert_int_equal(f.live, 0);
+    free(m);
+    return cost;
+}
+
+/* 12,289 is where the table of processes is emptiest. */
+static void idle_ones_are_small(void **state) {
+    static const cnode_proc_config kinds[] = {
+        {.on_message = see_sender, .on_end = on_box_end},
+        {.trap_exit = true},
+        {.on_message = see_sender, .max_messages = 7},
+    };
+
+    (void)state;
+    assert_in_range(cost_of(10000, kinds, 3), 1, 300);
+    assert_in_range(cost_of(12289, kinds, 3), 1, 300);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -437,6 +567,9 @@ int main(void) {
         MESH_CASE(refuses_bad_sends),
         MESH_CASE(names),
         MESH_CASE(keeps_mail),
+        MESH_CASE(mailbox_drops_the_new),
+        MESH_CASE(mailbox_drops_the_oldest),
+        MESH_CASE(mailbox_ends_its_process),
         MESH_CASE(mailbox_overflows),
         MESH_CASE(mail_waits_for_a_behaviour),
         MESH_CASE(ends_in_its_callback),
@@ -447,6 +580,7 @@ int main(void) {
         MESH_CASE(timers),
         MESH_CASE(sends_from_elsewhere),
         cmocka_unit_test(many_end),
+        cmocka_unit_test(idle_ones_are_small),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

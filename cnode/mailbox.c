@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mailbox.c: messages that wait until their process takes them, in order, up
+ * to the bounds of its config. What a link or monitor told is kept in any
+ * case, because it is told once, and there is not more of it than the process
+ * has asked for.
+ */
+#include <string.h>
+
+#include "cnode/node.h"
+
+enum { DEFAULT_MAILBOX = 256 << 20 };
+
+/* --- what is lost -------------------------------------------------------- */
+
+static void drop(cnode_proc *p, cnode_drop kind, const char *why) {
+    cnode *n = p->node;
+
+    cnode__stats_dropped(n, kind);
+    p->dropped++;
+    if (p->overflowed)
+        return;
+    p->overflowed = true;
+    cn__log(&n->config.log, CN_LOG_ERROR, "process",
+            "%s: messages are dropped: %s",
+            p->name == NULL ? "a process" : p->name, why);
+}
+
+void cnode__drop_message(cnode_proc *p, const char *why) {
+    drop(p, CNODE_DROP_MEMORY, why);
+}
+
+/* --- in and out ---------------------------------------------------------- */
+
+static void append(cnode_proc *p, cnode__mail *m) {
+    if (p->last == NULL)
+        p->first = m;
+    else
+        p->last->next = m;
+    p->last = m;
+    p->mails++;
+    if (m->system)
+        p->system_mails++;
+    else
+        p->mail_bytes += m->size;
+}
+
+/* Takes out the message behind `before`; NULL: the first. */
+static cnode__mail *take_behind(cnode_proc *p, cnode__mail *before) {
+    cnode__mail **at = before == NULL ? &p->first : &before->next;
+    cnode__mail *m = *at;
+
+    if (m == NULL)
+        return NULL;
+    *at = m->next;
+    if (p->last == m)
+        p->last = before;
+    p->mails--;
+    if (m->system)
+        p->system_mails--;
+    else
+        p->mail_bytes -= m->size;
+    return m;
+}
+
+cnode__mail *cnode__mail_take(cnode_proc *p) {
+    cnode__mail *m = take_behind(p, NULL);
+
+    if (m != NULL)
+        p->overflowed = false;
+    return m;
+}
+
+void cnode__mail_free(cnode *n, cnode__mail *m) {
+    if (m != NULL)
+        cn__free(&n->alloc, m, m->size, 1);
+}
+
+void cnode__mail_free_all(cnode_proc *p) {
+    cnode__mail *m;
+
+    while ((m = cnode__mail_take(p)) != NULL)
+        cnode__mail_free(p->node, m);
+    if (p->extra == NULL)
+        return;
+    cnode__mail_free(p->node, p->extra->lent);
+    p->extra->lent = NULL;
+}
+
+/* --- keeping ------------------------------------------------------------- */
+
+static size_t max_bytes(const cnode_proc *p) {
+    size_t own = p->kind->config.max_mailbox;
+    size_t all = p->node->config.max_mailbox;
+
+    return own != 0 ? own : all != 0 ? all : DEFAULT_MAILBOX;
+}
+
+static bool has_room(const cnode_proc *p, size_t size) {
+    size_t max = max_bytes(p);
+    uint32_t most = p->kind->config.max_messages;
+
+    return size <= max && p->mail_bytes <= max - size &&
+           (most == 0 || p->mails - p->system_mails < most);
+}
+
+static bool drop_oldest(cnode_proc *p) {
+    cnode__mail *before = NULL;
+
+    while (before == NULL ? p->first != NULL && p->first->system
+                          : before->next != NULL && before->next->system)
+        before = before == NULL ? p->first : before->next;
+    if (before != NULL && before->next == NULL)
+        return false;
+    cnode__mail_free(p->node, take_behind(p, before));
+    drop(p, CNODE_DROP_MAILBOX, "the mailbox is full");
+    return true;
+}
+
+static void end_full(cnode_proc *p) {
+    static const uint8_t reason[] = {
+        104, 2,   119, 12,  's', 'y', 's', 't', 'e', 'm', '_', 'l', 'i',
+        'm', 'i', 't', 119, 7,   'm', 'a', 'i', 'l', 'b', 'o', 'x'};
+
+    drop(p, CNODE_DROP_MAILBOX, "the mailbox is full, the process is ended");
+    cnode__end(p, (etf_view){reason, sizeof reason});
+}
+
+/* Does what the config says until there is room; false: there is none. */
+static bool make_room(cnode_proc *p, size_t size) {
+    cnode_when_full when = p->kind->config.when_full;
+
+    while (!has_room(p, size)) {
+        if (when == CNODE_FULL_DROP_OLDEST && size <= max_bytes(p) &&
+            drop_oldest(p))
+            continue;
+        if (when == CNODE_FULL_END)
+            end_full(p);
+        else
+            drop(p, CNODE_DROP_MAILBOX, "the mailbox is full");
+        return false;
+    }
+    return true;
+}
+
+static void keep_sender(cnode__mail *m, const etf_pid *from, const char *peer) {
+    m->has_from = from != NULL && strcmp(from->node, peer) == 0;
+    if (!m->has_from)
+        return;
+    m->from_id = from->id;
+    m->from_serial = from->serial;
+    m->from_creation = from->creation;
+}
+
+/* What cnode__take cannot do without. */
+static bool can_lend(cnode_proc *p) {
+    cnode__extra *x = cnode__extra_of(p);
+
+    if (x != NULL && x->lent_from == NULL)
+        x->lent_from = cn__calloc(&p->node->alloc, 1, sizeof *x->lent_from);
+    return x != NULL && x->lent_from != NULL;
+}
+
+void cnode__mail_keep(cnode_proc *p, const cnode__message *in) {
+    const char *peer = p->node->peer_now;
+    size_t peer_len = strlen(peer) + 1;
+    size_t size = sizeof(cnode__mail) + in->term.len + peer_len;
+    cnode__mail *m = NULL;
+
+    if (!in->system && !make_room(p, size))
+        return;
+    if (can_lend(p))
+        m = cn__resize(&p->node->alloc, NULL, 0, size, 1);
+    if (m == NULL) {
+        cnode__drop_message(p, "out of memory");
+        return;
+    }
+    *m = (cnode__mail){.size = size, .len = in->term.len, .system = in->system};
+    memcpy(m->bytes, in->term.data, in->term.len);
+    memcpy(m->bytes + in->term.len, peer, peer_len);
+    keep_sender(m, in->from, peer);
+    append(p, m);
+}
+
+/* --- taking -------------------------------------------------------------- */
+
+void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from) {
+    *out = (cnode_msg){.term = {m->bytes, m->len},
+                       .peer = (const char *)m->bytes + m->len};
+    if (!m->has_from)
+        return;
+    from->id = m->from_id;
+    from->serial = m->from_serial;
+    from->creation = m->from_creation;
+    cnode__set_node(from, out->peer);
+    out->from = from;
+}
+
+/* For cnode_receive, which the shell has, because it waits. */
+bool cnode__take(cnode_proc *p, cnode_msg *out) {
+    cnode__extra *x = p->extra; /* there is one with the first message */
+
+    if (x == NULL)
+        return false;
+    cnode__mail_free(p->node, x->lent);
+    x->lent = cnode__mail_take(p);
+    if (x->lent == NULL)
+        return false;
+    cnode__mail_open(x->lent, out, x->lent_from);
+    return true;
+}
