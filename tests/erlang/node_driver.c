@@ -38,7 +38,9 @@
  * byte {stall, Ms}                 the loop stands still so long after the
  * answer stop
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -155,6 +157,7 @@ typedef struct driver {
     event *events;
     size_t event_count;
     uint32_t stall_ms;
+    int ending[2]; /* a pipe that is closed at the end */
     etf_writer out;
 } driver;
 
@@ -1168,20 +1171,30 @@ static void read_packet(driver *d, size_t n) {
         die("stdin", "bad packet");
 }
 
-/* A thread of its own: the node is told from another one. It can be ended while
- * it waits for a packet. */
+/* True when there is a packet, or the end of stdin; false when this program
+ * ends. */
+static bool input_waits(driver *d) {
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = d->ending[0], .events = POLLIN}};
+
+    while (poll(fds, 2, -1) < 0)
+        if (errno != EINTR)
+            die("stdin", strerror(errno));
+    return fds[1].revents == 0;
+}
+
+/* A thread of its own: the node is told from another one. */
 static void *read_packets(void *arg) {
     driver *d = arg;
     uint8_t head[4];
-    int old;
 
-    while (read_all(head, sizeof head)) {
-        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+    while (input_waits(d)) {
+        if (!read_all(head, sizeof head)) {
+            cnode_stop(d->node);
+            break;
+        }
         read_packet(d, cn__be32(head));
-        (void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
     }
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-    cnode_stop(d->node);
     return NULL;
 }
 
@@ -1322,10 +1335,11 @@ int main(int argc, char **argv) {
     options(&d, argv + 1);
     begin(&d);
     say_ready(&d);
-    if (pthread_create(&reader, NULL, read_packets, &d) != 0)
+    if (pipe(d.ending) != 0 ||
+        pthread_create(&reader, NULL, read_packets, &d) != 0)
         die("thread", "cannot be made");
     rc = cnode_run(d.node);
-    (void)pthread_cancel(reader);
+    (void)close(d.ending[1]);
     (void)pthread_join(reader, NULL);
     end(&d);
     return rc == 0 ? 0 : 1;
