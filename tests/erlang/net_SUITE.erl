@@ -1,0 +1,800 @@
+%% SPDX-License-Identifier: Apache-2.0
+%%
+%% What becomes of connections when the network, or a program, fails.
+%%
+%% The machines are network namespaces of the suite's own:
+%%
+%%     here 10.77.1.2 ---- 10.77.1.1 router 10.77.2.1 ---- 10.77.2.2 there
+%%
+%% Here lives the node under test, a C node; there an Erlang node and another C
+%% node, to both of which it is connected, and with processes of which its
+%% processes are linked, and the other way round. The router loses what it is
+%% told to lose, without a word to anybody. All are commanded through their
+%% stdin, which no failure of the network touches.
+%%
+%% After each case everybody connects again, and the node under test must have
+%% as many descriptors as before and not much more memory.
+-module(net_SUITE).
+
+-include_lib("common_test/include/ct.hrl").
+-include_lib("stdlib/include/assert.hrl").
+
+-compile([export_all, nowarn_export_all]).
+
+-import(cnode_test, [wait_until/1, wait_until/2]).
+
+-define(HERE, "10.77.1.2").
+-define(THERE, "10.77.2.2").
+%% Ticktime in s. A node is given up as silent after 3 to 5 s, by the four
+%% checks in that time; what is allowed here is for slow machines.
+-define(TICK, 4).
+-define(SILENT, {2500, 9000}).
+%% What needs no ticktime to be noticed.
+-define(AT_ONCE, {0, 2500}).
+%% The same, one side having to wait first.
+-define(BY_THE_OTHER, {2500, 11000}).
+
+suite() ->
+    [{timetrap, {seconds, 60}}].
+
+all() ->
+    [silent_drop, drop_to_there, drop_to_here, link_down_there,
+     link_down_here, loss_shorter_than_ticktime,
+     peer_stopped_shortly, peer_stopped, we_stop_shortly, we_stop,
+     we_stop_and_the_peer_waits, stopped_peer_delays_nobody,
+     reset_from_there, reset_from_here, half_open, half_open_peer_returns,
+     dial_into_nothing, dial_refused, cut_while_dialling].
+
+%% ------------------------------------------------------------------- machines
+
+init_per_suite(Config) ->
+    case missing() of
+        [] ->
+            cnode_test:init_suite(Config),
+            {Pid, Result} = keeper(fun() -> build_world() end),
+            [{keeper, Pid}, {world, Result} | Config];
+        [Why | _] ->
+            {skip, Why}
+    end.
+
+end_per_suite(Config) ->
+    #{d := D, e := E, peer := Peer, epmds := Epmds} = world(Config),
+    cnode_test:stop_peer(Peer),
+    [node_driver:stop(X) || X <- [D, E]],
+    [kill("KILL", P) || P <- Epmds],
+    ?config(keeper, Config) ! finish,
+    cnode_test:stop_all().
+
+%% Why this cannot run, if it cannot.
+missing() ->
+    [Why || {false, Why} <-
+                [{os:cmd("id -u") =:= "0\n",
+                  "needs root to make network namespaces"},
+                 {tool("ip") =/= false andalso tool("ss") =/= false,
+                  "needs ip and ss (Debian: iproute2)"},
+                 {os:cmd("unshare --net echo yes 2>&1") =:= "yes\n",
+                  "the kernel forbids network namespaces here"},
+                 {forwards(), "a network namespace cannot be a router here"}]].
+
+forwards() ->
+    Script = "echo 1 >/proc/sys/net/ipv4/ip_forward && "
+        "ip link add name left type veth peer name right && "
+        "ip route add blackhole 10.0.0.1/32 && echo yes",
+    lists:suffix("yes\n",
+                 os:cmd("PATH=" ++ path() ++ " unshare --net sh -c '" ++ Script
+                        ++ "' 2>&1")).
+
+tool(Name) ->
+    os:find_executable(Name, path()).
+
+%% Where the tools may be that the system lacks.
+path() ->
+    lists:append([D ++ ":" || D <- [os:getenv("NET_TOOLS", "")], D =/= ""])
+        ++ os:getenv("PATH") ++ ":/usr/sbin:/sbin".
+
+%% With what took the place of its programs.
+world(Config) ->
+    maps:merge(?config(world, Config), persistent_term:get(?MODULE, #{})).
+
+%% Ports belong to a process, and init_per_suite comes and goes.
+keeper(Fun) ->
+    Me = self(),
+    Pid = spawn(fun() ->
+                        Me ! {self(), Fun()},
+                        receive finish -> ok end
+                end),
+    receive {Pid, Result} -> {Pid, Result} end.
+
+%% A namespace that lives as long as the process that asks for it: its number.
+namespace() ->
+    Port = open_port({spawn_executable, os:find_executable("unshare")},
+                     [{args, ["--net", "cat"]}, binary]),
+    Port ! {self(), {command, "x"}},
+    receive {Port, {data, <<"x">>}} -> ok end,
+    {os_pid, Pid} = erlang:port_info(Port, os_pid),
+    Pid.
+
+%% The command that runs another one there.
+inside(Space) ->
+    [os:find_executable("nsenter"), "-t", integer_to_list(Space), "--net", "--"].
+
+%% Runs a shell command there, which must not fail.
+sh(Space, Command) ->
+    Result = os:cmd(lists:flatten(lists:join($\s, inside(Space)))
+                    ++ " sh -c 'PATH=" ++ path() ++ "; (" ++ Command
+                    ++ ") 2>&1 && echo OK'"),
+    ?assertEqual({Command, true, Result},
+                 {Command, lists:suffix("OK\n", Result), Result}).
+
+build_world() ->
+    [Router, Here, There] = Spaces = [namespace() || _ <- [1, 2, 3]],
+    [sh(S, "ip link set lo up") || S <- Spaces],
+    cable(Router, Here, "10.77.1", "here"),
+    cable(Router, There, "10.77.2", "there"),
+    sh(Router, "echo 1 >/proc/sys/net/ipv4/ip_forward"),
+    Epmds = [epmd(S) || S <- [Here, There]],
+    D = driver(Here, ?HERE, "mmm"),
+    E = driver(There, ?THERE, "ccc"),
+    {Peer, Node} = start_peer(There, cnode_test:unique("ppp")),
+    World = #{router => Router, here => Here, there => There, epmds => Epmds,
+              d => D, e => E, peer => Peer, node => Node},
+    meet(World),
+    World#{fds => node_driver:fds(D), rss => cnode_test:rss(D)}.
+
+cable(Router, Space, Net, Name) ->
+    sh(Router, lists:concat(["ip link add name ", Name, " type veth peer name eth0 "
+                             "netns ", Space])),
+    sh(Router, ["ip addr add ", Net, ".1/24 dev ", Name, " && "
+                "ip link set ", Name, " up"]),
+    sh(Space, ["ip addr add ", Net, ".2/24 dev eth0 && "
+               "ip link set eth0 up && ip route add default via ", Net, ".1"]).
+
+epmd(Space) ->
+    [Nsenter | Args] = inside(Space),
+    Port = open_port({spawn_executable, Nsenter},
+                     [{args, Args ++ [os:find_executable("epmd")]}]),
+    {os_pid, Pid} = erlang:port_info(Port, os_pid),
+    wait_until(fun() ->
+                       R = os:cmd(lists:flatten(lists:join($\s, inside(Space)))
+                                  ++ " epmd -names 2>&1"),
+                       string:find(R, "up and running") =/= nomatch
+               end),
+    Pid.
+
+driver(Space, Host, Prefix) ->
+    driver(Space, list_to_atom(cnode_test:unique(Prefix) ++ "@" ++ Host)).
+
+driver(Space, Node) ->
+    node_driver:start(#{name => Node, wrap => inside(Space),
+                        args => ["--ticktime-s", integer_to_list(?TICK),
+                                 "--setup-ms", "3000",
+                                 "--max-queue", "8000000"]}).
+
+start_peer(Space, Name) ->
+    [Nsenter | Args] = inside(Space),
+    Erl = filename:join([code:root_dir(), "bin", "erl"]),
+    {ok, Peer, Node} =
+        peer:start(#{name => Name, host => ?THERE, longnames => true,
+                     connection => standard_io, wait_boot => 20000,
+                     exec => {Nsenter, Args ++ [Erl]},
+                     args => ["-setcookie", cnode_test:cookie(),
+                              "-kernel", "net_ticktime",
+                              integer_to_list(?TICK),
+                              "-pa", filename:absname(
+                                       filename:dirname(
+                                         code:which(?MODULE)))]}),
+    ok = peer:call(Peer, ?MODULE, start_recorder, []),
+    {Peer, Node}.
+
+%% Everybody connected, as each side sees it.
+meet(#{d := D, e := E, peer := Peer, node := Node}) ->
+    #{node := C} = D,
+    #{node := Other} = E,
+    wait_until(fun() -> node_driver:tell(D, {connect, Node}) =:= up end, 20000),
+    wait_until(fun() -> node_driver:tell(D, {connect, Other}) =:= up end, 20000),
+    wait_until(fun() -> lists:member(C, node_driver:tell(E, peers)) end),
+    wait_until(fun() ->
+                       lists:member(C, peer:call(Peer, erlang, nodes,
+                                                 [connected]))
+               end).
+
+kill(Signal, Pid) ->
+    os:cmd(lists:concat(["kill -", Signal, " ", Pid])),
+    ok.
+
+%% --------------------------------------------------- what the router does
+
+%% Loses all to that host that goes through it.
+lose(#{router := Router}, To) ->
+    sh(Router, ["ip route add blackhole ", To, "/32"]).
+
+find(#{router := Router}, To) ->
+    sh(Router, ["ip route del blackhole ", To, "/32"]).
+
+lose_all(World) ->
+    lose(World, ?HERE),
+    lose(World, ?THERE).
+
+find_all(World) ->
+    find(World, ?HERE),
+    find(World, ?THERE).
+
+%% ----------------------------------------- what is told to the Erlang node there
+
+start_recorder() ->
+    Me = self(),
+    Pid = spawn(fun() ->
+                        register(recorder, self()),
+                        process_flag(trap_exit, true),
+                        Filter = [nodedown_reason, {node_type, all}],
+                        ok = net_kernel:monitor_nodes(true, Filter),
+                        Me ! {self(), up},
+                        record([])
+                end),
+    receive {Pid, up} -> ok end.
+
+record(Seen) ->
+    receive
+        {recorded, From} ->
+            From ! {recorded, lists:reverse(Seen)},
+            record(Seen);
+        {watch, From, Pids} ->
+            [link(P) || P <- Pids],
+            [monitor(process, P) || P <- Pids],
+            From ! watching,
+            record([]);
+        M ->
+            record([{M, now_ms()} | Seen])
+    end.
+
+recorded() ->
+    recorder ! {recorded, self()},
+    receive {recorded, Seen} -> Seen end.
+
+%% Forgets what was, and links with and monitors these.
+watch(Pids) ->
+    recorder ! {watch, self(), Pids},
+    receive watching -> ok end.
+
+now_ms() ->
+    erlang:system_time(millisecond).
+
+%% ------------------------------------------------------------------ a case
+
+init_per_testcase(_, Config) ->
+    process_flag(trap_exit, true),
+    Config.
+
+end_per_testcase(_, Config) ->
+    heal(world(Config)).
+
+%% Whatever a case that failed has left.
+heal(#{router := Router, here := Here, d := #{os_pid := D},
+       e := #{os_pid := E}}) ->
+    continue([D, E]),
+    [sh(Router, [Command, " 2>/dev/null; true"])
+     || Command <- ["ip link set here up", "ip link set there up"] ++
+            [["ip route del ", Kind, " ", To, "/32"]
+             || Kind <- ["blackhole", "unreachable", "prohibit"],
+                To <- [?HERE, ?THERE]]],
+    sh(Here, "ip link set eth0 up; "
+             "ip route add default via 10.77.1.1 2>/dev/null; true").
+
+%% Fresh relations across each connection, in both directions:
+%% processes of D with one of the Erlang node, and with one of E; one of the
+%% Erlang node, and one of E, with one of D.
+relate(Config) ->
+    World = world(Config),
+    #{d := D, e := E, peer := Peer, node := Node} = World,
+    meet(World),
+    [G, H, T] = [list_to_atom(cnode_test:unique("g")) || _ <- [1, 2, 3]],
+    [[_] = node_driver:tell(X, {spawn, Group, 1, trap})
+     || {X, Group} <- [{D, G}, {D, H}, {E, T}]],
+    Far = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    [OfE, One, Two] = [target(X) || X <- [E, D, D]],
+    [node_driver:ok(X, {What, Group, [Pid]})
+     || What <- [link, monitor],
+        {X, Group, Pid} <- [{D, G, Far}, {D, H, OfE}, {E, T, Two}]],
+    ok = peer:call(Peer, ?MODULE, watch, [[One]]),
+    %% What was asked for has arrived.
+    {'CN_OK', _} = node_driver:tell(D, {rpc, Node, erlang, node, [], 9000}),
+    [{'CN_OK', _} = node_driver:tell(X, {call, maps:get(node, Y), driver, 9000,
+                                         stats})
+     || {X, Y} <- [{D, E}, {E, D}]],
+    World#{with_erlang => G, with_c => H, of_e => T, echo => One, far => Far,
+           since => now_ms(), before_d => length(node_driver:events(D)),
+           before_e => length(node_driver:events(E))}.
+
+target(Driver) ->
+    [Pid] = node_driver:tell(Driver, {spawn, list_to_atom(cnode_test:unique("t")),
+                                      1, trap}),
+    Pid.
+
+%% One of D was told once that it lost its link and its monitor.
+lost_once(#{d := D} = World, Side) ->
+    lost_once(D, maps:get(Side, World));
+lost_once(Driver, Group) ->
+    report_is(Driver, Group,
+              #{exits => [{noconnection, 1}], downs => [{noconnection, 1}],
+                links => {0, 1, 0}, monitors => {0, 1, 0}, strange => 0,
+                living => 1}).
+
+nothing_lost(Driver, Group) ->
+    report_is(Driver, Group,
+              #{exits => [], downs => [], links => {1, 0, 0},
+                monitors => {1, 0, 0}, strange => 0, living => 1}).
+
+%% Now, or as soon as what is on its way has arrived.
+report_is(Driver, Group, Wanted) ->
+    Is = fun() -> maps:with(maps:keys(Wanted),
+                            node_driver:report(Driver, Group)) end,
+    catch wait_until(fun() -> Is() =:= Wanted end, 2000),
+    ?assertEqual(Wanted, Is()).
+
+%% D was told of the end of this connection, in that time after the beginning,
+%% with one of these codes, once.
+d_told(#{d := D, before_d := N} = World, Node, Window, Codes) ->
+    driver_told(D, N, World, Node, Window, Codes).
+
+e_told(#{e := E, d := #{node := Node}, before_e := N} = World, Window, Codes) ->
+    driver_told(E, N, World, Node, Window, Codes),
+    lost_once(E, maps:get(of_e, World)).
+
+driver_told(Driver, Before, #{since := Since}, Node, {_, Max} = Window, Codes) ->
+    Down = fun() -> [{E, now_ms() - element(7, E) - Since}
+                     || E <- lists:nthtail(Before, node_driver:events(Driver)),
+                        element(1, E) =:= down, element(2, E) =:= Node] end,
+    wait_until(fun() -> Down() =/= [] end, Max + 3000),
+    [{Event, Ms}] = Down(),
+    ct:log("~p is told after ~p ms: ~p",
+           [maps:get(node, Driver), Ms, Event]),
+    ?assertEqual({Event, true}, {Event, lists:member(element(5, Event), Codes)}),
+    ?assertNotEqual(<<>>, element(6, Event)),
+    in_window(Ms, Window).
+
+in_window(Ms, {Min, Max}) ->
+    ?assertEqual({Ms, Min, Max, true}, {Ms, Min, Max, Ms >= Min - 200 andalso
+                                                       Ms =< Max}).
+
+%% The Erlang node was told the same: nodedown, EXIT and DOWN, each once. Where
+%% its system closes the socket, its reasons are those of the system: any.
+erlang_told(#{peer := Peer, d := #{node := Node}, since := Since, echo := Pid},
+            {_, Max} = Window, Reasons) ->
+    wait_until(fun() ->
+                       [] =/= [x || {{nodedown, N, _}, _} <-
+                                        peer:call(Peer, ?MODULE, recorded, []),
+                                    N =:= Node]
+               end, Max + 3000),
+    Seen = peer:call(Peer, ?MODULE, recorded, []),
+    ct:log("the Erlang node is told: ~p", [[{M, At - Since} || {M, At} <- Seen]]),
+    [{Reason, At}] = [{proplists:get_value(nodedown_reason, Info), T}
+                      || {{nodedown, N, Info}, T} <- Seen, N =:= Node],
+    ?assertEqual({Reason, true},
+                 {Reason, Reasons =:= any orelse
+                      lists:member(Reason, Reasons)}),
+    in_window(At - Since, Window),
+    ?assertEqual([noconnection], [R || {{'EXIT', P, R}, _} <- Seen, P =:= Pid]),
+    ?assertEqual([noconnection],
+                 [R || {{'DOWN', _, process, P, R}, _} <- Seen, P =:= Pid]).
+
+nobody_told(#{d := D, e := E, peer := Peer, before_d := N, before_e := M,
+              with_erlang := G, with_c := H, of_e := T}) ->
+    ?assertEqual([], lists:nthtail(N, node_driver:events(D))),
+    ?assertEqual([], lists:nthtail(M, node_driver:events(E))),
+    ?assertEqual([], peer:call(Peer, ?MODULE, recorded, [])),
+    nothing_lost(D, G),
+    nothing_lost(D, H),
+    nothing_lost(E, T).
+
+%% Both connections come back, carry something, and nothing was left behind.
+again(#{d := D, e := E, peer := Peer, node := Node} = World) ->
+    meet(World),
+    ?assertEqual({'CN_OK', Node},
+                 node_driver:tell(D, {rpc, Node, erlang, node, [], 9000})),
+    ?assertMatch({'CN_OK', _},
+                 node_driver:tell(D, {call, maps:get(node, E), driver, 9000,
+                                      stats})),
+    ?assertMatch(#{}, peer:call(Peer, gen_server, call,
+                                [{driver, maps:get(node, D)}, stats])),
+    told_once(World),
+    no_leak(World).
+
+%% What was told once was not told again later.
+told_once(#{d := D, e := E, with_erlang := G, with_c := H, of_e := T}) ->
+    [begin
+         #{links := {_, _, More}, monitors := {_, _, Too}, strange := S} =
+             node_driver:report(X, Group),
+         ?assertEqual({0, 0, 0}, {More, Too, S})
+     end || {X, Group} <- [{D, G}, {D, H}, {E, T}],
+        Group =/= gone].
+
+no_leak(#{d := D, fds := Fds, rss := Rss}) ->
+    wait_until(fun() -> node_driver:fds(D) =< Fds end, 15000),
+    Kb = cnode_test:rss(D),
+    ct:log("VmRSS ~p kB, at first ~p", [Kb, Rss]),
+    ?assert(Kb < Rss + 60000).
+
+silent() -> ['CN_ETIMEDOUT'].
+closed() -> ['CN_ECLOSED', 'CN_EIO'].
+
+%% ------------------------------------------------------------------- the losses
+
+%% Everything is lost, nobody is told by the network: both sides notice by
+%% themselves.
+silent_drop(Config) ->
+    World = #{e := E, node := Node} = relate(Config),
+    lose_all(World),
+    d_told(World, Node, ?SILENT, silent()),
+    d_told(World, maps:get(node, E), ?SILENT, silent()),
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    e_told(World, ?SILENT, silent()),
+    erlang_told(World, ?SILENT, [net_tick_timeout]),
+    find_all(World),
+    again(World).
+
+%% What we send is lost. The others notice the silence; what they do then tells
+%% us.
+drop_to_there(Config) ->
+    World = #{e := E, node := Node} = relate(Config),
+    lose(World, ?THERE),
+    e_told(World, ?SILENT, silent()),
+    erlang_told(World, ?SILENT, [net_tick_timeout]),
+    [d_told(World, N, ?BY_THE_OTHER, silent() ++ closed())
+     || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    find(World, ?THERE),
+    again(World).
+
+%% What they send is lost, also that they have what we sent.
+drop_to_here(Config) ->
+    World = #{e := E, node := Node} = relate(Config),
+    lose(World, ?HERE),
+    [d_told(World, N, ?SILENT, silent()) || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    e_told(World, ?BY_THE_OTHER, silent() ++ closed()),
+    erlang_told(World, ?BY_THE_OTHER, any),
+    find(World, ?HERE),
+    again(World).
+
+%% Their cable is pulled: the router may say that they are unreachable.
+link_down_there(Config) ->
+    World = #{e := E, node := Node, router := Router} = relate(Config),
+    sh(Router, "ip link set there down"),
+    [d_told(World, N, ?SILENT, silent() ++ closed())
+     || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    e_told(World, ?SILENT, silent() ++ closed()),
+    erlang_told(World, ?SILENT, any),
+    sh(Router, "ip link set there up"),
+    again(World).
+
+%% Ours is; and there is no network here at all any more.
+link_down_here(Config) ->
+    World = #{e := E, node := Node, here := Here} = relate(Config),
+    sh(Here, "ip link set eth0 down"),
+    [d_told(World, N, ?SILENT, silent() ++ closed())
+     || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    ?assertMatch({error, _, _}, node_driver:tell(maps:get(d, World),
+                                                 {connect, Node})),
+    e_told(World, ?SILENT, silent() ++ closed()),
+    erlang_told(World, ?SILENT, any),
+    sh(Here, "ip link set eth0 up && ip route add default via 10.77.1.1"),
+    again(World).
+
+%% A second without network delays what is sent, and that is all.
+loss_shorter_than_ticktime(Config) ->
+    World = #{d := D, e := E, peer := Peer, node := Node} = relate(Config),
+    Counted = list_to_atom(cnode_test:unique("g")),
+    [To] = node_driver:tell(E, {spawn, Counted, 1, trap}),
+    Send = fun() ->
+                   {sent, _, _} =
+                       node_driver:tell(D, {send, {recorder, Node},
+                                            #{messages => 100, senders => 3}}),
+                   {sent, _, _} =
+                       node_driver:tell(D, {send, To,
+                                            #{messages => 100, senders => 3}})
+           end,
+    lose_all(World),
+    Send(),
+    %% That long nothing gets through.
+    receive after 1000 -> ok end,
+    find_all(World),
+    Send(),
+    wait_until(fun() ->
+                       #{messages := M} = node_driver:report(E, Counted),
+                       M =:= 600
+               end, 15000),
+    #{disorder := 0} = node_driver:report(E, Counted),
+    Seen = wait_until(fun() ->
+                              All = peer:call(Peer, ?MODULE, recorded, []),
+                              length(All) =:= 600 andalso All
+                      end, 15000),
+    [?assertEqual(lists:seq(1, 100), [I || {{P, I, _}, _} <- Seen, P =:= Pid])
+     || Pid <- lists:usort([P || {{P, _, _}, _} <- Seen])],
+    ok = peer:call(Peer, ?MODULE, watch, [[]]),
+    nobody_told(World),
+    again(World).
+
+%% --------------------------------------------------------------------- stopped
+
+stop(Pids) -> [kill("STOP", P) || P <- Pids].
+continue(Pids) -> [kill("CONT", P) || P <- Pids].
+
+there(#{e := #{os_pid := E}, peer := Peer}) ->
+    [E, peer:call(Peer, os, getpid, [])].
+
+peer_stopped_shortly(Config) ->
+    World = #{d := D, e := E, node := Node} = relate(Config),
+    Pids = there(World),
+    stop(Pids),
+    receive after 1500 -> ok end,
+    continue(Pids),
+    ?assertEqual({'CN_OK', Node},
+                 node_driver:tell(D, {rpc, Node, erlang, node, [], 9000})),
+    ?assertMatch({'CN_OK', _},
+                 node_driver:tell(D, {call, maps:get(node, E), driver, 9000,
+                                      stats})),
+    nobody_told(World),
+    again(World).
+
+%% Longer than the ticktime: we give them up. When they go on they find the
+%% connection closed, or us silent.
+peer_stopped(Config) ->
+    World = #{e := E, node := Node} = relate(Config),
+    Pids = there(World),
+    stop(Pids),
+    [d_told(World, N, ?SILENT, silent()) || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    continue(Pids),
+    e_told(World, ?BY_THE_OTHER, silent() ++ closed()),
+    erlang_told(World, ?BY_THE_OTHER, any),
+    again(World).
+
+we_stop_shortly(Config) ->
+    World = #{d := #{os_pid := Pid}, peer := Peer} = relate(Config),
+    stop([Pid]),
+    receive after 1500 -> ok end,
+    continue([Pid]),
+    ?assertMatch(#{}, peer:call(Peer, gen_server, call,
+                                [{driver, maps:get(node, maps:get(d, World))},
+                                 stats])),
+    nobody_told(World),
+    again(World).
+
+%% They give us up, and we are told when we go on.
+we_stop(Config) ->
+    World = #{d := #{os_pid := Pid}, e := E, node := Node} = relate(Config),
+    stop([Pid]),
+    e_told(World, ?SILENT, silent()),
+    erlang_told(World, ?SILENT, [net_tick_timeout]),
+    continue([Pid]),
+    [d_told(World, N, ?BY_THE_OTHER, silent() ++ closed())
+     || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    again(World).
+
+%% We stop for longer than the ticktime, and the peer goes on ticking: there is
+%% nothing wrong with it, so that it stays connected.
+we_stop_and_the_peer_waits(_) ->
+    Args = ["--ticktime-s", integer_to_list(?TICK)],
+    D = #{os_pid := Pid, port := Port} = node_driver:start(#{args => Args}),
+    Raw = cnode_test:unique_node("raw"),
+    S = raw_peer:dial(Port, Raw, cnode_test:cookie()),
+    Ticker = spawn_link(fun() -> tick_for_ever(S) end),
+    node_driver:await_event(D, {up, Raw}, 1, 5000),
+    stop([Pid]),
+    receive after 7000 -> ok end,
+    continue([Pid]),
+    %% Long enough for it to think about it.
+    receive after 2500 -> ok end,
+    ?assertMatch([{up, Raw, _, _, _, _, _}], node_driver:events(D)),
+    unlink(Ticker),
+    exit(Ticker, kill),
+    node_driver:stop(D).
+
+tick_for_ever(S) ->
+    raw_peer:tick(S),
+    receive after 500 -> tick_for_ever(S) end.
+
+%% What is sent to one that stands still is kept within the limit, and the other
+%% one is served as ever.
+stopped_peer_delays_nobody(Config) ->
+    World = #{d := D, e := E, node := Node} = relate(Config),
+    #{os_pid := Pid} = E,
+    Rss = cnode_test:rss(D),
+    Me = self(),
+    Group = list_to_atom(cnode_test:unique("g")),
+    [To] = node_driver:tell(E, {spawn, Group, 1, trap}),
+    stop([Pid]),
+    Flood = spawn_link(fun() ->
+                               Me ! {self(), node_driver:tell(
+                                               D, {send, To,
+                                                   #{messages => 400,
+                                                     size => 100000}})}
+                       end),
+    Times = [begin
+                 {Us, Answer} = timer:tc(
+                                  fun() ->
+                                          node_driver:tell(
+                                            D, {rpc, Node, erlang, node, [],
+                                                5000})
+                                  end),
+                 ?assertEqual({'CN_OK', Node}, Answer),
+                 Us div 1000
+             end || _ <- lists:seq(1, 20)],
+    ct:log("answers of the other one, ms: ~p", [Times]),
+    ?assert(lists:nth(10, lists:sort(Times)) < 500),
+    Kb = cnode_test:rss(D),
+    ct:log("VmRSS ~p kB, before ~p", [Kb, Rss]),
+    ?assert(Kb < Rss + 60000),
+    continue([Pid]),
+    %% 40 MB through a queue of 8.
+    receive {Flood, {sent, _, Busy}} -> ?assert(Busy > 0) end,
+    wait_until(fun() ->
+                       #{messages := M} = node_driver:report(E, Group),
+                       M =:= 400
+               end, 15000),
+    #{disorder := 0} = node_driver:report(E, Group),
+    again(World).
+
+%% ----------------------------------------------------------- reset, half open
+
+%% Their system closes their sockets, and tells both sides.
+reset_from_there(Config) ->
+    World = #{e := E, node := Node, there := There} = relate(Config),
+    sh(There, "ss -K dst " ++ ?HERE),
+    [d_told(World, N, ?AT_ONCE, closed()) || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    e_told(World, ?AT_ONCE, closed()),
+    erlang_told(World, ?AT_ONCE, any),
+    again(World).
+
+reset_from_here(Config) ->
+    World = #{e := E, node := Node, here := Here} = relate(Config),
+    sh(Here, "ss -K dst " ++ ?THERE),
+    [d_told(World, N, ?AT_ONCE, closed()) || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    e_told(World, ?AT_ONCE, closed()),
+    erlang_told(World, ?AT_ONCE, any),
+    again(World).
+
+%% They end while nothing gets through, and then the network is there again:
+%% our next tick is answered by a reset.
+half_open(Config) ->
+    World = #{e := E, peer := Peer, node := Node} = relate(Config),
+    Pids = there(World),
+    lose_all(World),
+    [kill("KILL", P) || P <- Pids],
+    0 < cnode_test:status(E, 5000) orelse error(alive),
+    find_all(World),
+    [d_told(World, N, ?AT_ONCE, closed()) || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    cnode_test:stop_peer(Peer),
+    again(return(World)).
+
+%% The same, and before we notice they are there again and connect to us: we
+%% believe them that what we have is dead, and nothing of the old connection
+%% comes after the new one.
+half_open_peer_returns(Config) ->
+    World = #{d := D, e := E, peer := Peer, node := Node} = relate(Config),
+    #{node := Us} = D,
+    Pids = there(World),
+    lose_all(World),
+    [kill("KILL", P) || P <- Pids],
+    0 < cnode_test:status(E, 5000) orelse error(alive),
+    cnode_test:stop_peer(Peer),
+    %% They start without a network; when it is there they are the first to
+    %% speak, or the second.
+    New = #{e := E2, peer := Peer2} = return(World),
+    Dial = spawn_link(fun() ->
+                              true = peer:call(Peer2, net_kernel, connect_node,
+                                               [Us], 20000)
+                      end),
+    find_all(World),
+    ?assertEqual(up, node_driver:tell(E2, {connect, Us})),
+    receive {'EXIT', Dial, R} -> ?assertEqual(normal, R) end,
+    [d_told(World, N, {0, 9000}, closed() ++ silent())
+     || N <- [Node, maps:get(node, E)]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    #{before_d := Before} = World,
+    [?assertMatch([{down, _, Id, _, _, _, _}, {up, _, Other, _, _, _, _} | _]
+                    when Id =/= Other,
+                  [X || X <- lists:nthtail(Before, node_driver:events(D)),
+                        element(2, X) =:= N])
+     || N <- [Node, maps:get(node, E)]],
+    again(New).
+
+%% The programs there, anew under their names. The suite goes on with them.
+return(#{e := #{node := Other}, there := There, node := Node} = World) ->
+    [Name, _] = string:split(atom_to_list(Node), "@"),
+    [wait_until(fun() -> not registered(There, N) end) || N <- [Other, Node]],
+    E = driver(There, Other),
+    {Peer, Node} = start_peer(There, Name),
+    persistent_term:put(?MODULE, #{e => E, peer => Peer}),
+    World#{e := E, peer := Peer, of_e := gone}.
+
+registered(Space, Node) ->
+    [Short, _] = string:split(atom_to_list(Node), "@"),
+    Names = os:cmd(lists:flatten(lists:join($\s, inside(Space)))
+                   ++ " epmd -names 2>&1"),
+    string:find(Names, "name " ++ Short ++ " at") =/= nomatch.
+
+%% -------------------------------------------------------------------- dialling
+
+%% Nobody says no, nobody says yes: the setup time decides, 3 s here. What waits
+%% for the connection is told.
+dial_into_nothing(Config) ->
+    #{d := D, e := #{node := Other}} = World = world(Config),
+    meet(World),
+    ok = node_driver:tell(D, {disconnect, Other}),
+    lose_all(World),
+    Group = list_to_atom(cnode_test:unique("g")),
+    [_] = node_driver:tell(D, {spawn, Group, 1, trap}),
+    Began = now_ms(),
+    ok = node_driver:tell(D, {monitor, Group, [{driver, Other}]}),
+    {error, Code, Text} = node_driver:tell(D, {connect, Other}),
+    Ms = now_ms() - Began,
+    ct:log("after ~p ms: ~p ~ts", [Ms, Code, Text]),
+    ?assert(lists:member(Code, ['CN_ETIMEDOUT', 'CN_EEPMD'])),
+    in_window(Ms, {1500, 8000}),
+    wait_until(fun() ->
+                       #{downs := Downs} = node_driver:report(D, Group),
+                       Downs =:= [{noconnection, 1}]
+               end),
+    find_all(World),
+    meet(World),
+    no_leak(World).
+
+%% The network says no.
+dial_refused(Config) ->
+    #{d := D, e := #{node := Other}, router := Router} = World =
+        world(Config),
+    meet(World),
+    ok = node_driver:tell(D, {disconnect, Other}),
+    [begin
+         sh(Router, ["ip route add ", Kind, " ", ?THERE, "/32"]),
+         Began = now_ms(),
+         {error, Code, Text} = node_driver:tell(D, {connect, Other}),
+         ct:log("~s, after ~p ms: ~p ~ts",
+                [Kind, now_ms() - Began, Code, Text]),
+         ?assert(lists:member(Code, ['CN_EEPMD', 'CN_EREFUSED', 'CN_EHOST',
+                                     'CN_ETIMEDOUT', 'CN_EIO'])),
+         in_window(now_ms() - Began, {0, 8000}),
+         sh(Router, ["ip route del ", Kind, " ", ?THERE, "/32"])
+     end || Kind <- ["unreachable", "prohibit"]],
+    meet(World),
+    no_leak(World).
+
+%% Attempts that are cut off at any place of the way: each ends, and leaves
+%% nothing behind.
+cut_while_dialling(Config) ->
+    #{d := D, e := #{node := Other}, node := Node} = World =
+        world(Config),
+    meet(World),
+    [begin
+         [node_driver:tell(D, {disconnect, N}) || N <- [Other, Node]],
+         Me = self(),
+         Tries = [spawn_link(fun() ->
+                                     Me ! {self(), node_driver:tell(
+                                                     D, {connect, N})}
+                             end) || N <- [Other, Node]],
+         receive after Delay -> ok end,
+         lose(World, Where),
+         Results = [receive {T, R} -> R end || T <- Tries],
+         ct:log("~p ms, ~s: ~p", [Delay, Where, Results]),
+         find(World, Where)
+     end || {Delay, Where} <- [{0, ?HERE}, {1, ?THERE}, {2, ?HERE}]],
+    meet(World),
+    no_leak(World).
