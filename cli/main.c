@@ -35,6 +35,8 @@ static const command table[] = {
      "send a message to a registered process"},
     {"term", CLI_TERM, "[FILE]", 0, 1, cli_term,
      "convert a term between encodings"},
+    {"dump", CLI_DUMP, "FILE", 1, 1, cli_dump,
+     "explain, message by message, a recorded file"},
     {"serve", CLI_SERVE, "", 0, 0, cli_serve,
      "run a node until a signal comes"},
 };
@@ -133,7 +135,7 @@ static int run(const cli_options *o, const command *c) {
         return usage_of(o, c, "too many arguments");
     if (o->tls != NULL)
         return cli_usage(o, "this build has no TLS: --tls cannot be used");
-    if (c->bit != CLI_TERM && enough_descriptors() != 0) {
+    if ((c->bit & CLI_FILES) == 0 && enough_descriptors() != 0) {
         cli_say(o, "%s: 16 more than are open must be allowed",
                 strerror(errno));
         cli_say_hint(o, "`ulimit -n 64` allows it");
@@ -155,7 +157,8 @@ static int open_standard(void) {
 /* What is converted may be typed, or come from a program that takes its
  * time. */
 static void limit_time(cli_options *o, const command *c) {
-    if (o->timeout_ms == 0 && (c == NULL || c->bit != CLI_TERM || o->help)) {
+    if (o->timeout_ms == 0 &&
+        (c == NULL || (c->bit & CLI_FILES) == 0 || o->help)) {
         o->timeout_s = 5;
         o->timeout_ms = 5000;
     }

@@ -21,9 +21,11 @@ enum {
     CLI_SEND = 1 << 4,
     CLI_TERM = 1 << 5,
     CLI_SERVE = 1 << 6,
+    CLI_DUMP = 1 << 7,
+    CLI_FILES = CLI_TERM | CLI_DUMP, /* no connections, no hurry */
     CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
     CLI_NODE = CLI_PEER | CLI_SERVE,
-    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM
+    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_DUMP
 };
 
 typedef enum cli_format {
@@ -56,6 +58,10 @@ typedef struct cli_options {
     size_t max_frame; /* 0: the default */
     bool help;
     bool version;
+
+    const char *capture; /* NULL: none */
+    size_t capture_max;  /* 0: the default */
+    bool json;           /* dump */
 
     bool rpc;       /* call, cast */
     bool no_output; /* call */

@@ -19,6 +19,7 @@ typedef struct serve {
     const cli_options *o;
     cli_cookie cookie;
     cli_log log;
+    cli_capture capture;
     char name[CLI_NAME_MAX];
     char connect[CLI_MAX_CONNECT][CLI_NAME_MAX];
     bool up[CLI_MAX_CONNECT];
@@ -162,6 +163,7 @@ static int make_node(serve *s) {
     config.setup_ms = s->o->setup_ms;
     config.loop = &s->loop;
     config.error = &error;
+    config.capture = s->capture.capture;
     rc = cnode_new(&s->server.node, &config);
     return rc == 0 ? 0 : cli_say_no_node(s->o, &s->cookie, rc, &error);
 }
@@ -331,10 +333,13 @@ int cli_serve(const cli_options *o) {
     rc = check_names(s);
     if (rc == 0)
         rc = cli_cookie_read(o, &s->cookie);
+    if (rc == 0)
+        rc = cli_capture_open(o, &s->capture);
     if (rc == 0 && uv_loop_init(&s->loop) != 0)
         rc = cli_fail(o, CN_ENOMEM);
     else if (rc == 0)
         rc = run_loop(s);
+    cli_capture_close(&s->capture);
     cli_cookie_wipe(&s->cookie);
     free(s);
     return rc;

@@ -223,6 +223,7 @@ static int make_node(cli_session *s, const char *name) {
     cli_node_config(&s->log, &s->cookie, &config);
     config.name = name;
     config.no_takeover = true;
+    config.capture = s->capture.capture;
     config.error = &error;
     rc = cnode_new(&s->node, &config);
     return rc == 0 ? 0 : cli_say_no_node(s->o, &s->cookie, rc, &error);
@@ -282,7 +283,10 @@ int cli_session_run(cli_session *s, const char *peer) {
         return cli_usage(s->o, "%s is the name of this node itself", own);
     rc = cli_cookie_read(s->o, &s->cookie);
     if (rc == 0)
+        rc = cli_capture_open(s->o, &s->capture);
+    if (rc == 0)
         rc = run_twice(s, given != NULL ? own : NULL);
+    cli_capture_close(&s->capture);
     cli_cookie_wipe(&s->cookie);
     return rc;
 }

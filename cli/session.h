@@ -8,6 +8,7 @@
 
 #include <cnode/cnode.h>
 
+#include "cli/capture.h"
 #include "cli/deadline.h"
 #include "cli/options.h"
 #include "cli/report.h"
@@ -52,6 +53,7 @@ struct cli_session {
     char peer[CLI_NAME_MAX]; /* the node the command is about */
     cli_cookie cookie;       /* one descriptor can be read only once */
     cli_log log;
+    cli_capture capture;
     bool may_rename; /* a broken handshake may be about our having no name */
     bool up;         /* the connection */
     bool ended;

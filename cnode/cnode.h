@@ -29,6 +29,7 @@ extern "C" {
 #endif
 
 struct uv_loop_s;
+struct cnode_capture;
 
 typedef struct cnode cnode;           /* a node */
 typedef struct cnode_proc cnode_proc; /* a process on it */
@@ -101,6 +102,9 @@ typedef struct cnode_config {
      * connection. */
     size_t max_partial;
     uint32_t max_sequences;
+    /* What crosses the connections is recorded there (capture.h); it must
+     * outlive the node. NULL: nowhere */
+    struct cnode_capture *capture;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */

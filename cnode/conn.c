@@ -91,6 +91,9 @@ int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
         cnode_conn_free(c);
         return err;
     }
+    if (config->capture != NULL)
+        c->tap =
+            cnode__tap_new(config->capture, config->initiator, config->name);
     *out = c;
     return 0;
 }
@@ -101,6 +104,7 @@ void cnode_conn_free(cnode_conn *c) {
     if (c == NULL)
         return;
     alloc = c->config.alloc;
+    cnode__tap_free(c->tap, c->error.text);
     cnode__hs_free(&c->hs);
     cnode__conn_in_free(c);
     cn__buf_free(&c->out);
@@ -184,6 +188,23 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
         return;
     (void)cnode__ctrl_print(ctrl, text, sizeof text);
     c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
+}
+
+void cnode__conn_tap_output(cnode_conn *c, size_t n) {
+    size_t lent;
+    const uint8_t *p = cnode_conn_output(c, &lent);
+
+    if (p != NULL)
+        cnode__tap_bytes(c->tap, true, p, n < lent ? n : lent);
+}
+
+void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags) {
+    cnode_event ev;
+
+    c->hs.flags = flags;
+    c->hs.peer_flags = peer_flags;
+    c->hs.state = HS_DONE;
+    (void)come_up(c, &ev);
 }
 
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl) {

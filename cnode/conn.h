@@ -120,6 +120,8 @@ enum { CNODE_SPAWN_LINK = 1, CNODE_SPAWN_MONITOR = 2 };
 
 typedef struct cnode_conn cnode_conn;
 
+struct cnode_capture;
+
 typedef struct cnode_conn_config {
     bool initiator;       /* we dialled */
     const char *name;     /* ours, ASCII; only the host for dynamic_name */
@@ -146,6 +148,8 @@ typedef struct cnode_conn_config {
      * 16,384. A peer that goes over either loses its connection. */
     size_t max_partial;
     uint32_t max_sequences;
+    /* What crosses it is recorded there (capture.h); NULL: nowhere. */
+    struct cnode_capture *capture;
 } cnode_conn_config;
 
 typedef enum cnode_event_type {

@@ -123,6 +123,8 @@ int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
     c->given = (etf_view){in, n};
     c->heard |= n > 0;
     c->stats.bytes_in += n;
+    if (c->tap != NULL)
+        cnode__tap_bytes(c->tap, false, in, n);
     c->fed_at = now;
     return c->up ? 0 : top_up(c, SIZE_MAX);
 }

@@ -32,6 +32,8 @@ const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
 void cnode_conn_wrote(cnode_conn *c, size_t n) {
     size_t of_tick = n < c->tick_left ? n : c->tick_left;
 
+    if (c->tap != NULL)
+        cnode__conn_tap_output(c, n);
     cn__buf_consume(&c->lent, n, CNODE__KEEP_BUFFER);
     c->stats.bytes_out += n;
     c->tick_left -= of_tick;

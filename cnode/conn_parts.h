@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "cnode/capture_file.h"
 #include "cnode/conn.h"
 #include "cnode/fragments.h"
 #include "cnode/handshake.h"
@@ -61,6 +62,7 @@ struct cnode_conn {
     bool spoke;        /* something but a tick went out in this interval */
     size_t tick_left;  /* bytes of a tick that are still to go out */
     cnode_conn_stats stats;
+    cnode__tap *tap; /* NULL: nothing is recorded */
 };
 
 /* The frames of this connection have distribution headers, in both directions;
@@ -74,6 +76,12 @@ static inline bool cnode__conn_headers(const cnode_conn *c) {
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 /* A signal has been queued: counts and traces it. */
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl);
+
+/* n bytes of what is lent are written: for the tap, while they are there. */
+void cnode__conn_tap_output(cnode_conn *c, size_t n);
+/* Goes on where a handshake has ended, with the flags of both sides, in order
+ * to read what a connection has carried. */
+void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags);
 
 /* --- conn_in.c --- */
 /* 1: c->work->ctrl is the next signal; 0: not enough bytes; negative: dead.

@@ -139,6 +139,7 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
         .log = n->config.log,
         .on_frame = n->config.on_frame != NULL ? frame_hook : NULL,
         .frame_ctx = w,
+        .capture = n->config.capture,
     };
     n->shell->random(n->shell_ctx, &c->challenge, sizeof c->challenge);
     if (w->peer == NULL)

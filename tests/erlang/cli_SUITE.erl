@@ -929,10 +929,11 @@ options_as_in_help(_) ->
                "cookie-fd" => ["9"], "cookie" => ["c"], "tls" => ["f"],
                "address" => ["a:1"], "epmd-port" => ["1"],
                "max-frame" => ["9"], "timeout" => ["1"],
-               "format" => ["raw"]},
+               "format" => ["raw"], "capture" => ["/none/f"],
+               "capture-max" => ["9"]},
     Commands = [["ping", "x@"], ["names", "h", "--epmd-port", "1"],
                 ["call", "x@", "a:b"], ["cast", "x@", "a:b"],
-                ["send", "x@", "a", "b"], ["term", "/none"],
+                ["send", "x@", "a", "b"], ["term", "/none"], ["dump", "/none"],
                 ["serve", "-n", "x@"]],
     Listed = [{Args, options_of([C])} || [C | _] = Args <- Commands],
     All = lists:usort(lists:append([Os || {_, Os} <- Listed]))
@@ -1016,7 +1017,8 @@ tls_refused(_) ->
                  ["send", "x@127.0.0.1", "a", "b"]]].
 
 help(_) ->
-    Commands = ["ping", "names", "call", "cast", "send", "term", "serve"],
+    Commands = ["ping", "names", "call", "cast", "send", "term", "dump",
+                "serve"],
     {0, All, <<>>} = run(["--help"]),
     ?assertEqual({0, All, <<>>}, run(["-h"])),
     [begin
