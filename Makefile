@@ -298,6 +298,15 @@ $(BUILD)/bench/term_bench: $(BUILD)/bench/term_bench.o $(BUILD)/libcnode.a
 bench-term: $(BUILD)/bench/term_bench ## the codec beside ei and the BEAM; ROUNDS=15
 	@scripts/bench-term $< $(BUILD)/bench/corpus
 
+DIST_BENCH := $(call object,$(wildcard bench/dist_*.c))
+$(BUILD)/bench/dist_bench: $(DIST_BENCH) $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,$(EI)/lib/libei.a)
+
+.PHONY: bench-dist
+bench-dist: $(BUILD)/bench/dist_bench ## nodes beside ei, BEAM nodes and sockets; ROUNDS=5, JSON=file
+	@scripts/bench-dist $(if $(JSON),--json $(JSON)) $< $(BUILD)/bench/dist
+
 # --- and the rest ------------------------------------------------------------
 
 .PHONY: demo clean help

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dist_frames.c: what a peer and the machine can do at most. The connection is
+ * that of conn.h, without atom cache and fragments, on a blocking socket; then
+ * frames that were made beforehand are written in blocks of 64 KB, or frames
+ * are counted by their lengths and not looked into.
+ */
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#include "bench/dist.h"
+#include "cnode/conn.h"
+#include "epmd/epmd.h"
+
+enum { BLOCK = 64 * 1024, ROOM = 256 * 1024, CREATION = 7 };
+
+typedef struct line {
+    int fd;
+    cnode_conn *conn;
+    const char *name; /* of the node here */
+    char peer[256];
+} line;
+
+static uint8_t room[ROOM];
+
+static uint64_t now_ms(void) {
+    return bench_now() / 1000000;
+}
+
+static void new_line(line *l, int fd, const char *name, const char *peer) {
+    cnode_conn_config c = {
+        .initiator = peer != NULL,
+        .name = name,
+        .peer = peer,
+        .cookie = COOKIE,
+        .takeover = true,
+        .creation = CREATION,
+        .challenge = 77,
+        .flags = cnode_conn_flags() &
+                 ~(CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS),
+        .max_frame = 1 << 30,
+        .max_queue = 1 << 30,
+    };
+
+    l->fd = fd;
+    l->name = name;
+    if (cnode_conn_new(&l->conn, &c, now_ms()) != 0)
+        DIE("frames: no connection\n");
+}
+
+static void flush(line *l) {
+    const uint8_t *p;
+    size_t n;
+
+    while ((p = cnode_conn_output(l->conn, &n)) != NULL) {
+        bench_write(l->fd, p, n);
+        cnode_conn_wrote(l->conn, n);
+    }
+}
+
+static void greet(line *l, const cnode_event *ev) {
+    if (ev->type == CNODE_EV_NAME &&
+        cnode_conn_answer(l->conn, CNODE_ANSWER_OK, COOKIE, NULL, 0) != 0)
+        DIE("frames: %s\n", cnode_conn_error(l->conn)->text);
+    (void)snprintf(l->peer, sizeof l->peer, "%s", ev->peer);
+}
+
+/* The next signal, or (up) the end of the handshake. False: closed. */
+static bool await(line *l, cnode_event *ev, bool up) {
+    for (;;) {
+        int r = cnode_conn_next(l->conn, ev);
+        size_t n;
+        if (r < 0)
+            DIE("frames: %s\n", cnode_conn_error(l->conn)->text);
+        if (r == 1 && ev->type != CNODE_EV_SIGNAL)
+            greet(l, ev);
+        flush(l);
+        if (r == 1 && ev->type == (up ? CNODE_EV_UP : CNODE_EV_SIGNAL))
+            return true;
+        if (r == 1)
+            continue;
+        n = bench_read(l->fd, room, sizeof room);
+        if (n == 0)
+            return false;
+        (void)cnode_conn_feed(l->conn, room, n, now_ms());
+    }
+}
+
+static void dial_line(line *l, uint16_t port, const char *name,
+                      const char *peer) {
+    cnode_event ev;
+
+    new_line(l, bench_dial(port), name, peer);
+    if (!await(l, &ev, true))
+        DIE("frames: %s closed the connection\n", peer);
+}
+
+static void close_line(line *l) {
+    cnode_conn_free(l->conn);
+    (void)close(l->fd);
+}
+
+static etf_pid own_pid(const line *l) {
+    etf_pid pid = {.id = 1, .creation = CREATION};
+
+    pid.node_len = (uint16_t)snprintf(pid.node, sizeof pid.node, "%s", l->name);
+    return pid;
+}
+
+/* A message as a pattern, to a pid or, when there is none, to `bench`. */
+#define SEND(l, to, ...) send_args((l), (to), ETF_INS(__VA_ARGS__))
+
+static void send_args(line *l, const etf_pid *to, const etf_in *in, size_t n) {
+    static const cnode_ctrl none;
+    cnode_ctrl c = none;
+    etf_writer w;
+    int err;
+
+    etf_writer_init(&w, NULL);
+    (void)etf_pack_args(&w, in, n);
+    c.signal = to == NULL ? CNODE_SIG_REG_SEND : CNODE_SIG_SEND;
+    c.name = (etf_view){(const uint8_t *)"bench", 5};
+    c.from = own_pid(l);
+    if (to != NULL)
+        c.to = *to;
+    err = etf_writer_finish(&w, &c.term);
+    if (err == 0)
+        err = cnode_conn_send(l->conn, &c);
+    if (err != 0)
+        DIE("frames: sending: %s\n", cn_strerror(err));
+    etf_writer_free(&w);
+}
+
+/* --- sending -------------------------------------------------------------- */
+
+typedef struct block {
+    uint8_t *data;
+    size_t frame; /* bytes of one */
+    long n;       /* how many */
+} block;
+
+static block make_block(line *l, const etf_pid *to, size_t size) {
+    const uint8_t *payload = bench_payload(size), *out;
+    block b;
+    size_t n;
+
+    SEND(l, to, "~b", ((etf_view){payload, size}));
+    out = cnode_conn_output(l->conn, &n);
+    b.frame = n;
+    b.n = n > BLOCK ? 1 : BLOCK / (long)n;
+    b.data = malloc(n * (size_t)b.n);
+    if (b.data == NULL)
+        DIE("no memory\n");
+    for (long i = 0; i < b.n; i++)
+        memcpy(b.data + (size_t)i * n, out, n);
+    cnode_conn_wrote(l->conn, n);
+    return b;
+}
+
+static etf_pid open_sink(line *l, long count) {
+    cnode_event ev;
+    etf_pid me = own_pid(l), to;
+
+    SEND(l, NULL, "{open, ~p, sink, ~i}", &me, (int64_t)count);
+    if (!await(l, &ev, false) ||
+        etf_match(ev.ctrl->term, "{opened, ~p}", &to) != 0)
+        DIE("frames: no answer\n");
+    return to;
+}
+
+void frames_send(const job *j) {
+    line l;
+    cnode_event ev;
+    etf_pid to;
+    block b;
+    uint64_t began, cpu;
+    int64_t peer_cpu;
+
+    dial_line(&l, j->port, j->name, j->target);
+    to = open_sink(&l, j->count);
+    b = make_block(&l, &to, j->size);
+    cpu = bench_cpu();
+    began = bench_now();
+    for (long left = j->count; left > 0; left -= b.n)
+        bench_write(l.fd, b.data, b.frame * (size_t)(left < b.n ? left : b.n));
+    if (!await(&l, &ev, false) ||
+        etf_match(ev.ctrl->term, "{done, ~i}", &peer_cpu) != 0)
+        DIE("frames: no answer at the end\n");
+    bench_say("ok %llu %llu %lld\n", (unsigned long long)(bench_now() - began),
+              (unsigned long long)(bench_cpu() - cpu), (long long)peer_cpu);
+}
+
+/* --- counting ------------------------------------------------------------- */
+
+typedef struct counter {
+    long left;   /* frames */
+    size_t skip; /* bytes of the current one that are still to come */
+    uint8_t head[4];
+    size_t head_n;
+} counter;
+
+static size_t be32(const uint8_t *p) {
+    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+}
+
+/* A frame counts when its length has come; its bytes are then skipped. */
+static void count_bytes(counter *c, const uint8_t *p, size_t n) {
+    while (n > 0) {
+        size_t some = c->skip < n ? c->skip : n;
+        c->skip -= some;
+        p += some;
+        n -= some;
+        while (c->skip == 0 && n > 0 && c->head_n < 4) {
+            c->head[c->head_n++] = *p++;
+            n--;
+        }
+        if (c->head_n == 4) {
+            c->skip = be32(c->head);
+            c->left -= c->skip > 0; /* none of a tick */
+            c->head_n = 0;
+        }
+    }
+}
+
+static void count_frames(line *l, long count) {
+    counter c = {.left = count};
+    size_t n;
+
+    while ((c.left > 0 || c.skip > 0) &&
+           (n = bench_read(l->fd, room, sizeof room)) > 0)
+        count_bytes(&c, room, n);
+}
+
+static void serve_line(line *l) {
+    cnode_event ev;
+    etf_pid client, me = own_pid(l);
+    int64_t count;
+    uint64_t cpu;
+
+    if (!await(l, &ev, true))
+        return;
+    while (await(l, &ev, false)) {
+        if (etf_match(ev.ctrl->term, "{open, ~p, sink, ~i}", &client, &count) !=
+            0)
+            continue;
+        cpu = bench_cpu();
+        SEND(l, &client, "{opened, ~p}", &me);
+        flush(l);
+        count_frames(l, (long)count);
+        SEND(l, &client, "{done, ~i}", (int64_t)(bench_cpu() - cpu));
+        flush(l);
+    }
+}
+
+static void on_alive(void *data, int status, const cn_error *err,
+                     uint32_t creation) {
+    (void)creation;
+    if (status != 0)
+        DIE("frames: %s\n", err->text);
+    uv_stop(data);
+}
+
+/* The loop holds the registration, though it does not run any more. */
+static void register_name(const char *name, uint16_t port) {
+    static uv_loop_t loop;
+    static char alive[256];
+    epmd_registration *r;
+    epmd_alive a = {.name = alive, .port = port, .hidden = true};
+
+    (void)snprintf(alive, sizeof alive, "%.*s", (int)strcspn(name, "@"), name);
+    if (uv_loop_init(&loop) != 0 ||
+        epmd_register(&r, &loop, &a, on_alive, &loop) != 0)
+        DIE("frames: cannot register\n");
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+void frames_serve(const job *j) {
+    uint16_t port;
+    int listener = bench_listen(&port);
+
+    register_name(j->name, port);
+    bench_say("ready %u\n", port);
+    for (;;) {
+        line l;
+        new_line(&l, bench_accept(listener), j->name, NULL);
+        serve_line(&l);
+        close_line(&l);
+    }
+}
+
+/* --- a crowd -------------------------------------------------------------- */
+
+static void ask_memory(line *l, int64_t *bytes, int64_t *rss) {
+    cnode_event ev;
+    etf_pid me = own_pid(l);
+
+    SEND(l, NULL, "{memory, ~p}", &me);
+    if (!await(l, &ev, false) ||
+        etf_match(ev.ctrl->term, "{memory, ~i, ~i}", bytes, rss) != 0)
+        DIE("frames: no answer\n");
+}
+
+static void raise_limit(void) {
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+/* What a connection takes on the other side: the difference between one and
+ * count more. */
+void frames_crowd(const job *j) {
+    line first, *all = calloc((size_t)j->count, sizeof *all);
+    int64_t bytes, rss, bytes_then, rss_then;
+
+    if (all == NULL)
+        DIE("no memory\n");
+    raise_limit();
+    dial_line(&first, j->port, j->name, j->target);
+    ask_memory(&first, &bytes, &rss);
+    for (long i = 0; i < j->count; i++) {
+        char name[256];
+        (void)snprintf(name, sizeof name, "c%ld%s", i, j->name);
+        dial_line(&all[i], j->port, strdup(name), j->target);
+    }
+    ask_memory(&first, &bytes_then, &rss_then);
+    bench_say("ok %lld %lld 0\n", (long long)(bytes_then - bytes) / j->count,
+              (long long)(rss_then - rss) / j->count);
+}
