@@ -36,7 +36,13 @@ typedef struct cnode_proc cnode_proc; /* a process on it */
 
 /* --- the node ------------------------------------------------------------ */
 
-/* A connection to another node came up or went down. */
+/* A connection to another node came up or went down. For each node that is
+ * told by turns. Why it is down: 0 when this node asked for it; CN_ECLOSED:
+ * the peer closed it, or has made a new one; CN_ETIMEDOUT: nothing was heard
+ * of it for the tick time; CN_EPROTO, CN_ELIMIT, CN_EBADTERM: it sent what a
+ * node does not send, or more than is taken; CN_EIO: the socket failed;
+ * CN_ENOTALLOWED: cnode_set_policy; CN_ENOMEM, CN_EBUSY: a signal for it that
+ * must not be lost could not be kept. */
 typedef struct cnode_peer {
     const char *name;
     bool up;
@@ -46,6 +52,16 @@ typedef struct cnode_peer {
     int status;       /* down: why, CN_E*; 0 when asked for */
     const char *text; /* down: the same for a person to read */
 } cnode_peer;
+
+/* Which other nodes this one has to do with, see cnode_set_policy. */
+typedef enum cnode_policy {
+    CNODE_POLICY_DEFAULT, /* as cnode_config.policy says; there: ALLOW */
+    CNODE_POLICY_ALLOW,   /* it may connect, and is connected to */
+    CNODE_POLICY_HIDDEN,  /* the same, but to it this node is a hidden one,
+                             also if it is visible to others */
+    CNODE_POLICY_DENY     /* neither: who connects is told `not_allowed`,
+                             sending to it is CN_ENOTALLOWED */
+} cnode_policy;
 
 /* Everything may be left zero except the name. Strings are copied. */
 typedef struct cnode_config {
@@ -105,6 +121,19 @@ typedef struct cnode_config {
     /* What crosses the connections is recorded there (capture.h); it must
      * outlive the node. NULL: nowhere */
     struct cnode_capture *capture;
+    /* --- more about connections --- */
+    /* The last of a range of ports that begins with port; the first one that
+     * is free is listened on. 0: no range */
+    uint16_t port_max;
+    /* net_tickintensity: how many times in a ticktime_s a peer is looked at,
+     * and a tick sent if nothing else was. One that is silent is given up
+     * after ticktime_s, at the latest after one more part of it. As in Erlang,
+     * all nodes should have the same ticktime_s; the intensity is a matter of
+     * each. 4 to 1,000; 0: 4 */
+    uint32_t tick_intensity;
+    /* Of peers that have none of their own (cnode_set_policy), and of those
+     * that want a name given. */
+    cnode_policy policy;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -121,7 +150,7 @@ static inline int cnode_new(cnode **out, const cnode_config *c) {
  * pid or reference has left it yet. When EPMD cannot be reached this is 0 all
  * the same: a line is logged and the registration is tried again until it
  * works; cnode_registered tells, cnode_error why not. CN_EEXIST: the name is
- * taken; CN_EREFUSED: the port is in use; CN_ECANCELED: cnode_stop; CN_EIO. */
+ * taken; CN_EREFUSED: the port, or each of the range, is in use; CN_ECANCELED: cnode_stop; CN_EIO. */
 CN_API int cnode_listen(cnode *n);
 CN_API bool cnode_registered(const cnode *n);
 
@@ -275,7 +304,8 @@ typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
  * Its status: CN_EHOST, CN_EEPMD, CN_ENOENT (not registered), CN_EREFUSED,
  * CN_ECOOKIE, CN_ENOTALLOWED, CN_EFLAGS, CN_EEXIST (this node's name is
  * connected there already), CN_EPROTO (not an Erlang node), CN_EVERSION,
- * CN_ECLOSED, CN_ETIMEDOUT. */
+ * CN_ECLOSED, CN_ETIMEDOUT. What the call itself may return: CN_EBADARG,
+ * CN_ENOTALLOWED (by cnode_set_policy), CN_ENOMEM. */
 CN_API int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb,
                          void *data);
 /* Sends what is queued and closes. CN_ENOCONN. */
@@ -288,6 +318,12 @@ CN_API const char *cnode_next_peer(const cnode *n, size_t *at);
 CN_API int cnode_set_address(cnode *n, const char *peer, const char *address);
 /* The cookie for one peer, both ways; NULL takes it back. */
 CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);
+/* Whether this node has to do with a peer. CNODE_POLICY_DENY ends what
+ * connection there is with CN_ENOTALLOWED, any other policy holds from the
+ * next one on. Names are what peers say of themselves, so whoever knows the
+ * cookie can have any: to keep somebody out for certain, see to the cookie.
+ * CN_EBADARG. */
+CN_API int cnode_set_policy(cnode *n, const char *peer, cnode_policy policy);
 
 /* --- processes ----------------------------------------------------------- */
 
@@ -400,8 +436,8 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
  * Any thread (p must stay alive meanwhile). CN_EBUSY: too much is queued for
  * that node, or too much and too many wait for connections that are being
  * made (max_queue, max_pending and max_dials of cnode_config);
- * CN_ENOCONN: this node has no name yet; CN_ENOMEM; CN_ESYNTAX,
- * CN_EBADARG: the pattern. */
+ * CN_ENOTALLOWED: cnode_set_policy; CN_ENOCONN: this node has no name yet;
+ * CN_ENOMEM; CN_ESYNTAX, CN_EBADARG: the pattern. */
 #define cnode_send(p, to, ...) cnode_send_args((p), (to), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                            size_t n);

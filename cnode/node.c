@@ -84,6 +84,19 @@ static int set_identity(cnode *n, const cnode_config *c) {
     return err;
 }
 
+static int check_config(cnode *n, const cnode_config *c) {
+    if (c->tick_intensity != 0 &&
+        (c->tick_intensity < 4 || c->tick_intensity > 1000))
+        return cnode__err(n, CN_EBADARG, "the tick intensity is 4 to 1000");
+    if (c->port_max != 0 && (c->port == 0 || c->port_max < c->port))
+        return cnode__err(n, CN_EBADARG,
+                          "a range of ports begins with the lower one, and "
+                          "not with 0");
+    if ((unsigned)c->policy > CNODE_POLICY_DENY)
+        return cnode__err(n, CN_EBADARG, "there is no such policy");
+    return 0;
+}
+
 static void init_tables(cnode *n) {
     uint64_t seed;
 
@@ -131,6 +144,8 @@ int cnode__init(cnode *n, const cnode_config *c, const cnode__shell *shell,
     n->next_pid = n->next_ref = n->next_unlink = 1;
     n->peer_now = n->name;
     err = copy_string(n, &n->config.address);
+    if (err == 0)
+        err = check_config(n, c);
     if (err == 0)
         err = set_identity(n, c);
     if (err == 0)

@@ -3,7 +3,10 @@
  * uv_listen.c: the socket that others connect to, and the name under which
  * EPMD tells them of it.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cnode/uv_shell.h"
@@ -47,16 +50,57 @@ static void on_connection(uv_stream_t *server, int status) {
                 "a connection could not be accepted: %s", uv_strerror(status));
 }
 
-static int bind_to(cnode__uv *s, const char *address) {
-    struct sockaddr_storage a;
-    uint16_t port = s->node.config.port;
-    int r = uv_ip4_addr(address, port, (struct sockaddr_in *)(void *)&a);
+/* Of libuv, for digits. */
+static int parse_address(const char *address, struct sockaddr_storage *a,
+                         socklen_t *len) {
+    int r = uv_ip4_addr(address, 0, (struct sockaddr_in *)(void *)a);
 
-    if (r != 0)
-        r = uv_ip6_addr(address, port, (struct sockaddr_in6 *)(void *)&a);
+    *len = sizeof(struct sockaddr_in);
     if (r == 0)
-        r = uv_tcp_bind(&s->listener, (struct sockaddr *)&a, 0);
+        return 0;
+    *len = sizeof(struct sockaddr_in6);
+    return uv_ip6_addr(address, 0, (struct sockaddr_in6 *)(void *)a);
+}
+
+static void set_port(struct sockaddr_storage *a, uint16_t port) {
+    if (a->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)(void *)a)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)(void *)a)->sin_port = htons(port);
+}
+
+/* The listening socket at one port; negative: an error of libuv's. Not libuv's
+ * own bind, which puts off to tell that a port is in use. */
+static int listen_at(struct sockaddr_storage *a, socklen_t len, uint16_t port) {
+    int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1, off = 0;
+    int r = 0;
+
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    set_port(a, port);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (a->ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
+        bind(fd, (struct sockaddr *)a, len) != 0 || listen(fd, BACKLOG) != 0)
+        r = uv_translate_sys_error(errno);
+    if (r == 0)
+        return fd;
+    (void)close(fd);
     return r;
+}
+
+/* The first port of the range that is free. */
+static int listen_in_range(const cnode_config *c, struct sockaddr_storage *a,
+                           socklen_t len) {
+    unsigned port = c->port;
+    unsigned last = c->port_max > c->port ? c->port_max : c->port;
+    int fd;
+
+    do
+        fd = listen_at(a, len, (uint16_t)port);
+    while (fd == UV_EADDRINUSE && ++port <= last);
+    return fd;
 }
 
 /* A node that is called by an IPv6 address must be there. */
@@ -75,29 +119,53 @@ static void keep_port(cnode__uv *s) {
                              : ((struct sockaddr_in *)(void *)&a)->sin_port);
 }
 
+/* Takes the descriptor over, or closes it. */
+static int watch_listener(cnode__uv *s, int fd) {
+    int r = uv_tcp_init(s->loop, &s->listener);
+
+    if (r == 0) {
+        s->handles++;
+        s->listening = true;
+        s->listener.data = s;
+        r = uv_tcp_open(&s->listener, fd);
+    }
+    if (r != 0)
+        (void)close(fd);
+    return r != 0
+               ? r
+               : uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+}
+
+static int listen_failed(cnode *n, int r) {
+    const cnode_config *c = &n->config;
+    char range[16] = "";
+
+    if (c->port_max > c->port)
+        (void)snprintf(range, sizeof range, " to %u", (unsigned)c->port_max);
+    (void)cnode__err(n, r == UV_EADDRINUSE ? CN_EREFUSED : CN_EIO,
+                     "listen on port %u%s: %s", (unsigned)c->port, range,
+                     uv_strerror(r));
+    n->error.os_error = -r;
+    return n->error.code;
+}
+
 static int open_listener(cnode__uv *s) {
     cnode *n = &s->node;
     const char *address = n->config.address;
-    int r = uv_tcp_init(s->loop, &s->listener);
+    struct sockaddr_storage a = {0};
+    socklen_t len;
+    int r;
 
-    if (r != 0)
-        return cnode__err(n, CN_EIO, "listen: %s", uv_strerror(r));
-    s->handles++;
-    s->listening = true;
-    s->listener.data = s;
-    r = bind_to(s, address == NULL ? default_address(n) : address);
-    if (r == UV_EINVAL)
+    if (address == NULL)
+        address = default_address(n);
+    if (parse_address(address, &a, &len) != 0)
         return cnode__err(n, CN_EBADARG, "listen: %.100s is no IP address",
                           address);
-    if (r == 0)
-        r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
-    if (r != 0) {
-        (void)cnode__err(n, r == UV_EADDRINUSE ? CN_EREFUSED : CN_EIO,
-                         "listen on port %u: %s", (unsigned)n->config.port,
-                         uv_strerror(r));
-        n->error.os_error = -r;
-        return n->error.code;
-    }
+    r = listen_in_range(&n->config, &a, len);
+    if (r >= 0)
+        r = watch_listener(s, r);
+    if (r != 0)
+        return listen_failed(n, r);
     keep_port(s);
     return 0;
 }

@@ -450,6 +450,58 @@ static void says_why_it_is_not_made(void **state) {
     run_with_every_failure(make_node, NULL);
 }
 
+/* A node on a range of ports, where some are taken. */
+static int listen_in(uint16_t first, uint16_t last, uint16_t *port) {
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .no_epmd = true,
+                            .address = "127.0.0.1",
+                            .port = first,
+                            .port_max = last};
+    cnode *n;
+    int err;
+
+    assert_int_equal(cnode_new(&n, &c), 0);
+    err = cnode_listen(n);
+    *port = cnode_port(n);
+    if (err == CN_EREFUSED)
+        assert_non_null(strstr(cnode_error(n)->text, "in use"));
+    cnode_free(n);
+    return err;
+}
+
+static bool take_port(int *fd, uint16_t port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true((*fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    if (bind(*fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(*fd, 1) == 0)
+        return true;
+    assert_int_equal(errno, EADDRINUSE);
+    (void)close(*fd);
+    return false;
+}
+
+static void listens_in_a_range(void **state) {
+    uint16_t first = 20011, port;
+    int one, two;
+
+    (void)state;
+    while (!take_port(&one, first))
+        first = (uint16_t)(first + 3);
+    if (!take_port(&two, (uint16_t)(first + 1)))
+        two = -1; /* somebody else has it */
+    assert_int_equal(listen_in(first, 0, &port), CN_EREFUSED);
+    assert_int_equal(listen_in(first, (uint16_t)(first + 1), &port),
+                     CN_EREFUSED);
+    assert_int_equal(listen_in(first, (uint16_t)(first + 500), &port), 0);
+    assert_in_range(port, first + 2, first + 500);
+    (void)close(one);
+    assert_int_equal(listen_in(first, (uint16_t)(first + 500), &port), 0);
+    assert_int_equal(port, first);
+    (void)close(two);
+}
+
 static void count_lines(void *ctx, cn_level level, const char *where,
                         const char *text) {
     (void)level;
@@ -549,6 +601,7 @@ int main(void) {
         cmocka_unit_test(nothing_queued_is_lost),
         cmocka_unit_test(ends_while_it_receives),
         cmocka_unit_test(says_why_it_is_not_made),
+        cmocka_unit_test(listens_in_a_range),
         cmocka_unit_test(runs_out_of_descriptors),
     };
 
