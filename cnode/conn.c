@@ -248,6 +248,11 @@ int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
     return err;
 }
 
+void cnode_conn_hide(cnode_conn *c) {
+    if (c->hs.state == HS_EXPECT_ANSWER)
+        c->hs.flags &= ~CNODE_FLAG_PUBLISHED;
+}
+
 int cnode_conn_eof(cnode_conn *c) {
     if (c->error.code != 0)
         return c->error.code;

@@ -209,6 +209,8 @@ CN_API int cnode_conn_timeout(cnode_conn *c, uint64_t now);
  * CN_ENOMEM: the connection is dead, its last words are in the output. */
 CN_API int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
                              const char *name, uint32_t creation);
+/* Acceptor, before that answer: to this peer we are a hidden node. */
+CN_API void cnode_conn_hide(cnode_conn *c);
 /* Queues a signal in the form that the peer understands. CN_EBUSY;
  * CN_ENOTSUP: the peer does not know such signals; CN_ELIMIT: too long;
  * CN_ENOCONN: not up. None of these harms the connection. */

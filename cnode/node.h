@@ -4,6 +4,7 @@
  *
  *   node.c     identity, life, the pump
  *   peer.c     other nodes, and what their going up and down means
+ *   policy.c   which of them this one has to do with
  *   wire.c     sockets with a connection on them
  *   route.c    which way a signal takes
  *   process.c  processes, names, exits
@@ -115,6 +116,7 @@ struct cnode__peer {
     cnode__list watches; /* its processes watch ours */
     cnode__list waiters; /* ours wait for something of its */
     cnode__timer timer;
+    cnode_policy policy;
     char *cookie;
     char *address;
     cnode__counts counts;
@@ -355,7 +357,7 @@ void cnode__peer_let_go(cnode__peer *p);
 /* It is connected, or about to be. */
 bool cnode__peer_on_the_way(const cnode__peer *p);
 /* Something is to be sent: connects, unless it is connected or about to be.
- * CN_EBUSY: config.max_dials. */
+ * CN_EBUSY: config.max_dials; CN_ENOTALLOWED: its policy. */
 int cnode__peer_want(cnode__peer *p);
 /* Whoever waits to hear of the connection will hear this. */
 void cnode__peer_answer(cnode__peer *p, const cn_error *e);
@@ -369,6 +371,11 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why);
 void cnode__wire_replace(cnode__wire *w, const char *why);
 /* Frees a failed wire, with all that means for its peer. */
 void cnode__wire_bury(cnode__wire *w);
+
+/* --- policy.c --- */
+/* Of a peer, or (NULL) of those who have none of their own. Not _DEFAULT. */
+cnode_policy cnode__policy_of(const cnode *n, const cnode__peer *p);
+#define CNODE__DENIED "%s: this node is not to have to do with it"
 
 /* --- wire.c --- */
 /* Events from the shell. */

@@ -117,9 +117,9 @@ void cnode__peer_free(cnode__peer *p) {
 static bool peer_in_use(const cnode__peer *p) {
     return p->held > 0 || p->up != NULL || p->dial != NULL || p->waiting ||
            p->cookie != NULL || p->address != NULL ||
-           cn__buf_size(&p->pending) > 0 || !cnode__list_empty(&p->wires) ||
-           !cnode__list_empty(&p->links) || !cnode__list_empty(&p->watches) ||
-           !cnode__list_empty(&p->waiters);
+           p->policy != CNODE_POLICY_DEFAULT || cn__buf_size(&p->pending) > 0 ||
+           !cnode__list_empty(&p->wires) || !cnode__list_empty(&p->links) ||
+           !cnode__list_empty(&p->watches) || !cnode__list_empty(&p->waiters);
 }
 
 void cnode__peer_release(cnode__peer *p) {
@@ -141,10 +141,13 @@ void cnode__peer_let_go(cnode__peer *p) {
 
 static int dial(cnode__peer *p, bool counted) {
     cnode *n = p->node;
-    cnode__wire *w = cnode__wire_new(n, p);
     uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
+    cnode__wire *w;
     int err;
 
+    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY)
+        return CN_ENOTALLOWED;
+    w = cnode__wire_new(n, p);
     if (w == NULL)
         return CN_ENOMEM;
     p->dial = w;
@@ -168,6 +171,8 @@ int cnode__peer_want(cnode__peer *p) {
     uint32_t max =
         n->config.max_dials == 0 ? DEFAULT_DIALS : n->config.max_dials;
 
+    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY)
+        return CN_ENOTALLOWED;
     if (cnode__peer_on_the_way(p))
         return 0;
     if (n->dials < max)
@@ -514,6 +519,10 @@ int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
         return err;
     if (p == NULL)
         return cnode__err(n, CN_EBADARG, "%s is this node", n->name);
+    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY) {
+        cnode__peer_release(p);
+        return cnode__err(n, CN_ENOTALLOWED, CNODE__DENIED, peer);
+    }
     w = cn__calloc(&n->alloc, 1, sizeof *w);
     if (w == NULL) {
         cnode__peer_release(p);

@@ -107,6 +107,8 @@ static int route_up(cnode__peer *p, const cnode_ctrl *c) {
 }
 
 static const char *why_not(const cnode__peer *p, int err) {
+    if (err == CN_ENOTALLOWED)
+        return "this node is not to have to do with it";
     return err == CN_EBUSY && p != NULL && !cnode__peer_on_the_way(p)
                ? "too many nodes are being connected to already"
                : cn_strerror(err);

@@ -117,6 +117,12 @@ static const char *cookie_for(const cnode__peer *p, cnode *n) {
     return p != NULL && p->cookie != NULL ? p->cookie : n->cookie;
 }
 
+/* peer NULL: not known yet. */
+static bool shows_itself(const cnode *n, const cnode__peer *peer) {
+    return n->config.visible &&
+           (peer == NULL || cnode__policy_of(n, peer) != CNODE_POLICY_HIDDEN);
+}
+
 static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
     cnode *n = w->node;
 
@@ -125,12 +131,13 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
         .name = n->name,
         .takeover = !n->config.no_takeover,
         .creation = n->creation,
-        .flags =
-            cnode_conn_flags() | (n->config.visible ? CNODE_FLAG_PUBLISHED : 0),
+        .flags = cnode_conn_flags() |
+                 (shows_itself(n, w->peer) ? CNODE_FLAG_PUBLISHED : 0),
         .setup_ms = n->config.setup_ms,
         .ticktime_ms = n->config.ticktime_s > UINT32_MAX / 1000
                            ? UINT32_MAX
                            : n->config.ticktime_s * 1000,
+        .intensity = n->config.tick_intensity,
         .max_frame = n->config.max_frame,
         .max_queue = n->config.max_queue,
         .max_partial = n->config.max_partial,
@@ -192,7 +199,7 @@ static void make_name(cnode *n, const char *host, char *out, size_t cap) {
 static cnode_answer judge(cnode__wire *w, cnode__peer *p) {
     const cnode *n = w->node;
 
-    if (p == NULL || n->closing)
+    if (p == NULL || n->closing || cnode__policy_of(n, p) == CNODE_POLICY_DENY)
         return CNODE_ANSWER_NOT_ALLOWED;
     if (p->up != NULL && !p->up->failed)
         return CNODE_ANSWER_ALIVE;
@@ -219,9 +226,11 @@ static void answer_name(cnode__wire *w, cnode_answer a, const char *name) {
 
 static void give_name(cnode__wire *w, const char *host) {
     char name[CNODE__NAME_MAX + 32];
+    bool denied = cnode__policy_of(w->node, NULL) == CNODE_POLICY_DENY;
 
     make_name(w->node, host, name, sizeof name);
-    answer_name(w, CNODE_ANSWER_NAMED, name);
+    answer_name(w, denied ? CNODE_ANSWER_NOT_ALLOWED : CNODE_ANSWER_NAMED,
+                name);
 }
 
 static void got_name(cnode__wire *w, const cnode_event *ev) {
@@ -238,6 +247,8 @@ static void got_name(cnode__wire *w, const cnode_event *ev) {
         cnode__wire_join(w, p);
     else if (p != NULL)
         cnode__peer_release(p);
+    if (w->peer != NULL && !shows_itself(n, w->peer))
+        cnode_conn_hide(w->conn);
     answer_name(w, a, ev->peer);
 }
 
