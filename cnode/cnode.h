@@ -63,6 +63,18 @@ typedef enum cnode_policy {
                              sending to it is CN_ENOTALLOWED */
 } cnode_policy;
 
+/* A peer that is to be kept is not connected, because an attempt has failed or
+ * the connection was lost (on_peer has told that already). */
+typedef struct cnode_retry {
+    const char *name;
+    int status;        /* why, as in cnode_connect_cb or cnode_peer */
+    const char *text;  /* the same for a person to read */
+    uint32_t failures; /* so far in a row; 0: a connection that had been up
+                          for steady_ms is lost */
+    uint32_t wait_ms;  /* until the next attempt */
+    bool given_up;     /* there will be none: cnode_keep_opts.attempts */
+} cnode_retry;
+
 /* Everything may be left zero except the name. Strings are copied. */
 typedef struct cnode_config {
     /* "echo@127.0.0.1". NULL: the first node that is connected to gives a
@@ -134,6 +146,12 @@ typedef struct cnode_config {
     /* Of peers that have none of their own (cnode_set_policy), and of those
      * that want a name given. */
     cnode_policy policy;
+    /* What becomes of a peer that is to be kept, see cnode_keep. */
+    void (*on_retry)(cnode *n, const cnode_retry *r, void *data);
+    /* Where is this node? Asked once for each attempt to connect to a peer
+     * that cnode_set_address knows nothing of, instead of EPMD; the answer is
+     * cnode_found, in this callback or later. */
+    void (*on_lookup)(cnode *n, const char *peer, void *data);
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -150,7 +168,8 @@ static inline int cnode_new(cnode **out, const cnode_config *c) {
  * pid or reference has left it yet. When EPMD cannot be reached this is 0 all
  * the same: a line is logged and the registration is tried again until it
  * works; cnode_registered tells, cnode_error why not. CN_EEXIST: the name is
- * taken; CN_EREFUSED: the port, or each of the range, is in use; CN_ECANCELED: cnode_stop; CN_EIO. */
+ * taken; CN_EREFUSED: the port, or each of the range, is in use; CN_ECANCELED:
+ * cnode_stop; CN_EIO. */
 CN_API int cnode_listen(cnode *n);
 CN_API bool cnode_registered(const cnode *n);
 
@@ -308,7 +327,9 @@ typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
  * CN_ENOTALLOWED (by cnode_set_policy), CN_ENOMEM. */
 CN_API int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb,
                          void *data);
-/* Sends what is queued and closes. CN_ENOCONN. */
+/* Sends what is queued and closes. Ends cnode_keep too, together with an
+ * attempt that is under way (who waits for it is told CN_ECLOSED). CN_ENOCONN:
+ * it was neither connected nor to be kept. */
 CN_API int cnode_disconnect(cnode *n, const char *peer);
 CN_API bool cnode_connected(const cnode *n, const char *peer);
 /* Peers that are up; *at starts at 0; NULL at the end. */
@@ -318,6 +339,27 @@ CN_API const char *cnode_next_peer(const cnode *n, size_t *at);
 CN_API int cnode_set_address(cnode *n, const char *peer, const char *address);
 /* The cookie for one peer, both ways; NULL takes it back. */
 CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);
+/* When to connect again. All may be zero. */
+typedef struct cnode_keep_opts {
+    uint32_t first_ms;  /* the first wait; 0: 1,000 ms */
+    uint32_t max_ms;    /* the longest; 0: 60,000 ms */
+    uint32_t steady_ms; /* a connection that was up so long was a success:
+                           the waits begin anew; 0: 10,000 ms */
+    uint32_t attempts;  /* gives up after so many failures in a row; 0: never */
+} cnode_keep_opts;
+/* Keeps a peer connected: connects now, and whenever the connection is lost or
+ * an attempt fails, again after a wait, which doubles with each failure and is
+ * cut by up to one half at random, so that many nodes do not come back all at
+ * once. A cookie that is refused is tried again like everything else, for it
+ * may be changed there. on_retry of cnode_config tells. cnode_disconnect ends
+ * it, and so does CNODE_POLICY_DENY. Again with other options changes them. o
+ * may be NULL. CN_EBADARG, CN_ENOTALLOWED (cnode_set_policy), CN_ENOMEM. */
+CN_API int cnode_keep(cnode *n, const char *peer, const cnode_keep_opts *o);
+/* Answers config.on_lookup: the address, in the form of cnode_set_address; "":
+ * EPMD knows; NULL: there is none, the attempt ends with CN_ENOENT. An address
+ * that cannot be is CN_EBADARG for the attempt. An attempt that is not answered
+ * ends after setup_ms. CN_ENOENT: nobody asks for this peer (any more). */
+CN_API int cnode_found(cnode *n, const char *peer, const char *address);
 /* Whether this node has to do with a peer. CNODE_POLICY_DENY ends what
  * connection there is with CN_ENOTALLOWED, any other policy holds from the
  * next one on. Names are what peers say of themselves, so whoever knows the

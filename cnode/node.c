@@ -115,6 +115,7 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->ended);
     cnode__list_init(&n->wants);
     cnode__list_init(&n->born);
+    cnode__list_init(&n->lookups);
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
@@ -253,7 +254,8 @@ static void run_born(cnode *n) {
 
 static bool has_work(const cnode *n) {
     return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
-           cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended);
+           cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended) ||
+           !cnode__list_empty(&n->lookups);
 }
 
 bool cnode__pump(cnode *n) {
@@ -264,6 +266,7 @@ bool cnode__pump(cnode *n) {
         run_local(n);
         cnode__bury(n);
         run_wants(n);
+        cnode__run_lookups(n);
         run_wires(n);
     } while ((cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);

@@ -4,6 +4,8 @@
  *
  *   node.c     identity, life, the pump
  *   peer.c     other nodes, and what their going up and down means
+ *   reconnect.c those that are to be kept connected
+ *   lookup.c   asking the program where one of them is
  *   policy.c   which of them this one has to do with
  *   wire.c     sockets with a connection on them
  *   route.c    which way a signal takes
@@ -37,10 +39,12 @@
 
 typedef struct cnode__peer cnode__peer;
 typedef struct cnode__wire cnode__wire;
+typedef struct cnode__keep cnode__keep;
 
 /* The outside world. */
 typedef struct cnode__shell {
-    /* Connect w->peer; later cnode__wire_open or cnode__wire_fail. */
+    /* Connect w->peer, at cnode__wire_address if that is not NULL; later
+     * cnode__wire_open or cnode__wire_fail. */
     int (*dial)(void *ctx, cnode__wire *w);
     /* There is output: write it. */
     void (*flush)(void *ctx, cnode__wire *w);
@@ -71,9 +75,11 @@ struct cnode__wire {
     cnode_conn *conn;  /* NULL while dialling */
     void *handle;      /* the shell's */
     bool dialled;
-    bool counted; /* one of cnode.dials */
-    bool failed;  /* waits for the pump to bury it */
-    bool redial;  /* our own attempt was given up for it */
+    bool counted;  /* one of cnode.dials */
+    bool failed;   /* waits for the pump to bury it */
+    bool redial;   /* our own attempt was given up for it */
+    bool asked;    /* the program is to say where the peer is */
+    char *address; /* what it said */
     cn_error error;
     cnode__timer timer;
 };
@@ -117,6 +123,7 @@ struct cnode__peer {
     cnode__list waiters; /* ours wait for something of its */
     cnode__timer timer;
     cnode_policy policy;
+    cnode__keep *keep; /* NULL: it is not to be kept */
     char *cookie;
     char *address;
     cnode__counts counts;
@@ -299,6 +306,7 @@ struct cnode {
     cnode__list dirty;    /* wires with output */
     cnode__list ended;    /* processes to bury */
     cnode__list wants;    /* answers to give */
+    cnode__list lookups;  /* wires whose address is to be asked for */
     cnode__list born;     /* peers that may have been made for nothing */
     size_t pending;       /* bytes that wait with all peers */
     uint32_t dials;       /* attempts made for what is sent */
@@ -372,6 +380,24 @@ void cnode__wire_replace(cnode__wire *w, const char *why);
 /* Frees a failed wire, with all that means for its peer. */
 void cnode__wire_bury(cnode__wire *w);
 
+/* Begins an attempt. CN_ENOTALLOWED, CN_ENOMEM. */
+int cnode__peer_dial(cnode__peer *p, bool counted);
+
+/* --- reconnect.c --- */
+/* These do nothing for a peer that is not to be kept. It is connected; it is
+ * so no more; it has no connection and none on the way, and an attempt or the
+ * connection has just ended. */
+void cnode__keep_up(cnode__peer *p);
+void cnode__keep_down(cnode__peer *p);
+void cnode__keep_retry(cnode__peer *p, const cn_error *why, bool was_up);
+/* It is not to be kept; true: it was. */
+bool cnode__keep_end(cnode__peer *p);
+
+/* --- lookup.c --- */
+/* The way of a wire: asks the program, or has the shell dial. */
+void cnode__lookup(cnode__wire *w);
+void cnode__run_lookups(cnode *n);
+
 /* --- policy.c --- */
 /* Of a peer, or (NULL) of those who have none of their own. Not _DEFAULT. */
 cnode_policy cnode__policy_of(const cnode *n, const cnode__peer *p);
@@ -382,6 +408,8 @@ cnode_policy cnode__policy_of(const cnode *n, const cnode__peer *p);
 cnode__wire *cnode__wire_new(cnode *n, cnode__peer *peer);
 /* Sets w->peer, which lives as long as w then. */
 void cnode__wire_join(cnode__wire *w, cnode__peer *p);
+/* Where to dial, NULL: EPMD knows. */
+const char *cnode__wire_address(const cnode__wire *w);
 /* It is no attempt any more. */
 void cnode__wire_uncount(cnode__wire *w);
 int cnode__wire_open(cnode__wire *w);

@@ -106,6 +106,7 @@ void cnode__peer_free(cnode__peer *p) {
     cnode *n = p->node;
 
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
+    (void)cnode__keep_end(p);
     cnode__list_leave(&p->in_born);
     cnode__timer_drop(&n->timers, &p->timer);
     drop_pending(p);
@@ -116,7 +117,7 @@ void cnode__peer_free(cnode__peer *p) {
 
 static bool peer_in_use(const cnode__peer *p) {
     return p->held > 0 || p->up != NULL || p->dial != NULL || p->waiting ||
-           p->cookie != NULL || p->address != NULL ||
+           p->cookie != NULL || p->address != NULL || p->keep != NULL ||
            p->policy != CNODE_POLICY_DEFAULT || cn__buf_size(&p->pending) > 0 ||
            !cnode__list_empty(&p->wires) || !cnode__list_empty(&p->links) ||
            !cnode__list_empty(&p->watches) || !cnode__list_empty(&p->waiters);
@@ -139,11 +140,10 @@ void cnode__peer_let_go(cnode__peer *p) {
 
 /* --- dialling ------------------------------------------------------------ */
 
-static int dial(cnode__peer *p, bool counted) {
+int cnode__peer_dial(cnode__peer *p, bool counted) {
     cnode *n = p->node;
     uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
     cnode__wire *w;
-    int err;
 
     if (cnode__policy_of(n, p) == CNODE_POLICY_DENY)
         return CN_ENOTALLOWED;
@@ -154,9 +154,7 @@ static int dial(cnode__peer *p, bool counted) {
     w->counted = counted;
     n->dials += counted;
     cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + setup);
-    err = n->shell->dial(n->shell_ctx, w);
-    if (err != 0)
-        cnode__wire_fail(w, err, 0, cn_strerror(err));
+    cnode__lookup(w);
     return 0;
 }
 
@@ -176,7 +174,7 @@ int cnode__peer_want(cnode__peer *p) {
     if (cnode__peer_on_the_way(p))
         return 0;
     if (n->dials < max)
-        return dial(p, true);
+        return cnode__peer_dial(p, true);
     if (cnode__seldom(n, &n->quiet_dials))
         cn__log(&n->config.log, CN_LOG_WARN, "node",
                 "%s is not connected to: %u attempts are being made already",
@@ -266,6 +264,7 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
         (void)snprintf(n->name, sizeof n->name, "nonode@nohost");
     }
     keep_messages(p);
+    cnode__keep_down(p);
     lose(p, why);
     tell_peer_event(p, false, why->code, why->text);
 }
@@ -298,6 +297,8 @@ static void peer_timeout(cnode__timer *t) {
                    "it was connecting here itself, but did not finish");
     cnode__peer_hold(p);
     give_up(p, &e);
+    if (!cnode__peer_on_the_way(p))
+        cnode__keep_retry(p, &e, false);
     cnode__peer_let_go(p);
 }
 
@@ -341,7 +342,7 @@ static void dial_again(cnode__peer *p) {
     int err;
 
     p->waiting = false;
-    err = dial(p, true);
+    err = cnode__peer_dial(p, true);
     if (err != 0) {
         (void)cn__fail(&why, err, 0, "%s", cn_strerror(err));
         give_up(p, &why);
@@ -374,6 +375,8 @@ void cnode__wire_bury(cnode__wire *w) {
         dial_failed(p, &why);
     if (redial || (was_up && wants_another(p)))
         dial_again(p);
+    if ((was_up || was_dial || redial) && !cnode__peer_on_the_way(p))
+        cnode__keep_retry(p, &why, was_up);
     cnode__peer_let_go(p);
 }
 
@@ -473,6 +476,7 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     p->up = w;
     p->conn_id = ++n->next_conn;
     p->creation = ev->peer_creation;
+    cnode__keep_up(p);
     p->flags = cnode_conn_common_flags(w->conn);
     n->stats.connections++;
     n->stats.connects++, p->counts.connects++;
@@ -499,7 +503,7 @@ static void start_wanting(cnode__want *w) {
     }
     cnode__list_add(&p->wants, &w->in_list);
     if (!cnode__peer_on_the_way(p))
-        err = dial(p, false);
+        err = cnode__peer_dial(p, false);
     if (err != 0) {
         (void)cn__fail(&w->error, err, 0, "%s", cn_strerror(err));
         cnode__list_leave(&w->in_list);
@@ -542,12 +546,18 @@ static cnode__peer *peer_that_is_up(const cnode *n, const char *name) {
 }
 
 int cnode_disconnect(cnode *n, const char *peer) {
-    cnode__peer *p = peer_that_is_up(n, peer);
+    cnode__peer *p = cn__map_get(&n->peers, peer, strlen(peer));
+    bool up = p != NULL && p->up != NULL && !p->up->failed;
+    bool kept = p != NULL && cnode__keep_end(p);
 
-    if (p == NULL)
-        return cnode__err(n, CN_ENOCONN, "%s is not connected", peer);
-    cnode__wire_fail(p->up, 0, 0, "disconnected");
-    return 0;
+    if (up)
+        cnode__wire_fail(p->up, 0, 0, "disconnected");
+    else if (kept && p->dial != NULL)
+        cnode__wire_fail(p->dial, CN_ECLOSED, 0, "disconnected");
+    if (kept)
+        cnode__peer_release(p);
+    return up || kept ? 0
+                      : cnode__err(n, CN_ENOCONN, "%s is not connected", peer);
 }
 
 bool cnode_connected(const cnode *n, const char *peer) {

@@ -32,8 +32,10 @@ int cnode_set_policy(cnode *n, const char *peer, cnode_policy policy) {
     if (p == NULL)
         return cnode__err(n, CN_EBADARG, "not for this node itself");
     p->policy = policy;
-    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY)
+    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY) {
+        (void)cnode__keep_end(p);
         end_wires(p);
+    }
     cnode__peer_release(p);
     return 0;
 }

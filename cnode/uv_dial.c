@@ -7,6 +7,7 @@
  * who it is.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,16 +162,21 @@ static bool split_address(const char *text, char *host, size_t cap,
 }
 
 static int dial_address(cnode__socket *l, const char *address) {
-    char host[256];
+    char text[CN_ERROR_TEXT], host[256];
     uint16_t port;
 
     if (strncmp(address, "unix:", 5) == 0 && address[5] != '\0') {
         connect_pipe(l, address + 5);
         return 0;
     }
-    if (!split_address(address, host, sizeof host, &port))
-        return CN_EBADARG;
-    return resolve(l, host, port);
+    if (split_address(address, host, sizeof host, &port))
+        return resolve(l, host, port);
+    (void)snprintf(text, sizeof text,
+                   "'%.100s' is no address; it looks like host:port, "
+                   "[v6]:port or unix:path",
+                   address);
+    cnode__wire_fail(l->wire, CN_EBADARG, 0, text);
+    return 0;
 }
 
 static int dial_epmd(cnode__socket *l, const char *name) {
@@ -191,6 +197,7 @@ static int dial_epmd(cnode__socket *l, const char *name) {
 int cnode__uv_dial(void *ctx, cnode__wire *w) {
     cnode__uv *s = ctx;
     cnode__socket *l = cnode__uv_link(s, w);
+    const char *address = cnode__wire_address(w);
 
     if (l == NULL)
         return CN_ENOMEM;
@@ -199,8 +206,8 @@ int cnode__uv_dial(void *ctx, cnode__wire *w) {
         cnode__uv_fail(l, CN_EIO, UV_EMFILE, "connecting");
         return 0;
     }
-    return w->peer->address != NULL ? dial_address(l, w->peer->address)
-                                    : dial_epmd(l, w->peer->name);
+    return address != NULL ? dial_address(l, address)
+                           : dial_epmd(l, w->peer->name);
 }
 
 /* --- accepting ----------------------------------------------------------- */

@@ -52,7 +52,14 @@ void cnode__wire_free(cnode__wire *w) {
     cnode__timer_drop(&n->timers, &w->timer);
     n->shell->close(n->shell_ctx, w);
     cnode_conn_free(w->conn);
+    cn__strfree(&n->alloc, w->address);
     cn__free(&n->alloc, w, 1, sizeof *w);
+}
+
+const char *cnode__wire_address(const cnode__wire *w) {
+    if (w->address != NULL)
+        return w->address[0] == '\0' ? NULL : w->address;
+    return w->peer->address;
 }
 
 const char *cnode__wire_name(const cnode__wire *w) {
