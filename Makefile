@@ -241,7 +241,8 @@ asan: ## unit tests and replay under address, undefined and leak sanitizers
 # Without address randomisation: gcc 12's runtime cannot map its shadow under
 # the strong randomisation of newer kernels.
 tsan: ## unit tests under the thread sanitizer
-	@setarch -R $(submake) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" unit
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp setarch -R \
+	    $(submake) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" unit
 
 valgrind: $(UNIT_BIN) ## unit tests under valgrind
 	@scripts/run-units --with "valgrind -q --error-exitcode=99 \

@@ -7,7 +7,11 @@
  *
  * Threads: one thread, the one that runs the loop, owns a node and all that
  * belongs to it, and every callback runs there. From any other thread only
- * these may be called: cnode_send and its kin, cnode_post, cnode_stop.
+ * these may be called: cnode_send and its kin, cnode_post, cnode_stop, and
+ * cnode_call_wait and cnode_rpc_wait, which are for other threads only. Until
+ * cnode_run is called the thread that made the node is that of the loop. End
+ * the other threads' work before cnode_free; only those that wait for a call
+ * may still do so then: they get CN_ECLOSED.
  *
  * Callbacks: no callback ever runs inside a call that the program makes; it
  * runs later, from the loop. Everything that a callback is lent (views,
@@ -475,7 +479,10 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
 
 /* A message from a process to a pid, as a pattern; it connects by itself.
  * As in Erlang, nothing tells when the receiver does not exist.
- * Any thread (p must stay alive meanwhile). CN_EBUSY: too much is queued for
+ * Any thread (p must stay alive meanwhile); order is kept within a thread.
+ * What another thread sends is on its way when this returns 0: it waits where
+ * CN_EBUSY would be said to the loop's thread, and then CN_EBUSY is said to
+ * the threads. CN_EBUSY: too much is queued for
  * that node, or too much and too many wait for connections that are being
  * made (max_queue, max_pending and max_dials of cnode_config);
  * CN_ENOTALLOWED: cnode_set_policy; CN_ENOCONN: this node has no name yet;
@@ -579,6 +586,22 @@ CN_API int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o,
     cnode_rpc_cast_args((p), (o), ETF_INS(__VA_ARGS__))
 CN_API int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
                                const etf_in *in, size_t n);
+
+/* The same two for other threads: they wait for the answer, while the loop
+ * runs in its own thread. They return what cnode_call_cb gets as its status.
+ * result, an initialised writer or NULL, gets its result, behind what is in
+ * it. CN_EBUG: this is the thread of the loop; CN_ECLOSED: the node is being
+ * freed. cnode_error is not for other threads. */
+#define cnode_call_wait(n, o, result, ...)                                     \
+    cnode_call_wait_args((n), (o), (result), ETF_INS(__VA_ARGS__))
+CN_API int cnode_call_wait_args(cnode *n, const cnode_call_opts *o,
+                                etf_writer *result, const etf_in *in,
+                                size_t count);
+#define cnode_rpc_wait(n, o, result, ...)                                      \
+    cnode_rpc_wait_args((n), (o), (result), ETF_INS(__VA_ARGS__))
+CN_API int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
+                               etf_writer *result, const etf_in *in,
+                               size_t count);
 
 /* Spawns on another node. result of cb is the pid; CN_ENOTSUP with an atom
  * when it was refused. With monitor, on_down comes with *ref. */

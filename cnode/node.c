@@ -116,6 +116,7 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->wants);
     cnode__list_init(&n->born);
     cnode__list_init(&n->lookups);
+    cnode__list_init(&n->holds);
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
@@ -259,7 +260,7 @@ static bool has_work(const cnode *n) {
 }
 
 bool cnode__pump(cnode *n) {
-    bool worked = has_work(n);
+    bool worked = has_work(n), carried;
     int rounds = 0;
 
     do {
@@ -268,10 +269,12 @@ bool cnode__pump(cnode *n) {
         run_wants(n);
         cnode__run_lookups(n);
         run_wires(n);
-    } while ((cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended)) &&
+        carried = cnode__carry_on(n); /* there may be room now */
+    } while ((carried || cn__buf_size(&n->local) > 0 ||
+              !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
     run_born(n);
-    return worked || has_work(n);
+    return worked || carried || has_work(n);
 }
 
 uint64_t cnode__deadline(const cnode *n) {
@@ -307,6 +310,7 @@ void cnode__destroy(cnode *n) {
         return; /* was never initialised */
     free_procs(n);
     (void)cnode__pump(n);
+    cnode__carry_end(n);
     cnode__close_wires(n);
     close_wants(n);
     while ((p = cn__map_first(&n->peers, &at)) != NULL)

@@ -11,6 +11,7 @@
  *   route.c    which way a signal takes
  *   process.c  processes, names, exits
  *   mailbox.c  messages that wait, and how many may
+ *   carry.c    what other threads send
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
@@ -40,6 +41,7 @@
 typedef struct cnode__peer cnode__peer;
 typedef struct cnode__wire cnode__wire;
 typedef struct cnode__keep cnode__keep;
+typedef struct cnode__hold cnode__hold;
 
 /* The outside world. */
 typedef struct cnode__shell {
@@ -63,6 +65,10 @@ typedef struct cnode__shell {
     /* Microseconds of a steady clock, for measuring; NULL: now is good
      * enough. */
     uint64_t (*clock_us)(void *ctx);
+    /* That node ("": this one) takes no more signals from other threads, or
+     * takes them again: carry says CN_EBUSY meanwhile. NULL: they are held
+     * without a bound. */
+    void (*busy)(void *ctx, const char *node, bool busy);
 } cnode__shell;
 
 /* One socket with one connection on it. */
@@ -127,6 +133,7 @@ struct cnode__peer {
     char *cookie;
     char *address;
     cnode__counts counts;
+    cnode__hold *hold; /* what threads have sent and it does not take yet */
     char name[CNODE__NAME_MAX + 1];
 };
 
@@ -308,6 +315,8 @@ struct cnode {
     cnode__list wants;    /* answers to give */
     cnode__list lookups;  /* wires whose address is to be asked for */
     cnode__list born;     /* peers that may have been made for nothing */
+    cnode__list holds;    /* signals from threads that must wait */
+    cnode__hold *hold;    /* ... those to this node itself */
     size_t pending;       /* bytes that wait with all peers */
     uint32_t dials;       /* attempts made for what is sent */
     uint64_t quiet_dials; /* when there may be another line about them */
@@ -432,13 +441,19 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
  * timeout: when it is lost, the connection ends. */
 void cnode__answered(cnode *n, const char *node, int err);
 #define CNODE__LOST_SIGNAL "a signal for it could not be kept"
-/* What another thread asked for: node "" is this one, and the sender needs
- * only its number, for the node's name belongs to the thread of the loop. */
-void cnode__carried(cnode *n, const char *node, etf_view frame);
 /* A signal as bytes that do not depend on a connection. */
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);
 /* The opposite; what a signal does not have is zero. */
 int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame);
+
+/* --- carry.c --- */
+/* What another thread asked for: node "" is this one, and the sender needs
+ * only its number, for the node's name belongs to the thread of the loop. */
+void cnode__carried(cnode *n, const char *node, etf_view frame);
+/* Tries again what had to be held; true: something of it went out. */
+bool cnode__carry_on(cnode *n);
+/* Gives up what is held. */
+void cnode__carry_end(cnode *n);
 
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);

@@ -164,19 +164,3 @@ void cnode__answered(cnode *n, const char *node, int err) {
     if (cut)
         cnode__wire_fail(p->up, err, 0, CNODE__LOST_SIGNAL);
 }
-
-void cnode__carried(cnode *n, const char *node, etf_view frame) {
-    cnode__peer *peer;
-    cnode_ctrl c;
-    etf_reader r;
-
-    if (cnode__thaw(&c, &r, frame) == 0 &&
-        cnode__find_peer(n, node[0] == '\0' ? NULL : node, &peer) == 0) {
-        c.from = cnode__pid_of(n, cnode__number_of(&c.from));
-        if (cnode__route(n, peer, &c) == 0)
-            return;
-    }
-    cnode__stats_dropped(n, CNODE_DROP_THREAD);
-    cn__log(&n->config.log, CN_LOG_ERROR, "node",
-            "a message from another thread was lost: %s", n->error.text);
-}

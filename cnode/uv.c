@@ -8,8 +8,7 @@
  * written and the one timer is set. An idle handle keeps the loop from waiting
  * while the pump has more to do.
  *
- * Other threads put signals and functions on one list under a mutex and wake
- * the loop, which takes all of them at once.
+ * What other threads want comes by uv_post.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,61 +48,6 @@ static void shell_wake(void *ctx) {
     (void)ctx;
 }
 
-static int post(cnode__uv *s, cnode__letter *letter) {
-    bool closed;
-
-    uv_mutex_lock(&s->mutex);
-    closed = s->closed;
-    if (!closed) {
-        if (s->last == NULL)
-            s->first = letter;
-        else
-            s->last->next = letter;
-        s->last = letter;
-        (void)uv_async_send(&s->async);
-    }
-    uv_mutex_unlock(&s->mutex);
-    return closed ? CN_ECLOSED : 0;
-}
-
-static void free_letter(cnode__uv *s, cnode__letter *l) {
-    size_t name = l->fn != NULL ? 0 : strlen((char *)l->frame + l->len) + 1;
-    cn__free(&s->node.alloc, l, 1, sizeof *l + l->len + name);
-}
-
-static int send_letter(cnode__uv *s, cnode__letter *l) {
-    int err = post(s, l);
-
-    if (err != 0)
-        free_letter(s, l);
-    return err;
-}
-
-static int shell_carry(void *ctx, const char *node, etf_view frame) {
-    cnode__uv *s = ctx;
-    size_t name = strlen(node) + 1;
-    cnode__letter *l =
-        cn__calloc(&s->node.alloc, 1, sizeof *l + frame.len + name);
-
-    if (l == NULL)
-        return CN_ENOMEM;
-    l->len = frame.len;
-    memcpy(l->frame, frame.data, frame.len);
-    memcpy(l->frame + frame.len, node, name);
-    return send_letter(s, l);
-}
-
-int cnode_post(cnode *n, void (*fn)(cnode *n, void *arg), void *arg) {
-    cnode__uv *s = cnode__uv_of(n);
-    cnode__letter *l = cn__calloc(&n->alloc, 1, sizeof *l);
-
-    if (l == NULL)
-        return CN_ENOMEM;
-    l->fn = fn;
-    l->arg = arg;
-    return send_letter(s, l);
-}
-
 void cnode_stop(cnode *n) {
     cnode__uv *s = cnode__uv_of(n);
 
@@ -123,33 +67,8 @@ bool cnode__uv_stopped(cnode__uv *s) {
     return stop;
 }
 
-static cnode__letter *take_letters(cnode__uv *s) {
-    cnode__letter *all;
-
-    uv_mutex_lock(&s->mutex);
-    all = s->first;
-    s->first = s->last = NULL;
-    uv_mutex_unlock(&s->mutex);
-    return all;
-}
-
-static void open_letters(cnode__uv *s, bool deliver) {
-    cnode__letter *l = take_letters(s);
-
-    while (l != NULL) {
-        cnode__letter *next = l->next;
-        if (deliver && l->fn != NULL)
-            l->fn(&s->node, l->arg);
-        else if (deliver)
-            cnode__carried(&s->node, (char *)l->frame + l->len,
-                           (etf_view){l->frame, l->len});
-        free_letter(s, l);
-        l = next;
-    }
-}
-
 static void on_async(uv_async_t *a) {
-    open_letters(a->data, true);
+    cnode__uv_open_letters(a->data, true);
 }
 
 static const cnode__shell uv_functions = {
@@ -159,8 +78,9 @@ static const cnode__shell uv_functions = {
     .now = shell_now,
     .random = shell_random,
     .on_loop = shell_on_loop,
-    .carry = shell_carry,
+    .carry = cnode__uv_carry,
     .wake = shell_wake,
+    .busy = cnode__uv_busy,
     .clock_us = shell_clock_us,
 };
 
@@ -202,7 +122,9 @@ int cnode_run(cnode *n) {
     s->thread = uv_thread_self();
     while (!cnode__uv_stopped(s))
         (void)uv_run(s->loop, UV_RUN_ONCE);
+    uv_mutex_lock(&s->mutex);
     s->stop = false;
+    uv_mutex_unlock(&s->mutex);
     return 0;
 }
 
@@ -273,10 +195,7 @@ static int open_handles(cnode__uv *s) {
 }
 
 static void close_all(cnode__uv *s) {
-    uv_mutex_lock(&s->mutex);
-    s->closed = true;
-    uv_mutex_unlock(&s->mutex);
-    open_letters(s, false);
+    cnode__uv_close_letters(s);
     cnode__uv_unlisten(s);
     close_handle(s, (uv_handle_t *)&s->prepare);
     close_handle(s, (uv_handle_t *)&s->idle);
@@ -343,6 +262,9 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     if (s == NULL)
         return tell_why(&c, CN_ENOMEM, NULL);
     s->node.alloc = *cn__alloc(&c.alloc);
+    cn__buf_init(&s->letters, &s->node.alloc);
+    cn__buf_init(&s->spare, &s->node.alloc);
+    cn__buf_init(&s->busy, &s->node.alloc);
     err = open_loop(s, &c);
     if (err != 0) {
         cn__free(&c.alloc, s, 1, sizeof *s);

@@ -2,7 +2,8 @@
  *
  * uv_shell.h: what the files of the shell on libuv share (internal).
  *
- *   uv.c        threads, turns of the loop, birth and death
+ *   uv.c        turns of the loop, birth and death
+ *   uv_post.c   what other threads want
  *   uv_wire.c   sockets: reading, writing, the end
  *   uv_dial.c   dialling and accepting
  *   uv_listen.c the listener and the registration with EPMD
@@ -47,16 +48,6 @@ typedef struct cnode__socket {
     int holds; /* callbacks of libuv that still come, and one until closing */
 } cnode__socket;
 
-/* Something from another thread. */
-typedef struct cnode__letter {
-    struct cnode__letter *next;
-    void (*fn)(cnode *n, void *arg);
-    void *arg;
-    size_t len;
-    uint8_t frame[];
-    /* the node name stands behind the frame */
-} cnode__letter;
-
 struct cnode__uv {
     cnode node; /* first: a cnode is one of these */
     uv_loop_t *loop;
@@ -75,10 +66,11 @@ struct cnode__uv {
     uint64_t quiet;  /* when there may be another line about such */
     int handles;     /* open ones, of links too */
     uv_mutex_t mutex;
-    cnode__letter *first;
-    cnode__letter *last;
-    bool closed; /* no more letters */
+    cn_buf letters; /* from other threads; with the mutex, as what follows */
+    cn_buf busy;    /* names of nodes that take no more */
+    bool closed;    /* no more letters */
     bool stop;
+    cn_buf spare; /* for letters, the loop's */
     epmd_registration *registration;
     bool registered;
     int registration_status; /* 1: no answer yet */
@@ -97,6 +89,17 @@ static inline cnode__uv *cnode__uv_of(const cnode *n) {
 /* --- uv.c --- */
 /* cnode_stop was called. */
 bool cnode__uv_stopped(cnode__uv *s);
+
+/* --- uv_post.c --- */
+/* cnode__shell's. */
+int cnode__uv_carry(void *ctx, const char *node, etf_view frame);
+void cnode__uv_busy(void *ctx, const char *node, bool busy);
+/* As cnode_post; lost (may be NULL) runs instead when the node is closing. */
+int cnode__uv_post(cnode__uv *s, void (*fn)(cnode *n, void *arg),
+                   void (*lost)(void *arg), void *arg);
+void cnode__uv_open_letters(cnode__uv *s, bool deliver);
+/* From here on there are none. */
+void cnode__uv_close_letters(cnode__uv *s);
 
 /* --- uv_wire.c --- */
 /* cnode__shell's. */
