@@ -145,7 +145,7 @@ typedef struct cnode_conn_config {
     void *frame_ctx;
     /* Messages in fragments that are not whole yet: most bytes that all of
      * them may take, 0: four times max_frame, and how many there may be, 0:
-     * 16,384. A peer that goes over either loses its connection. */
+     * 4,096. A peer that goes over either loses its connection. */
     size_t max_partial;
     uint32_t max_sequences;
     /* What crosses it is recorded there (capture.h); NULL: nowhere. */

@@ -109,6 +109,7 @@ static void on_prepare(uv_prepare_t *h) {
     cnode__uv *s = h->data;
 
     s->thread = uv_thread_self();
+    s->turn++;
     if (cnode__pump(&s->node))
         (void)uv_idle_start(&s->idle, on_idle);
     else

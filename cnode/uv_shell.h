@@ -16,7 +16,9 @@
 #include "cnode/node.h"
 #include "epmd/epmd.h"
 
-enum { CNODE__READ_CHUNK = 64 * 1024 };
+/* What is read from a socket at once, and the most in one turn of the loop, so
+ * that a flood from one peer delays neither the others nor a timer. */
+enum { CNODE__READ_CHUNK = 256 * 1024 };
 
 typedef struct cnode__uv cnode__uv;
 
@@ -45,6 +47,7 @@ typedef struct cnode__socket {
     bool ended; /* the peer has closed, or it is broken */
     bool lingers;
     bool closing;
+    uint64_t read_in; /* the turn in which it has read its share */
     int holds; /* callbacks of libuv that still come, and one until closing */
 } cnode__socket;
 
@@ -65,6 +68,7 @@ struct cnode__uv {
     bool unaccepted; /* one more came meanwhile */
     uint64_t quiet;  /* when there may be another line about such */
     int handles;     /* open ones, of links too */
+    uint64_t turn;   /* of the loop, from 1 */
     uv_mutex_t mutex;
     cn_buf letters; /* from other threads; with the mutex, as what follows */
     cn_buf busy;    /* names of nodes that take no more */

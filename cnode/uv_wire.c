@@ -88,20 +88,26 @@ static void end_link(cnode__socket *l, int uv_err, const char *what) {
 
 /* --- reading and writing ------------------------------------------------- */
 
+/* No room for one that has read its share in this turn: libuv then tries in the
+ * next one. */
 static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf) {
     cnode__socket *l = h->data;
+    cnode__uv *s = l->shell;
+    bool enough = l->read_in == s->turn;
 
     (void)size;
     /* One chunk for all: what is read is fed before the next read. */
-    *buf = uv_buf_init((char *)l->shell->chunk, CNODE__READ_CHUNK);
+    *buf = uv_buf_init((char *)s->chunk, enough ? 0 : CNODE__READ_CHUNK);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     cnode__socket *l = stream->data;
 
+    if (n == CNODE__READ_CHUNK)
+        l->read_in = l->shell->turn;
     if (n > 0 && l->wire != NULL)
         cnode__wire_read(l->wire, (const uint8_t *)buf->base, (size_t)n);
-    if (n >= 0)
+    if (n >= 0 || n == UV_ENOBUFS)
         return;
     (void)uv_read_stop(stream);
     end_link(l, (int)n, "reading");

@@ -254,6 +254,7 @@ typedef struct played {
     int listener;
     unsigned port;
     bool was_up;
+    size_t flood; /* bytes of ticks that it says once it is up */
 } played;
 
 static void converse(cnode_conn *c, int fd, bool *up) {
@@ -280,6 +281,17 @@ static void converse(cnode_conn *c, int fd, bool *up) {
     }
 }
 
+static void say_ticks(int fd, size_t n) {
+    static const uint8_t ticks[1 << 20];
+
+    while (n > 0) {
+        ssize_t w = write(fd, ticks, n < sizeof ticks ? n : sizeof ticks);
+        if (w <= 0)
+            return;
+        n -= (size_t)w;
+    }
+}
+
 /* Shakes hands, reads nothing more, and goes when it is told to. */
 static void play(void *arg) {
     played *x = arg;
@@ -292,16 +304,21 @@ static void play(void *arg) {
 
     if (cnode_conn_new(&c, &cc, 1) == 0)
         converse(c, fd, &x->was_up);
+    say_ticks(fd, x->flood);
     uv_sem_wait(&x->go);
     cnode_conn_free(c);
     (void)close(fd);
 }
 
-static void start_played(played *x) {
-    *x = (played){0};
+static void start_flood(played *x, size_t flood) {
+    *x = (played){.flood = flood};
     x->listener = listener_at(&x->port);
     assert_int_equal(uv_sem_init(&x->go, 0), 0);
     assert_int_equal(uv_thread_create(&x->thread, play, x), 0);
+}
+
+static void start_played(played *x) {
+    start_flood(x, 0);
 }
 
 static void end_played(played *x) {
@@ -351,6 +368,67 @@ static void is_freed_with_unsent_output(void **state) {
     assert_true(uv_hrtime() - began < UINT64_C(15) * 1000000000);
     uv_sem_post(&x.go);
     end_played(&x);
+}
+
+static void keep_status(cnode *n, const char *peer, int status,
+                        const cn_error *err, void *data) {
+    (void)n;
+    (void)peer;
+    if (status != 0)
+        assert_non_null(strstr(err->text, "too many open files"));
+    *(int *)data = status;
+}
+
+/* A flood is read in shares: what comes in one turn of the loop is bounded,
+ * however much is there. */
+typedef struct watched {
+    cnode *node;
+    uint64_t ticks;
+    uint64_t most; /* ticks in one turn */
+    uint64_t want;
+} watched;
+
+static void on_turn(uv_prepare_t *h) {
+    watched *x = h->data;
+    cnode_peer_stats s;
+    uint64_t n;
+
+    if (cnode_get_peer_stats(x->node, "r@127.0.0.1", &s) != 0)
+        return;
+    n = s.ticks_in - x->ticks;
+    x->ticks = s.ticks_in;
+    x->most = n > x->most ? n : x->most;
+    if (s.ticks_in == x->want)
+        uv_stop(h->loop);
+}
+
+static void a_flood_is_read_in_shares(void **state) {
+    enum { FLOOD = 64 << 20, SHARE = 256 * 1024 };
+    watched x = {.want = FLOOD / 4};
+    int status = 1;
+    uv_prepare_t turn;
+    uv_loop_t loop;
+    played flood;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    start_flood(&flood, FLOOD);
+    listen_as(&x.node, "a@127.0.0.1", &loop);
+    introduce(x.node, "r@127.0.0.1", flood.port);
+    assert_int_equal(uv_prepare_init(&loop, &turn), 0);
+    turn.data = &x;
+    assert_int_equal(uv_prepare_start(&turn, on_turn), 0);
+    assert_int_equal(cnode_connect(x.node, "r@127.0.0.1", keep_status, &status),
+                     0);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 1);
+    assert_int_equal(status, 0);
+    assert_true(x.most <= SHARE / 4 + 1);
+    uv_sem_post(&flood.go);
+    uv_close((uv_handle_t *)&turn, NULL);
+    cnode_free(x.node);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    end_played(&flood);
 }
 
 static void stop_on_down(cnode *n, const cnode_peer *p, void *data) {
@@ -538,15 +616,6 @@ static bool is_open(int fd) {
     return recv(fd, &(char){0}, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-static void keep_status(cnode *n, const char *peer, int status,
-                        const cn_error *err, void *data) {
-    (void)n;
-    (void)peer;
-    if (status != 0)
-        assert_non_null(strstr(err->text, "too many open files"));
-    *(int *)data = status;
-}
-
 /* One connection fits; the others are closed, with a line in the log, and an
  * attempt of our own does not take what is left for such a line. */
 static void runs_out_of_descriptors(void **state) {
@@ -597,6 +666,7 @@ int main(void) {
         cmocka_unit_test(sends_from_threads),
         cmocka_unit_test(is_stopped_from_a_thread),
         cmocka_unit_test(is_freed_with_unsent_output),
+        cmocka_unit_test(a_flood_is_read_in_shares),
         cmocka_unit_test(a_peer_goes_with_a_write_in_flight),
         cmocka_unit_test(nothing_queued_is_lost),
         cmocka_unit_test(ends_while_it_receives),
