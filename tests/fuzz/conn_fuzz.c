@@ -2,8 +2,15 @@
  *
  * conn_fuzz.c: two connections shake hands; then one is fed what follows the
  * first byte, which says in what pieces, and whether they come as a stream or
- * each as a frame with its length put in front. What it takes it can say, and
- * the other, having taken that, says the same bytes.
+ * each as a frame with its length put in front, and what they have agreed on:
+ *
+ *      0x80  frames, not a stream
+ *      0x01  pass-through; else headers, atom cache and fragments, and frames
+ *            are given with one byte in front that says how long they are
+ *      the others: the size of the pieces
+ *
+ * What it takes stands for itself, and can be said; and the other, having taken
+ * that, says the same bytes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +43,18 @@ static void on_frame(void *ctx, bool in, const char *text, etf_view payload) {
     require(text[0] != '\0');
 }
 
-static cnode_conn *make(bool initiator) {
+static cnode_conn *make(bool initiator, bool headers) {
+    const uint64_t flags =
+        CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS;
     cnode_conn_config config = {.initiator = initiator,
                                 .name = initiator ? "a@h" : "b@h",
                                 .peer = "b@h",
                                 .cookie = "abc",
-                                .flags = cnode_conn_flags(),
+                                .flags = headers ? cnode_conn_flags() | flags
+                                                 : cnode_conn_flags() & ~flags,
                                 .max_frame = 1 << 20,
+                                .max_partial = 1 << 14,
+                                .max_sequences = 8,
                                 .on_frame = on_frame};
     cnode_conn *c;
 
@@ -50,10 +62,10 @@ static cnode_conn *make(bool initiator) {
     return c;
 }
 
-static void connect_them(pair *p) {
+static void connect_them(pair *p, bool headers) {
     cnode_event ev;
 
-    *p = (pair){make(true), make(false)};
+    *p = (pair){make(true, headers), make(false, headers)};
     carry(p->a, p->b);
     require(cnode_conn_next(p->b, &ev) == 1);
     require(cnode_conn_answer(p->b, CNODE_ANSWER_OK, "abc", NULL, 0) == 0);
@@ -86,38 +98,64 @@ static void echo(pair *p, const cnode_ctrl *taken) {
     cnode_conn_wrote(p->b, n);
 }
 
+/* No index into a table that nobody has any more. */
+static void require_whole(etf_view term) {
+    etf_reader r;
+
+    if (term.len == 0)
+        return;
+    etf_reader_init(&r, term);
+    etf_skip(&r);
+    require(etf_reader_finish(&r) == 0 && etf_reader_left(&r) == 0);
+}
+
 static bool pull(pair *p) {
     cnode_event ev;
     int r;
 
-    while ((r = cnode_conn_next(p->b, &ev)) == 1)
+    while ((r = cnode_conn_next(p->b, &ev)) == 1) {
+        require_whole(ev.ctrl->term);
+        require_whole(ev.ctrl->token);
+        require_whole(ev.ctrl->opts);
         echo(p, ev.ctrl);
+    }
     require(cnode_conn_error(p->b)->code == r);
     return r == 0;
 }
 
-static bool feed(pair *p, const uint8_t *in, size_t n, bool framed) {
-    uint8_t head[5];
+static bool feed(pair *p, const uint8_t *in, size_t n) {
+    return cnode_conn_feed(p->b, in, n, 0) == 0 && pull(p);
+}
 
-    (void)cn__put8(cn__put32(head, (uint32_t)n + 1), 112);
-    return (!framed || cnode_conn_feed(p->b, head, sizeof head, 0) == 0) &&
-           cnode_conn_feed(p->b, in, n, 0) == 0 && pull(p);
+/* One frame, with a pass-through byte or without. */
+static bool feed_frame(pair *p, const uint8_t *in, size_t n, bool headers) {
+    uint8_t head[5];
+    size_t len = headers ? 4 : 5;
+
+    (void)cn__put8(cn__put32(head, (uint32_t)(n + len - 4)), 112);
+    return cnode_conn_feed(p->b, head, len, 0) == 0 && feed(p, in, n);
+}
+
+static void feed_all(pair *p, const uint8_t *data, size_t size) {
+    bool framed = data[0] & 0x80, headers = !(data[0] & 1), alive = true;
+    size_t step = framed ? data[0] * 4u : (data[0] & 0x7f) + 1u;
+
+    for (size_t at = 1; at < size && alive; at += step) {
+        if (framed && headers)
+            step = data[at++];
+        step = step < size - at ? step : size - at;
+        alive = framed ? feed_frame(p, data + at, step, headers)
+                       : feed(p, data + at, step);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pair p;
-    bool framed;
 
     if (size == 0)
         return 0;
-    connect_them(&p);
-    framed = data[0] & 0x80;
-    for (size_t at = 1, step; at < size; at += step) {
-        step = framed ? data[0] * 4u : (data[0] & 0x7f) + 1u;
-        step = step < size - at ? step : size - at;
-        if (!feed(&p, data + at, step, framed))
-            break;
-    }
+    connect_them(&p, !(data[0] & 1));
+    feed_all(&p, data, size);
     require(cnode_conn_eof(p.b) != 0);
     cnode_conn_free(p.a);
     cnode_conn_free(p.b);
