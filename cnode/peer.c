@@ -245,6 +245,8 @@ static void keep_messages(cnode__peer *p) {
 /* It could not be reached. Those who want it now hear so; those who come to
  * want it in a callback of this loss want another attempt. */
 static void give_up(cnode__peer *p, const cn_error *why) {
+    cn__log(&p->node->config.log, CN_LOG_INFO, "node", "%s: %s", p->name,
+            why->text);
     cnode__peer_answer(p, why);
     cnode__stats_unreached(p);
     drop_pending(p);
@@ -306,12 +308,10 @@ static void dial_failed(cnode__peer *p, const cn_error *why) {
     cnode *n = p->node;
 
     n->stats.failures++, p->counts.failures++;
-    if (why->code == CN_ECANCELED || handshake_from(p)) {
+    if (why->code == CN_ECANCELED || handshake_from(p))
         cnode__peer_await(p);
-        return;
-    }
-    cn__log(&n->config.log, CN_LOG_INFO, "node", "%s: %s", p->name, why->text);
-    give_up(p, why);
+    else
+        give_up(p, why);
 }
 
 /* A wire that ended without a fault is only worth a line where it is lost, and

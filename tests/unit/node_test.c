@@ -237,17 +237,27 @@ static void gives_way_to_nobody(mesh *m) {
     SAID(m, "r1: r@h OK");
 }
 
-/* `nok`, and then nothing comes. */
+static void count_losses(void *ctx, cn_level level, const char *where,
+                         const char *text) {
+    (void)level;
+    (void)where;
+    *(int *)ctx += strncmp(text, "r@h: it was connecting", 22) == 0;
+}
+
+/* `nok`, and then nothing comes: what waited is lost, as the log says. */
 static void waits_for_the_other_attempt(mesh *m) {
     mesh_raw *r;
+    int losses = 0;
 
     OK(m, mesh_start(m, 0, NULL));
+    mesh_cnode(m, 0)->config.log = (cn_log){count_losses, &losses, CN_LOG_INFO};
     r = mesh_play(m, 0, "r@h");
     r->answer = CNODE_ANSWER_NOK;
     ASK(m, cnode_connect(mesh_cnode(m, 0), "r@h", mesh_connected, r1));
     SAID(m, "");
     mesh_advance(m, 7000);
     SAID(m, "r1: r@h ETIMEDOUT");
+    WANT(m, losses == 1);
     ASK(m, cnode_connect(mesh_cnode(m, 0), "r@h", mesh_connected, r1));
     SAID(m, "");
     mesh_raw_dial(r, 0);
