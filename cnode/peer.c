@@ -220,7 +220,7 @@ static void lose(cnode__peer *p, const cn_error *why) {
 }
 
 /* What was sent between the end of a connection and its burial is for the next
- * one, but only messages: links and monitors have just been lost. */
+ * one, but only messages and exit/2: links and monitors have just been lost. */
 static void keep_messages(cnode__peer *p) {
     cn_buf *b = &p->pending;
     size_t at = b->head, to = at;
@@ -230,7 +230,7 @@ static void keep_messages(cnode__peer *p) {
         cnode_ctrl c;
         etf_reader r;
         if (cnode__thaw(&c, &r, (etf_view){b->data + at + 4, size - 4}) == 0 &&
-            c.signal <= CNODE_SIG_ALIAS_SEND) {
+            (c.signal <= CNODE_SIG_ALIAS_SEND || c.signal == CNODE_SIG_EXIT2)) {
             memmove(b->data + to, b->data + at, size);
             to += size;
         }

@@ -72,6 +72,26 @@ static void sends_while_it_goes_down(mesh *m) {
     WANT(m, m->nodes[0].ups == 2);
 }
 
+/* exit/2 is sent like a message, and keeps its place among them. */
+static void exits_while_it_goes_down(mesh *m) {
+    cnode_proc_config c = mesh_observer;
+    cnode_proc *a, *b;
+    etf_pid bob;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    c.name = "bob";
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, &b));
+    bob = cnode_self(b);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
+    SAID(m, "r1: b@h OK");
+    OK(m, cnode_disconnect(mesh_cnode(m, 0), "b@h"));
+    OK(m, cnode_send(a, &bob, "one"));
+    OK(m, cnode_send_exit(a, &bob, "two"));
+    OK(m, cnode_send(a, &bob, "three"));
+    SAID(m, "bob: one\nbob: exit two\nbob: three");
+}
+
 static void cannot_connect(mesh *m) {
     cnode *a;
 
@@ -614,6 +634,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(connects),
         MESH_CASE(sends_while_it_goes_down),
+        MESH_CASE(exits_while_it_goes_down),
         MESH_CASE(cannot_connect),
         MESH_CASE(refused),
         MESH_CASE(too_many_dials),
