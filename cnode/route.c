@@ -34,6 +34,14 @@ static size_t limit_for(size_t max, cnode_signal signal) {
                                 : max * 2;
 }
 
+/* What a relation of two processes here comes to. There is no connection to
+ * end when it is lost, and no more of it than there are relations. */
+static bool must_fit(cnode_signal s) {
+    return s == CNODE_SIG_UNLINK_ACK || s == CNODE_SIG_EXIT ||
+           s == CNODE_SIG_DEMONITOR || s == CNODE_SIG_DOWN ||
+           s == CNODE_SIG_SPAWN_REPLY;
+}
+
 /* peer NULL: from here to here. */
 static bool is_full(const cnode *n, const cnode__peer *peer, const cn_buf *b,
                     cnode_signal signal) {
@@ -43,6 +51,8 @@ static bool is_full(const cnode *n, const cnode__peer *peer, const cn_buf *b,
                  : max > SIZE_MAX / 2       ? SIZE_MAX
                                             : max * 2;
 
+    if (peer == NULL && must_fit(signal))
+        return false;
     return cn__buf_size(b) > limit_for(max, signal) ||
            (peer != NULL && n->pending > limit_for(all, signal));
 }

@@ -103,6 +103,34 @@ static void links_here(mesh *m) {
     WANT(m, m->nodes[0].node.links.count == 0);
 }
 
+/* The end of a process is told here however much is queued: there is no
+ * connection whose end would tell it instead. */
+static void ends_with_a_full_queue(mesh *m) {
+    static const cnode_config small = {.max_queue = 1000};
+    cnode_proc *a, *b;
+    etf_pid alice, bob;
+    char text[600];
+    etf_view big = {(const uint8_t *)text, sizeof text};
+    int err;
+
+    OK(m, mesh_start(m, 0, &small));
+    NEED(m, a = trapper(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bob"));
+    alice = cnode_self(a);
+    bob = cnode_self(b);
+    OK(m, cnode_link(a, &bob));
+    OK(m, cnode_monitor_pid(a, &bob, NULL));
+    SAID(m, "");
+    memset(text, 'x', sizeof text);
+    do
+        err = cnode_send_exit(b, &alice, "~b", big);
+    while (err == 0);
+    OK(m, err == CN_EBUSY ? 0 : err);
+    OK(m, cnode_exit(b, "oops"));
+    WANT(m, strstr(m->said, "alice: exit oops") != NULL);
+    WANT(m, strstr(m->said, "alice: down oops") != NULL);
+}
+
 static void unlinks(mesh *m) {
     cnode_proc *a, *b;
     etf_pid alice, bob;
@@ -522,6 +550,7 @@ int main(void) {
         MESH_CASE(links_both_ways),
         MESH_CASE(a_link_kills),
         MESH_CASE(links_here),
+        MESH_CASE(ends_with_a_full_queue),
         MESH_CASE(unlinks),
         MESH_CASE(links_are_lost),
         MESH_CASE(a_link_cannot_be_made),
