@@ -576,13 +576,15 @@ static bool alias_of_tag(etf_view tag, etf_ref *out) {
     return etf_match(alias, "~r", out) == 0;
 }
 
+/* One that is not connected had it when it made the tag. By the pid a late
+ * answer would reach a process that does not wait for it any more. */
 static bool peer_has_alias(cnode *n, const etf_ref *alias) {
     const cnode__peer *peer;
 
     if (cnode__is_self(n, alias->node, alias->node_len))
         return true;
     peer = cn__map_get(&n->peers, alias->node, alias->node_len);
-    return peer != NULL && peer->up != NULL &&
+    return peer == NULL || peer->up == NULL ||
            (peer->flags & CNODE_FLAG_ALIAS) != 0;
 }
 

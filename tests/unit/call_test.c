@@ -132,6 +132,24 @@ static void a_late_reply_is_dropped(mesh *m) {
     WANT(m, mesh_cnode(m, 0)->stats.dropped == 2);
 }
 
+/* ... also over the next connection, where it must not come to the pid. */
+static void a_reply_that_connects_is_dropped(mesh *m) {
+    static const cnode_proc_config c = {.name = "bob", .on_call = keep_from};
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    keeper = NULL;
+    OK(m, cnode_spawn(mesh_cnode(m, 1), &c, NULL));
+    ASK(m, cnode_call(a, &bob_at_b, mesh_result, r1, "x"));
+    WANT(m, keeper != NULL);
+    OK(m, cnode_disconnect(mesh_cnode(m, 1), "a@h"));
+    SAID(m, "r1: ECLOSED nothing");
+    OK(m, cnode_reply(keeper, &kept, "late"));
+    SAID(m, "");
+    WANT(m, mesh_cnode(m, 0)->stats.dropped == 1);
+}
+
 static void not_heard(cnode_proc *p, int status, etf_view result, void *data) {
     (void)result;
     (void)data;
@@ -459,6 +477,7 @@ int main(void) {
         MESH_CASE(calls_by_name_and_pid),
         MESH_CASE(servers_that_fail),
         MESH_CASE(a_late_reply_is_dropped),
+        MESH_CASE(a_reply_that_connects_is_dropped),
         MESH_CASE(the_caller_ends),
         MESH_CASE(replies_to_the_pid),
         MESH_CASE(erpc_answers),
