@@ -34,12 +34,17 @@
 %% The same, one side having to wait first.
 -define(BY_THE_OTHER, {2500, 11000}).
 
+%% At 1 Mbit/s longer than the ticktime.
+-define(SLOW_SIZE, 700000).
+-define(FRAGMENTS, (1 bsl 23)).
+
 suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
     [silent_drop, drop_to_there, drop_to_here, link_down_there,
-     link_down_here, loss_shorter_than_ticktime,
+     link_down_here, loss_shorter_than_ticktime, slow_network,
+     slow_network_from_erlang, slow_network_to_erlang,
      peer_stopped_shortly, peer_stopped, we_stop_shortly, we_stop,
      we_stop_and_the_peer_waits, stopped_peer_delays_nobody,
      reset_from_there, reset_from_here, half_open, half_open_peer_returns,
@@ -70,8 +75,9 @@ missing() ->
     [Why || {false, Why} <-
                 [{os:cmd("id -u") =:= "0\n",
                   "needs root to make network namespaces"},
-                 {tool("ip") =/= false andalso tool("ss") =/= false,
-                  "needs ip and ss (Debian: iproute2)"},
+                 {lists:all(fun(T) -> tool(T) =/= false end,
+                            ["ip", "ss", "tc"]),
+                  "needs ip, ss and tc (Debian: iproute2)"},
                  {os:cmd("unshare --net echo yes 2>&1") =:= "yes\n",
                   "the kernel forbids network namespaces here"},
                  {forwards(), "a network namespace cannot be a router here"}]].
@@ -79,7 +85,9 @@ missing() ->
 forwards() ->
     Script = "echo 1 >/proc/sys/net/ipv4/ip_forward && "
         "ip link add name left type veth peer name right && "
-        "ip route add blackhole 10.0.0.1/32 && echo yes",
+        "ip route add blackhole 10.0.0.1/32 && "
+        "tc qdisc add dev left root tbf rate 1mbit burst 20kb limit 60kb && "
+        "echo yes",
     lists:suffix("yes\n",
                  os:cmd("PATH=" ++ path() ++ " unshare --net sh -c '" ++ Script
                         ++ "' 2>&1")).
@@ -166,6 +174,8 @@ driver(Space, Host, Prefix) ->
 
 driver(Space, Node) ->
     node_driver:start(#{name => Node, wrap => inside(Space),
+                        %% so that memory that was freed is soon given back
+                        env => [{"ASAN_OPTIONS", "quarantine_size_mb=4"}],
                         args => ["--ticktime-s", integer_to_list(?TICK),
                                  "--setup-ms", "3000",
                                  "--max-queue", "8000000"]}).
@@ -273,7 +283,9 @@ heal(#{router := Router, here := Here, d := #{os_pid := D},
        e := #{os_pid := E}}) ->
     continue([D, E]),
     [sh(Router, [Command, " 2>/dev/null; true"])
-     || Command <- ["ip link set here up", "ip link set there up"] ++
+     || Command <- ["ip link set here up", "ip link set there up",
+                    "tc qdisc del dev here root", "tc qdisc del dev there root"]
+            ++
             [["ip route del ", Kind, " ", To, "/32"]
              || Kind <- ["blackhole", "unreachable", "prohibit"],
                 To <- [?HERE, ?THERE]]],
@@ -520,6 +532,79 @@ loss_shorter_than_ticktime(Config) ->
     ok = peer:call(Peer, ?MODULE, watch, [[]]),
     nobody_told(World),
     again(World).
+
+%% A message takes longer than the ticktime to get through: it is being received,
+%% so that nobody is silent. Whoever else shares the slow line is not connected.
+slow_network(Config) ->
+    World = #{d := D, e := E = #{node := Other}, node := Node} = relate(Config),
+    alone_with(World, Other, Node),
+    Groups = [list_to_atom(cnode_test:unique("g")) || _ <- [1, 2]],
+    Both = lists:zip([E, D], Groups),
+    [AtE, AtD] = [begin [P] = node_driver:tell(X, {spawn, G, 1, trap}), P end
+                  || {X, G} <- Both],
+    [{sent, _, _} = node_driver:tell(X, {send, To, big()})
+     || {X, To} <- [{D, AtE}, {E, AtD}]],
+    [await_messages(X, G, 1) || {X, G} <- Both],
+    none_down(World, Other).
+
+slow_network_from_erlang(Config) ->
+    World = #{d := D, e := #{node := Other}, peer := Peer, node := Node} =
+        relate(Config),
+    alone_with(World, Node, Other),
+    Group = list_to_atom(cnode_test:unique("g")),
+    [To] = node_driver:tell(D, {spawn, Group, 1, trap}),
+    ok = peer:call(Peer, ?MODULE, send_big, [To, ?SLOW_SIZE]),
+    await_messages(D, Group, 1),
+    none_down(World, Node).
+
+%% Erlang does not count a part of a frame: it needs fragments.
+slow_network_to_erlang(Config) ->
+    World = #{d := D, e := #{node := Other}, peer := Peer, node := Node} =
+        relate(Config),
+    case node_driver:tell(D, {flags, Node}) band ?FRAGMENTS of
+        0 ->
+            {skip, "fragments are not agreed on"};
+        _ ->
+            alone_with(World, Node, Other),
+            {sent, [P], _} = node_driver:tell(D, {send, {recorder, Node},
+                                                  big()}),
+            wait_until(fun() -> [size(X) || {{From, 1, X}, _} <-
+                                                peer:call(Peer, ?MODULE,
+                                                          recorded, []),
+                                            From =:= P] =:= [?SLOW_SIZE]
+                       end, 30000),
+            none_down(World, Node)
+    end.
+
+alone_with(#{d := D, router := Router} = World, Node, Leave) ->
+    ok = node_driver:tell(D, {disconnect, Leave}),
+    d_told(World, Leave, ?AT_ONCE, ['CN_OK']),
+    [sh(Router, ["tc qdisc add dev ", Link,
+                 " root tbf rate 1mbit burst 20kb limit 60kb"])
+     || Link <- ["here", "there"]],
+    ?assert(lists:member(Node, node_driver:tell(D, peers))).
+
+none_down(#{d := D, before_d := Before, since := Since, router := Router} = World,
+          Node) ->
+    ?assert(now_ms() - Since > 1000 * ?TICK),
+    [sh(Router, ["tc qdisc del dev ", Link, " root"])
+     || Link <- ["here", "there"]],
+    ?assertEqual([], [X || X <- lists:nthtail(Before, node_driver:events(D)),
+                           element(2, X) =:= Node]),
+    again(World).
+
+big() ->
+    #{messages => 1, size => ?SLOW_SIZE}.
+
+send_big(To, Size) ->
+    To ! {self(), 1, binary:copy(<<"x">>, Size)},
+    ok.
+
+await_messages(Driver, Group, N) ->
+    wait_until(fun() ->
+                       #{messages := M} = node_driver:report(Driver, Group),
+                       M =:= N
+               end, 30000).
 
 %% --------------------------------------------------------------------- stopped
 

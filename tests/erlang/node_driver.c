@@ -120,6 +120,7 @@ typedef struct asker {
 typedef struct event {
     bool up, hidden;
     uint32_t id;
+    uint64_t flags;
     int status;
     uint64_t at;
     char *name;
@@ -950,6 +951,7 @@ static void on_peer(cnode *n, const cnode_peer *p, void *data) {
         .up = p->up,
         .hidden = p->hidden,
         .id = p->id,
+        .flags = p->flags,
         .status = p->status,
         .at = cnode_now(n),
         .name = keep(p->name),
@@ -977,6 +979,22 @@ static void do_events(driver *d, asker *a, etf_view term) {
     for (size_t i = 0; i < d->event_count; i++)
         put_event(&d->out, &d->events[i]);
     etf_end_list(&d->out);
+    answer(a);
+}
+
+static void do_flags(driver *d, asker *a, etf_view term) {
+    char node[NAME_MAX_];
+    uint64_t flags = 0;
+
+    if (!node_of(term, node)) {
+        answer_code(a, CN_EBADARG);
+        return;
+    }
+    for (size_t i = 0; i < d->event_count; i++)
+        if (strcmp(d->events[i].name, node) == 0)
+            flags = d->events[i].up ? d->events[i].flags : 0;
+    etf_writer_reset(&d->out);
+    etf_put_uint(&d->out, flags);
     answer(a);
 }
 
@@ -1093,6 +1111,7 @@ static const struct command {
     {"address", do_setting},
     {"peers", do_peers},
     {"events", do_events},
+    {"flags", do_flags},
     {"stats", do_stats},
     {"call", do_call},
     {"rpc", do_rpc},
