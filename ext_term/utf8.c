@@ -57,10 +57,28 @@ size_t etf__utf8_put(uint8_t *out, uint32_t c) {
     return n;
 }
 
+/* How many of the first bytes are ASCII; a word at a time, for most text is
+ * nothing else. */
+static size_t ascii(const uint8_t *p, size_t n) {
+    size_t i = 0;
+    uint64_t word;
+
+    for (; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    while (i < n && p[i] < 0x80)
+        i++;
+    return i;
+}
+
 size_t etf__utf8_count(const uint8_t *p, size_t n) {
-    size_t chars = 0;
+    size_t chars = ascii(p, n);
     uint32_t c;
 
+    p += chars;
+    n -= chars;
     while (n > 0) {
         size_t k = etf__utf8_get(p, n, &c);
         if (k == 0)
