@@ -95,7 +95,29 @@ static int pack_list(etf__parser *p, const etf_in *in) {
 }
 
 static bool is_hole(char letter) {
-    return letter != '\0' && strchr("asbifprotl", letter) != NULL;
+    switch (letter) {
+    case 'a':
+    case 's':
+    case 'b':
+    case 'i':
+    case 'f':
+    case 'p':
+    case 'r':
+    case 'o':
+    case 't':
+    case 'l':
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The letter of a pattern that is one hole and nothing else, or 0. Messages
+ * are often made and taken by these. */
+static char lone_hole(const char *pattern) {
+    return pattern[0] == '~' && is_hole(pattern[1]) && pattern[2] == '\0'
+               ? pattern[1]
+               : '\0';
 }
 
 static int pack_hole(etf__parser *p, char letter) {
@@ -108,7 +130,7 @@ static int pack_hole(etf__parser *p, char letter) {
         return CN_EBADARG;
     k->in++;
     k->left--;
-    if (strchr("asb", letter) != NULL)
+    if (letter == 'a' || letter == 's' || letter == 'b')
         return pack_text(p, in, letter);
     if (letter == 'i')
         return pack_int(p, in);
@@ -124,6 +146,20 @@ static int pack_hole(etf__parser *p, char letter) {
     return 0;
 }
 
+/* Without the parser: false when it has to do it, for there is a slip, or an
+ * argument that is more than a put. */
+static bool pack_lone(etf_writer *w, char letter, const etf_in *in) {
+    if (letter == 'b' && in->type == ETF_ARG_VIEW)
+        etf_put_binary(w, in->v.view.data, in->v.view.len);
+    else if (letter == 'i' && in->type == ETF_ARG_I64)
+        etf_put_int(w, in->v.i64);
+    else if (letter == 't' && in->type == ETF_ARG_VIEW && in->v.view.len > 0)
+        etf_put_term(w, in->v.view);
+    else
+        return false;
+    return true;
+}
+
 int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
     etf__parser p;
     packing k;
@@ -133,6 +169,8 @@ int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
         etf_writer_fail(w, CN_EBADARG);
         return w->err;
     }
+    if (n == 2 && pack_lone(w, lone_hole(in[0].v.str), in + 1))
+        return w->err;
     k = (packing){in + 1, n - 1};
     p.w = w;
     p.match = false;
@@ -333,14 +371,7 @@ static int match_variable(matcher *m, etf_reader *r) {
     return 0;
 }
 
-static int match_hole(matcher *m, etf_reader *r) {
-    char letter = (char)m->x.value;
-    const etf_out *out;
-    int err =
-        m->in_key ? CN_ESYNTAX : take_out(&m->out, &m->left, letter, &out);
-
-    if (err != 0)
-        return err;
+static int fill_hole(etf_reader *r, char letter, const etf_out *out) {
     switch (letter) {
     case 'a':
         return match_atom_view(r, out->p);
@@ -368,6 +399,15 @@ static int match_hole(matcher *m, etf_reader *r) {
         *(etf_view *)out->p = etf_get_term(r);
         return 0;
     }
+}
+
+static int match_hole(matcher *m, etf_reader *r) {
+    char letter = (char)m->x.value;
+    const etf_out *out;
+    int err =
+        m->in_key ? CN_ESYNTAX : take_out(&m->out, &m->left, letter, &out);
+
+    return err != 0 ? err : fill_hole(r, letter, out);
 }
 
 /* --- match: literals
@@ -718,6 +758,13 @@ static int match_leaf(matcher *m, etf_reader *r) {
     }
 }
 
+/* What a match is, by what was found and what the reader says. */
+static int verdict(const etf_reader *r, int err) {
+    if (err == CN_ETYPE || err == CN_ERANGE || err == 0)
+        err = r->err != 0 ? r->err : err;
+    return err == CN_ERANGE ? CN_ETYPE : err;
+}
+
 /* The pattern at the token against the next term; goes behind both. */
 static int match_term(matcher *m, etf_reader *r, unsigned depth) {
     int err;
@@ -742,9 +789,7 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
     default:
         err = match_open(m, r, depth);
     }
-    if (err == CN_ETYPE || err == CN_ERANGE || err == 0)
-        err = r->err != 0 ? r->err : err;
-    return err == CN_ERANGE ? CN_ETYPE : err;
+    return verdict(r, err);
 }
 
 /* --- match
@@ -790,13 +835,17 @@ int etf_match_args(etf_view term, const etf_out *out, size_t n) {
     const char *pattern = n == 0 ? NULL : out[0].p;
     etf_reader r;
     matcher m;
+    char letter;
     int err;
 
     if (pattern == NULL || n > ETF_ARGS_MAX + 1 ||
         out[0].type != ETF_ARG_FORMAT)
         return CN_EBADARG;
-    m = (matcher){.out = out + 1, .left = n - 1};
     etf_reader_init(&r, term);
+    letter = n == 2 ? lone_hole(pattern) : '\0';
+    if (letter != '\0' && fits(out + 1, letter))
+        return verdict(&r, fill_hole(&r, letter, out + 1));
+    m = (matcher){.out = out + 1, .left = n - 1};
     etf__lex_init(&m.x, pattern, strlen(pattern));
     etf__lex_next(&m.x);
     err = match_term(&m, &r, MATCH_DEPTH);
