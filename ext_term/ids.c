@@ -38,12 +38,15 @@ bool etf_view_eq(etf_view a, etf_view b) {
 
 /* --- reading -------------------------------------------------------------- */
 
+/* Only what is in use is written: the rest of a name is a thousand bytes. */
 static int get_node(const etf__head *h, char node[ETF_NODE_MAX + 1],
                     uint16_t *len) {
     uint8_t room[ETF__LATIN1_ROOM];
     etf__head atom;
     etf_view text;
 
+    node[0] = '\0';
+    *len = 0;
     etf__head_inner(h, h->body, &atom);
     text = etf__head_text(&atom, room);
     if (text.len > ETF_NODE_MAX)
@@ -88,8 +91,9 @@ int etf__head_pid(const etf__head *h, etf_pid *out) {
     etf__numbers n;
 
     etf__head_numbers(h, &n);
-    *out = (etf_pid){
-        .id = (uint32_t)n.id, .serial = n.serial, .creation = n.creation};
+    out->id = (uint32_t)n.id;
+    out->serial = n.serial;
+    out->creation = n.creation;
     return get_node(h, out->node, &out->node_len);
 }
 
@@ -97,7 +101,8 @@ int etf__head_port(const etf__head *h, etf_port *out) {
     etf__numbers n;
 
     etf__head_numbers(h, &n);
-    *out = (etf_port){.id = n.id, .creation = n.creation};
+    out->id = n.id;
+    out->creation = n.creation;
     return get_node(h, out->node, &out->node_len);
 }
 
@@ -105,7 +110,8 @@ int etf__head_ref(const etf__head *h, etf_ref *out) {
     etf__numbers n;
 
     etf__head_numbers(h, &n);
-    *out = (etf_ref){.creation = n.creation, .n = (uint16_t)h->n};
+    out->creation = n.creation;
+    out->n = (uint16_t)h->n;
     memcpy(out->ids, n.words, sizeof out->ids);
     return get_node(h, out->node, &out->node_len);
 }
