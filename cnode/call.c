@@ -246,7 +246,7 @@ int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o, const etf_in *in,
     const char *node;
     etf_writer w;
     etf_view request, message;
-    int err = find_server(n, o, &node, &peer);
+    int err = p->ended ? cnode__gone(p) : find_server(n, o, &node, &peer);
 
     if (err == 0)
         err = pack_args(n, in, count, &request);
@@ -420,7 +420,7 @@ int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
     etf_writer w;
     etf_view args;
     etf_ref ref = cnode_make_ref(n);
-    int err = cnode__find_peer(n, o->node, &peer);
+    int err = p->ended ? cnode__gone(p) : cnode__find_peer(n, o->node, &peer);
 
     if (err == 0)
         err = pack_args(n, in, count, &args);

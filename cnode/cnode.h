@@ -486,7 +486,8 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
  * that node, or too much and too many wait for connections that are being
  * made (max_queue, max_pending and max_dials of cnode_config);
  * CN_ENOTALLOWED: cnode_set_policy; CN_ENOCONN: this node has no name yet;
- * CN_ENOMEM; CN_ESYNTAX, CN_EBADARG: the pattern. */
+ * CN_ENOPROC: p has ended, as its links and monitors know (also in its
+ * on_end); CN_ENOMEM; CN_ESYNTAX, CN_EBADARG: the pattern. */
 #define cnode_send(p, to, ...) cnode_send_args((p), (to), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                            size_t n);

@@ -506,6 +506,8 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
     cnode *n = p->node;
 
     if (n->shell->on_loop(n->shell_ctx)) {
+        if (p->ended) /* its links and monitors have been told */
+            return cnode__gone(p);
         c->from = cnode__pid_of(n, p->number);
         return send_here(n, node, node_len, c, in, count);
     }

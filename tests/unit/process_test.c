@@ -365,7 +365,10 @@ static void ask_too_late(cnode_proc *p, etf_view reason, void *data) {
     assert_int_not_equal(cnode_rpc(p, &rpc, mesh_result, NULL, "[]"), 0);
     assert_int_not_equal(
         cnode_spawn_remote(p, &spawn, mesh_result, NULL, &ref, "[]"), 0);
-    (void)cnode_send(p, &other, "that it may");
+    assert_int_equal(cnode_send(p, &other, "after its end"), CN_ENOPROC);
+    assert_int_equal(cnode_send_exit(p, &other, "after its end"), CN_ENOPROC);
+    assert_int_equal(cnode_cast(p, &to, "x"), CN_ENOPROC);
+    assert_int_equal(cnode_rpc_cast(p, &rpc, "[]"), CN_ENOPROC);
     (void)cnode_unlink(p, &other);
 }
 
