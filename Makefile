@@ -205,6 +205,10 @@ check: unit replay examples readme doc layers ## the quick checks
 unit: $(UNIT_BIN) ## unit tests
 	@scripts/run-units $^
 
+.PHONY: sim
+sim: $(BUILD)/tests/unit/sim_test ## the simulated cluster at length; SIM_SCHEDULES=100000 SIM_SEED=1
+	@SIM_SCHEDULES=$${SIM_SCHEDULES:-100000} $<
+
 replay: $(REPLAY) ## every fuzz target on its corpus
 	@set -e; for r in $^; do name=$${r##*/}; \
 	    $$r tests/data/fuzz/$${name%_replay}; done
