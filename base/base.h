@@ -85,6 +85,14 @@ typedef struct cn_alloc {
 /* The allocator used where NULL is given: realloc(3) and free(3). */
 CN_API const cn_alloc *cn_alloc_default(void);
 
+/* --- bytes of others ---------------------------------------------------- */
+
+/* Some bytes where they are; as struct iovec or uv_buf_t, but read only. */
+typedef struct cn_slice {
+    const uint8_t *data;
+    size_t len;
+} cn_slice;
+
 /* --- log ---------------------------------------------------------------- */
 
 typedef enum cn_level {

@@ -52,12 +52,11 @@ static void new_line(line *l, int fd, const char *name, const char *peer) {
 }
 
 static void flush(line *l) {
-    const uint8_t *p;
-    size_t n;
+    cn_slice v;
 
-    while ((p = cnode_conn_output(l->conn, &n)) != NULL) {
-        bench_write(l->fd, p, n);
-        cnode_conn_wrote(l->conn, n);
+    while (cnode_conn_output(l->conn, &v, 1) > 0) {
+        bench_write(l->fd, v.data, v.len);
+        cnode_conn_wrote(l->conn, v.len);
     }
 }
 
@@ -143,20 +142,25 @@ typedef struct block {
 } block;
 
 static block make_block(line *l, const etf_pid *to, size_t size) {
-    const uint8_t *payload = bench_payload(size), *out;
+    const uint8_t *payload = bench_payload(size);
+    size_t n, at = 0;
+    cn_slice v;
     block b;
-    size_t n;
 
     SEND(l, to, "~b", ((etf_view){payload, size}));
-    out = cnode_conn_output(l->conn, &n);
+    n = cnode_conn_queued(l->conn);
     b.frame = n;
     b.n = n > BLOCK ? 1 : BLOCK / (long)n;
     b.data = malloc(n * (size_t)b.n);
     if (b.data == NULL)
         DIE("no memory\n");
-    for (long i = 0; i < b.n; i++)
-        memcpy(b.data + (size_t)i * n, out, n);
-    cnode_conn_wrote(l->conn, n);
+    while (cnode_conn_output(l->conn, &v, 1) > 0) {
+        memcpy(b.data + at, v.data, v.len);
+        at += v.len;
+        cnode_conn_wrote(l->conn, v.len);
+    }
+    for (long i = 1; i < b.n; i++)
+        memcpy(b.data + (size_t)i * n, b.data, n);
     return b;
 }
 

@@ -82,6 +82,9 @@ int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
     cnode__conn_in_init(c);
     cn__buf_init(&c->out, alloc);
     cn__buf_init(&c->lent, alloc);
+    cnode__out_init(&c->queue, alloc);
+    cnode__out_cache_init(&c->out_cache, alloc);
+    cnode__flows_init(c);
     etf_writer_init(&c->writer, cn__alloc(alloc));
     c->interval = c->config.ticktime_ms / c->config.intensity +
                   (c->config.ticktime_ms % c->config.intensity != 0);
@@ -109,6 +112,9 @@ void cnode_conn_free(cnode_conn *c) {
     cnode__conn_in_free(c);
     cn__buf_free(&c->out);
     cn__buf_free(&c->lent);
+    cnode__flows_free(c);
+    cnode__out_free(&c->queue);
+    cnode__out_cache_clear(&c->out_cache);
     etf_writer_free(&c->writer);
     cn__free(&alloc, c, 1, sizeof *c);
 }
@@ -190,14 +196,6 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
     c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
 }
 
-void cnode__conn_tap_output(cnode_conn *c, size_t n) {
-    size_t lent;
-    const uint8_t *p = cnode_conn_output(c, &lent);
-
-    if (p != NULL)
-        cnode__tap_bytes(c->tap, true, p, n < lent ? n : lent);
-}
-
 void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags) {
     cnode_event ev;
 
@@ -271,11 +269,9 @@ uint64_t cnode_conn_deadline(const cnode_conn *c) {
 }
 
 static int send_tick(cnode_conn *c) {
-    static const uint8_t tick[4] = {0};
-
-    if (cn__buf_append(&c->out, tick, sizeof tick) != 0)
+    if (cnode__conn_put_tick(c) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
-    c->tick_left = sizeof tick; /* there is nothing in front of it */
+    c->tick_left = 4; /* there is nothing in front of it */
     c->stats.ticks_out++;
     cn__log(&c->config.log, CN_LOG_DEBUG, "conn", "%s: tick", c->hs.peer);
     return 0;
@@ -297,6 +293,8 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
                         "(net_tick_timeout)",
                         (uint64_t)c->silent * c->interval);
     tick = (!c->spoke || !c->heard) && cnode_conn_queued(c) == 0;
+    if (!c->spoke)
+        cnode__conn_trim_output(c);
     c->heard = c->spoke = false;
     cnode__conn_in_rest(c);
     c->deadline = now + c->interval;

@@ -194,9 +194,13 @@ CN_API int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n,
 /* 1: *ev is the next event, lent until the next call on c; 0: none yet;
  * negative: dead. */
 CN_API int cnode_conn_next(cnode_conn *c, cnode_event *ev);
-/* What to write, lent until cnode_conn_wrote; NULL and 0 when nothing. More
- * may be sent meanwhile. */
-CN_API const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n);
+/* What to write, in pieces for writev(2): fills up to nv of v, none of them
+ * empty, and returns how many; 0: nothing. They are lent until
+ * cnode_conn_wrote, and stay where they are when more is sent meanwhile. There
+ * may be more than fits into v, and asked again before cnode_conn_wrote it
+ * lends the same, perhaps with more behind it. */
+CN_API size_t cnode_conn_output(cnode_conn *c, cn_slice *v, size_t nv);
+/* So many bytes of that, from the first on, are written. */
 CN_API void cnode_conn_wrote(cnode_conn *c, size_t n);
 /* When to call cnode_conn_timeout. */
 CN_API uint64_t cnode_conn_deadline(const cnode_conn *c);
@@ -211,10 +215,26 @@ CN_API int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
                              const char *name, uint32_t creation);
 /* Acceptor, before that answer: to this peer we are a hidden node. */
 CN_API void cnode_conn_hide(cnode_conn *c);
-/* Queues a signal in the form that the peer understands. CN_EBUSY;
- * CN_ENOTSUP: the peer does not know such signals; CN_ELIMIT: too long;
- * CN_ENOCONN: not up. None of these harms the connection. */
+/* Queues a signal in the form that the peer understands; its terms are copied.
+ * Where fragments were agreed on, one larger than 64 KiB goes out in fragments,
+ * with signals of other processes between them; those of the same process
+ * (ctrl->from) wait behind it. CN_EBUSY: more than max_queue bytes wait, so
+ * the most that ever does is that and one message; signals that keep links and
+ * monitors true may take twice as much. CN_ENOTSUP: the peer does not know such
+ * signals; CN_ELIMIT: too long; CN_ENOCONN: not up. None of these harms the
+ * connection. */
 CN_API int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl);
+/* Queues a message (SEND, REG_SEND, ALIAS_SEND) without a copy of its term: v
+ * has the n pieces of it, encoded and without version byte, as
+ * etf_writer_slices gives them; ctrl->term is not looked at. When this returns
+ * 0 the bytes must stay as they are until release(arg), which is called exactly
+ * once: from cnode_conn_wrote or cnode_conn_free, on whatever thread that is,
+ * and never from in here. It must not free c. After an error it is never
+ * called. The array v itself is copied. Errors as of cnode_conn_send, and
+ * CN_EBADARG: no message, or no bytes. */
+CN_API int cnode_conn_send_shared(cnode_conn *c, const cnode_ctrl *ctrl,
+                                  const cn_slice *v, size_t n,
+                                  void (*release)(void *arg), void *arg);
 
 /* What has crossed the connection, the handshake included. */
 typedef struct cnode_conn_stats {

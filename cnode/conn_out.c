@@ -4,13 +4,14 @@
  * both sides announced fix their form for as long as it lives:
  *
  *      length (4)  'p'  131 control tuple  131 payload
- *      length (4)  131 'D' 0  control tuple  payload
+ *      length (4)  131 'D' atoms  control tuple  payload
  *
- * the second one, with a distribution header, when either the atom cache or
- * fragments were agreed on.
+ * the second one, with a distribution header, when either the atom cache
+ * (cache_out.c) or fragments (fragments_out.c) were agreed on; without the
+ * cache it lists no atoms.
  *
- * Bytes to write collect in `out`; what is lent to the writer is `lent`, which
- * does not move meanwhile.
+ * Frames are written right into the queue (out_queue.c), one behind the other.
+ * The handshake's bytes come before all frames, from a buffer of their own.
  */
 #include "base/bytes.h"
 #include "cnode/conn_parts.h"
@@ -19,30 +20,199 @@
 /* "Never send frames of 1 GiB": lengths are signed somewhere out there. */
 enum { MAX_BODY = (1 << 30) - 4 };
 
-const uint8_t *cnode_conn_output(cnode_conn *c, size_t *n) {
+/* Finding the atoms of a payload costs time for each term in it, and saves the
+ * peer more than that; but not in what is so large that it has to be copied a
+ * piece at a time. */
+enum { SCAN_MAX = CNODE__FRAGMENT_SIZE };
+
+/* --- the queue ----------------------------------------------------------- */
+
+/* fill: with fragments whose turn it is. */
+static size_t lend(cnode_conn *c, cn_slice *v, size_t nv, bool fill) {
+    size_t n = 0;
+
+    if (nv == 0)
+        return 0;
     if (cn__buf_size(&c->lent) == 0) {
         cn_buf empty = c->lent;
         c->lent = c->out;
         c->out = empty;
     }
-    *n = cn__buf_size(&c->lent);
-    return *n == 0 ? NULL : cn__buf_at(&c->lent);
+    if (cn__buf_size(&c->lent) > 0)
+        v[n++] = (cn_slice){cn__buf_at(&c->lent), cn__buf_size(&c->lent)};
+    if (cn__buf_size(&c->out) > 0)
+        return n;
+    if (fill)
+        cnode__flow_fill(c);
+    return n + cnode__out_lend(&c->queue, v + n, nv - n);
+}
+
+size_t cnode_conn_output(cnode_conn *c, cn_slice *v, size_t nv) {
+    return lend(c, v, nv, true);
+}
+
+static size_t wrote_handshake(cnode_conn *c, size_t n) {
+    size_t part = cn__buf_size(&c->lent);
+
+    part = n < part ? n : part;
+    if (part > 0)
+        cn__buf_consume(&c->lent, part, c->up ? 0 : CNODE__KEEP_BUFFER);
+    return part;
+}
+
+static void take_off(cnode_conn *c, size_t n) {
+    cnode__out_wrote(&c->queue, n - wrote_handshake(c, n));
+}
+
+/* The same, and the tap sees them. */
+static void tap_and_take_off(cnode_conn *c, size_t n) {
+    cn_slice v;
+
+    while (n > 0 && lend(c, &v, 1, false) > 0) {
+        size_t part = n < v.len ? n : v.len;
+        cnode__tap_bytes(c->tap, true, v.data, part);
+        take_off(c, part);
+        n -= part;
+    }
 }
 
 void cnode_conn_wrote(cnode_conn *c, size_t n) {
     size_t of_tick = n < c->tick_left ? n : c->tick_left;
 
-    if (c->tap != NULL)
-        cnode__conn_tap_output(c, n);
-    cn__buf_consume(&c->lent, n, CNODE__KEEP_BUFFER);
     c->stats.bytes_out += n;
     c->tick_left -= of_tick;
     c->spoke |= n > of_tick;
+    if (c->tap != NULL)
+        tap_and_take_off(c, n);
+    else
+        take_off(c, n);
 }
 
 size_t cnode_conn_queued(const cnode_conn *c) {
-    return cn__buf_size(&c->out) + cn__buf_size(&c->lent);
+    return cn__buf_size(&c->out) + cn__buf_size(&c->lent) + c->queue.bytes +
+           c->flow_bytes;
 }
+
+int cnode__conn_put_tick(cnode_conn *c) {
+    uint8_t *p = cnode__out_reserve(&c->queue, 4, 0);
+
+    if (p == NULL)
+        return CN_ENOMEM;
+    (void)cn__put32(p, 0);
+    cnode__out_commit(&c->queue, 4);
+    return 0;
+}
+
+void cnode__conn_trim_output(cnode_conn *c) {
+    if (cnode_conn_queued(c) > 0)
+        return;
+    cnode__out_trim(&c->queue);
+    cnode__out_cache_clear(&c->out_cache);
+    cnode__flows_free(c);
+    cnode__flows_init(c);
+    etf_writer_free(&c->writer);
+}
+
+/* --- frames -------------------------------------------------------------- */
+
+void cnode__conn_share(cnode_conn *c, cnode__parcel *p, size_t n) {
+    p->len -= n;
+    while (n > 0) {
+        size_t part = p->v->len - p->skip;
+        part = n < part ? n : part;
+        cnode__out_share(&c->queue, p->v->data + p->skip, part, p->blob);
+        p->skip += part;
+        n -= part;
+        if (p->skip < p->v->len)
+            return;
+        p->skip = 0;
+        p->v++;
+        p->nv--;
+    }
+}
+
+/* What a frame will be made of. */
+typedef struct plan {
+    bool headers;
+    bool cached;
+    uint64_t sequence; /* 0: a whole signal */
+    uint64_t fragments;
+    size_t head; /* bytes from behind the length to the control tuple */
+    size_t ctrl;
+    size_t part;    /* of the payload, as it is */
+    size_t payload; /* ... and as it is written */
+} plan;
+
+static void plan_frame(cnode_conn *c, const cnode__parcel *p, plan *f) {
+    f->headers = cnode__conn_headers(c);
+    f->cached =
+        (cnode_conn_common_flags(c) & CNODE_FLAG_DIST_HDR_ATOM_CACHE) != 0;
+    f->ctrl = p->ctrl.len;
+    f->payload = f->part;
+    f->head = !f->headers ? 1 : f->sequence != 0 ? 2 + 8 + 8 + 1 : 2 + 1;
+    if (!f->cached)
+        return;
+    cnode__out_cache_begin(&c->out_cache);
+    f->ctrl = cnode__out_cache_scan(&c->out_cache, p->ctrl);
+    if (p->payload && p->blob == NULL && p->nv == 1 && f->part <= SCAN_MAX)
+        f->payload = cnode__out_cache_scan(&c->out_cache,
+                                           (etf_view){p->v->data, p->v->len});
+    f->head += cnode__out_cache_head_size(&c->out_cache) - 1;
+}
+
+static uint8_t *put_head(cnode_conn *c, const plan *f, uint8_t *p) {
+    if (!f->headers)
+        return cn__put8(p, CNODE__PASS_THROUGH);
+    p = cn__put8(p, CNODE__VERSION);
+    p = cn__put8(p, f->sequence != 0 ? CNODE__FRAGMENT_FIRST : CNODE__HEADER);
+    if (f->sequence != 0)
+        p = cn__put64(cn__put64(p, f->sequence), f->fragments);
+    return f->cached ? cnode__out_cache_put_head(&c->out_cache, p)
+                     : cn__put8(p, 0);
+}
+
+static uint8_t *put_term(cnode_conn *c, const plan *f, uint8_t *p, etf_view v) {
+    return f->cached ? cnode__out_cache_put(&c->out_cache, p, v)
+                     : cn__put_bytes(p, v.data, v.len);
+}
+
+static uint8_t *put_pieces(cnode_conn *c, const plan *f, uint8_t *to,
+                           const cnode__parcel *p) {
+    for (size_t i = 0; i < p->nv; i++)
+        to = put_term(c, f, to, (etf_view){p->v[i].data, p->v[i].len});
+    return to;
+}
+
+int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
+                    uint64_t fragments, size_t part) {
+    plan f = {.sequence = sequence, .fragments = fragments, .part = part};
+    bool share = p->blob != NULL;
+    size_t body, copied;
+    uint8_t *to;
+
+    plan_frame(c, p, &f);
+    copied = f.head + f.ctrl + (!f.headers && p->payload ? 1 : 0) +
+             (share ? 0 : f.payload);
+    body = copied + (share ? f.payload : 0);
+    if (body > MAX_BODY)
+        return CN_ELIMIT;
+    to = cnode__out_reserve(&c->queue, copied + 4, share ? p->nv : 0);
+    if (to == NULL)
+        return CN_ENOMEM;
+    to = put_head(c, &f, cn__put32(to, (uint32_t)body));
+    to = put_term(c, &f, to, p->ctrl);
+    if (!f.headers && p->payload)
+        to = cn__put8(to, CNODE__VERSION);
+    if (!share && p->payload)
+        (void)put_pieces(c, &f, to, p);
+    cnode__out_commit(&c->queue, copied + 4);
+    c->stats.frames_out++;
+    if (share)
+        cnode__conn_share(c, p, part);
+    return 0;
+}
+
+/* --- sending ------------------------------------------------------------- */
 
 /* Messages wait for room; what keeps links and monitors true may take twice
  * as much, for losing it would be worse. */
@@ -55,40 +225,20 @@ static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
     return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
 }
 
-/* What stands in front of the control tuple. */
-static etf_view frame_head(const cnode_conn *c) {
-    static const uint8_t pass_through[] = {CNODE__PASS_THROUGH};
-    static const uint8_t header[] = {131, CNODE__HEADER, 0};
-
-    return cnode__conn_headers(c) ? (etf_view){header, sizeof header}
-                                  : (etf_view){pass_through, 1};
+static int may_send(const cnode_conn *c, const cnode_ctrl *ctrl) {
+    if (c->error.code != 0)
+        return c->error.code;
+    if (!c->up)
+        return CN_ENOCONN;
+    return cnode_conn_queued(c) > queue_limit(c, ctrl) ? CN_EBUSY : 0;
 }
 
-static int append_frame(cnode_conn *c, etf_view body) {
-    etf_view head = frame_head(c);
-    size_t len = head.len + body.len;
-    uint8_t *p = cn__buf_reserve(&c->out, len + 4);
+static int write_ctrl(cnode_conn *c, cnode_ctrl *ctrl, cnode__parcel *p) {
+    int err =
+        cnode__ctrl_put_tuple(&c->writer, ctrl, cnode_conn_common_flags(c),
+                              !cnode__conn_headers(c), &p->payload);
 
-    if (p == NULL)
-        return CN_ENOMEM;
-    p = cn__put32(p, (uint32_t)len);
-    p = cn__put_bytes(p, head.data, head.len);
-    (void)cn__put_bytes(p, body.data, body.len);
-    cn__buf_commit(&c->out, len + 4);
-    c->stats.frames_out++;
-    return 0;
-}
-
-static int write_frame(cnode_conn *c, cnode_ctrl *ctrl) {
-    etf_view body;
-    int err = cnode__ctrl_put(&c->writer, ctrl, cnode_conn_common_flags(c),
-                              !cnode__conn_headers(c));
-
-    if (err == 0)
-        err = etf_writer_finish(&c->writer, &body);
-    if (err != 0)
-        return err;
-    return body.len > MAX_BODY ? CN_ELIMIT : append_frame(c, body);
+    return err != 0 ? err : etf_writer_finish(&c->writer, &p->ctrl);
 }
 
 /* One large message must not occupy memory for as long as the peer lives. */
@@ -99,19 +249,104 @@ static void clear_writer(cnode_conn *c) {
         etf_writer_reset(&c->writer);
 }
 
-int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
-    cnode_ctrl out = *ctrl;
+/* One that has to wait, or to go in fragments. */
+static int send_later(cnode_conn *c, const cnode_ctrl *ctrl,
+                      const cnode__parcel *p) {
+    cnode__load *load = cnode__load_new(c, p, true);
     int err;
 
-    if (c->error.code != 0)
-        return c->error.code;
-    if (!c->up)
-        return CN_ENOCONN;
-    if (cnode_conn_queued(c) > queue_limit(c, ctrl))
-        return CN_EBUSY;
-    if (ctrl->term.len > MAX_BODY) /* before anything of it is copied */
-        return CN_ELIMIT;
-    err = write_frame(c, &out);
+    if (load == NULL)
+        return CN_ENOMEM;
+    err = cnode__flow_add(c, ctrl, load);
+    if (err != 0)
+        cnode__load_drop(c, load);
+    return err;
+}
+
+static int send_now(cnode_conn *c, cnode__parcel *p) {
+    size_t before = c->queue.bytes;
+    int err = cnode__conn_put(c, p, 0, 0, p->len);
+
+    if (err == 0)
+        cnode__flow_passed(c, c->queue.bytes - before);
+    return err;
+}
+
+static bool must_wait(const cnode_conn *c, const cnode_ctrl *ctrl,
+                      const cnode__parcel *p) {
+    return cnode__flow_open(c, ctrl) || cnode__is_large(c, p);
+}
+
+int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
+    cnode_ctrl out = *ctrl;
+    cn_slice v = {ctrl->term.data, ctrl->term.len};
+    cnode__parcel p = {.v = &v, .nv = 1, .len = v.len};
+    int err = may_send(c, ctrl);
+
+    if (err != 0)
+        return err;
+    if (v.len > MAX_BODY && !cnode__conn_headers(c))
+        return CN_ELIMIT; /* before anything of it is copied */
+    err = write_ctrl(c, &out, &p);
+    if (!p.payload)
+        p.nv = p.len = 0;
+    if (err == 0)
+        err =
+            must_wait(c, &out, &p) ? send_later(c, &out, &p) : send_now(c, &p);
+    clear_writer(c);
+    if (err == 0)
+        cnode__conn_said(c, &out);
+    return err;
+}
+
+static int send_load(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load) {
+    int err;
+
+    if (must_wait(c, ctrl, &load->parcel))
+        return cnode__flow_add(c, ctrl, load);
+    err = send_now(c, &load->parcel);
+    if (err == 0)
+        cnode__load_drop(c, load); /* the queue has it */
+    return err;
+}
+
+/* Only the last owner may call the function, and not in here: all of the
+ * pieces are in the queue, or wait for it. */
+static int share(cnode_conn *c, const cnode_ctrl *ctrl, const cnode__parcel *p,
+                 void (*release)(void *arg), void *arg) {
+    cnode__load *load = cnode__load_new(c, p, false);
+    int err;
+
+    if (load == NULL)
+        return CN_ENOMEM;
+    load->parcel.blob->release = release;
+    load->parcel.blob->arg = arg;
+    err = send_load(c, ctrl, load);
+    if (err == 0)
+        return 0;
+    load->parcel.blob->release = NULL;
+    cnode__load_drop(c, load);
+    return err;
+}
+
+int cnode_conn_send_shared(cnode_conn *c, const cnode_ctrl *ctrl,
+                           const cn_slice *v, size_t n,
+                           void (*release)(void *arg), void *arg) {
+    cnode_ctrl out = *ctrl;
+    cnode__parcel p = {.v = v, .nv = n};
+    int err = may_send(c, ctrl);
+
+    if (err != 0)
+        return err;
+    out.term = n == 1 ? (etf_view){v->data, v->len} : (etf_view){NULL, 0};
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_add_overflow(p.len, v[i].len, &p.len))
+            return CN_ELIMIT;
+    if (p.len == 0 || ctrl->signal > CNODE_SIG_ALIAS_SEND)
+        return CN_EBADARG;
+    err = write_ctrl(c, &out, &p);
+    if (err == 0)
+        err = share(c, &out, &p, release, arg);
     clear_writer(c);
     if (err == 0)
         cnode__conn_said(c, &out);

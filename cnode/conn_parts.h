@@ -5,6 +5,7 @@
  *   conn.c       life, handshake, ticks
  *   conn_in.c    from bytes to signals
  *   conn_out.c   from signals to bytes
+ *   fragments_out.c  large signals, in parts, and what waits behind them
  */
 #ifndef CNODE_CONN_PARTS_H
 #define CNODE_CONN_PARTS_H
@@ -12,14 +13,19 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/map.h"
+#include "cnode/cache_out.h"
 #include "cnode/capture_file.h"
 #include "cnode/conn.h"
 #include "cnode/fragments.h"
 #include "cnode/handshake.h"
 #include "cnode/header.h"
+#include "cnode/list.h"
+#include "cnode/out_queue.h"
 
 enum {
     CNODE__PASS_THROUGH = 112,
+    CNODE__VERSION = 131,
     CNODE__HEADER = 68,         /* behind 131: a message */
     CNODE__FRAGMENT_FIRST = 69, /* ... the first fragment of one */
     CNODE__FRAGMENT = 70,       /* ... one that follows */
@@ -37,6 +43,18 @@ typedef struct cnode__work {
     etf_writer expanded; /* terms whose atoms were in the table */
 } cnode__work;
 
+/* A signal on its way out: its control tuple and its payload, in pieces, from
+ * which the front is taken. */
+typedef struct cnode__parcel {
+    etf_view ctrl;
+    bool payload; /* it has one */
+    const cn_slice *v;
+    size_t nv;
+    size_t skip;       /* of the first piece */
+    size_t len;        /* bytes of payload */
+    cnode__blob *blob; /* whose the pieces are; NULL: lent, to be copied */
+} cnode__parcel;
+
 struct cnode_conn {
     cnode_conn_config config; /* its strings are not used after _new */
     cn_error error;
@@ -51,8 +69,15 @@ struct cnode_conn {
     cnode__work *work;
     cnode__cache cache;
     cnode__fragments fragments;
-    cn_buf out;
-    cn_buf lent;
+    cn_buf out;  /* of the handshake, which comes before all frames */
+    cn_buf lent; /* ... what the writer has of it */
+    cnode__out queue;
+    cnode__out_cache out_cache;
+    cnode__list flows;      /* senders with a sequence of fragments, in turn */
+    cn_map flow_of;         /* the same by sender */
+    size_t flow_bytes;      /* that they have still to say */
+    size_t since_fragment;  /* bytes of others since the last one */
+    uint64_t last_sequence; /* id */
     etf_writer writer;
     uint64_t deadline;
     uint64_t fed_at;   /* time of the last feed */
@@ -77,11 +102,48 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 /* A signal has been queued: counts and traces it. */
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl);
 
-/* n bytes of what is lent are written: for the tap, while they are there. */
-void cnode__conn_tap_output(cnode_conn *c, size_t n);
 /* Goes on where a handshake has ended, with the flags of both sides, in order
  * to read what a connection has carried. */
 void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags);
+
+/* --- conn_out.c --- */
+enum { CNODE__FRAGMENT_SIZE = 64 * 1024 };
+/* Puts a frame into the queue: a whole signal when sequence is 0, else the
+ * first of `fragments`, with the first `part` bytes of the payload, which are
+ * taken from p. CN_ENOMEM, CN_ELIMIT: nothing was done. */
+int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
+                    uint64_t fragments, size_t part);
+int cnode__conn_put_tick(cnode_conn *c);
+/* Nothing was sent for a while: gives back all memory that can be had again. */
+void cnode__conn_trim_output(cnode_conn *c);
+/* Takes n bytes of the payload into the queue, by reference. */
+void cnode__conn_share(cnode_conn *c, cnode__parcel *p, size_t n);
+
+/* --- fragments_out.c --- */
+/* Must it go in fragments? */
+bool cnode__is_large(const cnode_conn *c, const cnode__parcel *p);
+/* Has its sender a sequence of fragments that is not finished? */
+bool cnode__flow_open(const cnode_conn *c, const cnode_ctrl *ctrl);
+/* A signal that is kept, with a blob of its own: its control tuple is copied,
+ * and the payload too, unless copy is false: then only where its pieces are,
+ * and the caller may give the blob a function that ends the loan. */
+typedef struct cnode__load {
+    struct cnode__load *next;
+    cnode__parcel parcel;
+    cn_slice v[];
+} cnode__load;
+/* NULL without memory. */
+cnode__load *cnode__load_new(cnode_conn *c, const cnode__parcel *p, bool copy);
+void cnode__load_drop(cnode_conn *c, cnode__load *load);
+/* Takes the load; 0, or CN_ENOMEM or CN_ELIMIT and it is still the caller's. */
+int cnode__flow_add(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load);
+/* Puts fragments into the queue until there is enough in it to write. */
+void cnode__flow_fill(cnode_conn *c);
+/* Others have put so many bytes into the queue: now and then it is the turn of
+ * a fragment. */
+void cnode__flow_passed(cnode_conn *c, size_t n);
+void cnode__flows_init(cnode_conn *c);
+void cnode__flows_free(cnode_conn *c);
 
 /* --- conn_in.c --- */
 /* 1: c->work->ctrl is the next signal; 0: not enough bytes; negative: dead.

@@ -408,8 +408,8 @@ static void put_element(etf_writer *w, const cnode_ctrl *c, char letter) {
     }
 }
 
-int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
-                    bool versions) {
+int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
+                          bool versions, bool *payload) {
     const ctrl_row *row;
     int err = choose_op(c, flags, &c->op);
 
@@ -422,11 +422,20 @@ int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
     etf_put_uint(w, row->op);
     for (const char *l = row->layout; *l != '\0'; l++)
         put_element(w, c, *l);
-    if (row->payload) {
-        if (versions)
-            etf_put_version(w);
-        etf_put_term(w, c->term);
-    }
+    *payload = row->payload;
+    return w->err;
+}
+
+int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
+                    bool versions) {
+    bool payload;
+    int err = cnode__ctrl_put_tuple(w, c, flags, versions, &payload);
+
+    if (err != 0 || !payload)
+        return err;
+    if (versions)
+        etf_put_version(w);
+    etf_put_term(w, c->term);
     return w->err;
 }
 

@@ -85,6 +85,10 @@ int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                     bool versions);
 
+/* The tuple alone; *payload: one belongs behind it. */
+int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
+                          bool versions, bool *payload);
+
 /* One line without control characters, C1 neither: name and elements, as
  * snprintf. */
 size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap);

@@ -19,6 +19,11 @@
 /* What is read from a socket at once, and the most in one turn of the loop, so
  * that a flood from one peer delays neither the others nor a timer. */
 enum { CNODE__READ_CHUNK = 256 * 1024 };
+enum {
+    CNODE__WRITE_SLICES = 32,       /* in one writev(2) */
+    CNODE__WRITE_MAX = 1024 * 1024, /* bytes in it */
+    CNODE__WRITE_TURN = 1024 * 1024 /* ... that a peer gets in one turn */
+};
 
 typedef struct cnode__uv cnode__uv;
 
@@ -35,6 +40,7 @@ typedef struct cnode__socket {
     } u;
     uv_timer_t linger;
     uv_write_t write;
+    size_t lent; /* bytes that are being written */
     uv_shutdown_t shutdown;
     uv_connect_t connect;
     uv_getaddrinfo_t resolve;

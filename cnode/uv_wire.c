@@ -122,7 +122,6 @@ static cnode_conn *conn_of(const cnode__socket *l) {
 static void on_written(uv_write_t *req, int status) {
     cnode__socket *l = req->data;
     bool closing = l->closing;
-    size_t n;
 
     l->writing = false;
     cnode__uv_let_go(l);
@@ -132,28 +131,37 @@ static void on_written(uv_write_t *req, int status) {
         end_link(l, status, "writing");
         return;
     }
-    /* All of what was lent, for nothing was written besides. */
-    (void)cnode_conn_output(conn_of(l), &n);
-    cnode_conn_wrote(conn_of(l), n > INT32_MAX ? INT32_MAX : n);
+    cnode_conn_wrote(conn_of(l), l->lent);
     write_more(l);
 }
 
-static uv_buf_t lent_output(cnode_conn *c) {
-    union {
-        const uint8_t *c;
-        char *p;
-    } u;
-    size_t n;
+/* What is to be written, as libuv wants it; how many bytes. */
+static size_t lent_output(cnode_conn *c, uv_buf_t *bufs, unsigned *n) {
+    cn_slice v[CNODE__WRITE_SLICES];
+    size_t count = cnode_conn_output(c, v, CNODE__WRITE_SLICES);
+    size_t all = 0;
 
-    u.c = cnode_conn_output(c, &n);
-    return uv_buf_init(u.p, (unsigned)(n > INT32_MAX ? INT32_MAX : n));
+    *n = 0;
+    for (size_t i = 0; i < count && all < CNODE__WRITE_MAX; i++) {
+        union {
+            const uint8_t *c;
+            char *p;
+        } u = {v[i].data};
+        size_t len = CNODE__WRITE_MAX - all;
+        len = v[i].len < len ? v[i].len : len;
+        bufs[(*n)++] = uv_buf_init(u.p, (unsigned)len);
+        all += len;
+    }
+    return all;
 }
 
-static void write_later(cnode__socket *l, uv_buf_t buf) {
+static void write_later(cnode__socket *l, const uv_buf_t *bufs, unsigned n,
+                        size_t size) {
     int r;
 
     l->write.data = l;
-    r = uv_write(&l->write, &l->u.stream, &buf, 1, on_written);
+    l->lent = size;
+    r = uv_write(&l->write, &l->u.stream, bufs, n, on_written);
     if (r != 0) {
         end_link(l, r, "writing");
         return;
@@ -164,25 +172,40 @@ static void write_later(cnode__socket *l, uv_buf_t buf) {
 
 static void shut_down(cnode__socket *l);
 
+/* Out of memory between two fragments. */
+static void check_output(cnode__socket *l) {
+    const cn_error *e = cnode_conn_error(conn_of(l));
+
+    if (l->wire != NULL && e->code != 0)
+        cnode__wire_fail(l->wire, e->code, e->os_error, e->text);
+}
+
+/* As much as the socket takes at once, for a while; the rest in later turns of
+ * the loop, so that a peer that takes a lot and fast does not delay others. */
 static void write_more(cnode__socket *l) {
     cnode_conn *c = conn_of(l);
-    uv_buf_t buf;
+    uv_buf_t bufs[CNODE__WRITE_SLICES];
+    size_t done = 0, size;
+    unsigned n;
     int r;
 
     if (c == NULL || !l->connected || l->writing || l->ended || l->closing)
         return;
-    while ((buf = lent_output(c)).len > 0) {
-        r = uv_try_write(&l->u.stream, &buf, 1);
+    while ((size = lent_output(c, bufs, &n)) > 0) {
+        r = done < CNODE__WRITE_TURN ? uv_try_write(&l->u.stream, bufs, n)
+                                     : UV_EAGAIN;
         if (r > 0) {
             cnode_conn_wrote(c, (size_t)r);
+            done += (size_t)r;
         } else if (r == 0 || r == UV_EAGAIN) {
-            write_later(l, buf);
+            write_later(l, bufs, n, size);
             return;
         } else {
             end_link(l, r, "writing");
             return;
         }
     }
+    check_output(l);
     if (l->wire == NULL)
         shut_down(l);
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,10 +91,15 @@ static void handle(program *p, const cnode_event *ev) {
 /* --- the loop ------------------------------------------------------------ */
 
 static int write_some(program *p) {
-    size_t n;
-    const uint8_t *out = cnode_conn_output(p->conn, &n);
-    ssize_t did = out == NULL ? 0 : send(p->fd, out, n, MSG_NOSIGNAL);
+    cn_slice v[16];
+    struct iovec io[16];
+    size_t n = cnode_conn_output(p->conn, v, 16);
+    struct msghdr m = {.msg_iov = io, .msg_iovlen = n};
+    ssize_t did;
 
+    for (size_t i = 0; i < n; i++)
+        io[i] = (struct iovec){(void *)(uintptr_t)v[i].data, v[i].len};
+    did = n == 0 ? 0 : sendmsg(p->fd, &m, MSG_NOSIGNAL);
     if (did < 0)
         return -1;
     cnode_conn_wrote(p->conn, (size_t)did);

@@ -46,6 +46,7 @@ static bool pull(cnode_conn *c, uint8_t how) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cnode_conn *c;
+    cn_slice v;
     size_t n;
 
     if (size < 2)
@@ -55,8 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         n = step < size - at ? step : size - at;
         if (cnode_conn_feed(c, data + at, n, at) != 0 || !pull(c, data[0]))
             break;
-        if (cnode_conn_output(c, &n) != NULL)
-            cnode_conn_wrote(c, n);
+        if (cnode_conn_output(c, &v, 1) > 0)
+            cnode_conn_wrote(c, v.len);
     }
     if ((data[0] & 0x80 ? cnode_conn_eof(c)
                         : cnode_conn_timeout(c, UINT64_MAX)) == 0 &&

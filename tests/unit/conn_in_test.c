@@ -117,7 +117,7 @@ static int hear(ear *e, const char *frames, size_t step) {
 
 static int start(ear *e, const cnode_conn_config *config) {
     static uint8_t hello[200];
-    size_t n;
+    cn_slice v;
     int err;
 
     *e = (ear){0};
@@ -125,8 +125,8 @@ static int start(ear *e, const cnode_conn_config *config) {
     if (err != 0)
         return err;
     err = feed(e, hello, unhex(HANDSHAKE, hello, sizeof hello));
-    while (err == 0 && cnode_conn_output(e->c, &n) != NULL)
-        cnode_conn_wrote(e->c, n);
+    while (err == 0 && cnode_conn_output(e->c, &v, 1) > 0)
+        cnode_conn_wrote(e->c, v.len);
     return err;
 }
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn_out_test.c: what a connection writes: the form of its frames.
+ * conn_out_test.c: what a connection writes: the form of its frames, the atoms
+ * that it refers to, large messages in fragments, bytes that are shared.
+ * A small receiver of its own, as the protocol reference describes one, puts
+ * together again what was written.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "cnode/conn_parts.h"
+#include "cnode/control.h"
 #include "support.h"
 
 /* --- a connection to a recorded peer ------------------------------------- */
@@ -33,10 +38,19 @@ static cnode_conn_config config_with(uint64_t flags) {
     };
 }
 
+/* The first piece of what is to be written, or NULL. */
+static const uint8_t *output(cnode_conn *c, size_t *n) {
+    cn_slice v = {NULL, 0};
+
+    (void)cnode_conn_output(c, &v, 1);
+    *n = v.len;
+    return v.data;
+}
+
 static int drain(cnode_conn *c) {
     size_t n;
 
-    while (cnode_conn_output(c, &n) != NULL)
+    while (output(c, &n) != NULL)
         cnode_conn_wrote(c, n);
     return 0;
 }
@@ -66,7 +80,7 @@ static cnode_conn *opened(uint64_t flags) {
 
 static void assert_output(cnode_conn *c, const char *hex) {
     size_t n;
-    const uint8_t *out = cnode_conn_output(c, &n);
+    const uint8_t *out = output(c, &n);
 
     assert_int_equal(out == NULL, n == 0);
     assert_hex(out, n, hex);
@@ -115,9 +129,661 @@ static void test_form(void **state) {
     cnode_conn_free(c);
 }
 
+/* --- a receiver ---------------------------------------------------------- */
+
+enum { ATOM_MAX = 1020, OPEN_MAX = 64 };
+
+typedef struct table {
+    unsigned n;
+    etf_view v[255];
+    uint8_t text[255][ATOM_MAX];
+} table;
+
+typedef struct sequence {
+    uint64_t id, next;
+    table *atoms;
+    uint8_t *bytes;
+    size_t len, cap;
+} sequence;
+
+typedef struct receiver {
+    uint8_t slots[2048][ATOM_MAX];
+    int32_t slot_len[2048]; /* -1: never defined */
+    uint8_t *in;
+    size_t len, cap;
+    sequence open[OPEN_MAX];
+    size_t max_frame;
+    unsigned frames, fragments, news, refs;
+    /* Both terms of a message, expanded. */
+    void (*take)(void *arg, etf_view both);
+    void *arg;
+} receiver;
+
+static receiver *new_receiver(void (*take)(void *arg, etf_view both),
+                              void *arg) {
+    receiver *r = calloc(1, sizeof *r);
+
+    assert_non_null(r);
+    for (int i = 0; i < 2048; i++)
+        r->slot_len[i] = -1;
+    r->take = take;
+    r->arg = arg;
+    return r;
+}
+
+static void close_sequence(sequence *s) {
+    free(s->atoms);
+    free(s->bytes);
+    *s = (sequence){0};
+}
+
+static void free_receiver(receiver *r) {
+    for (int i = 0; i < OPEN_MAX; i++)
+        close_sequence(&r->open[i]);
+    free(r->in);
+    free(r);
+}
+
+static void add_bytes(uint8_t **to, size_t *len, size_t *cap, const uint8_t *p,
+                      size_t n) {
+    if (*cap - *len < n) {
+        *cap = (*len + n) * 2;
+        *to = realloc(*to, *cap);
+        assert_non_null(*to);
+    }
+    memcpy(*to + *len, p, n);
+    *len += n;
+}
+
+static void read_atom(receiver *r, table *t, cn_cursor *in, unsigned half,
+                      bool wide) {
+    unsigned slot = (half & 7) << 8 | cn__take8(in);
+    unsigned i = t->n++;
+    size_t n;
+
+    r->refs++;
+    if ((half & 8) != 0) {
+        n = wide ? cn__take16(in) : cn__take8(in);
+        const uint8_t *text = cn__take(in, n);
+        assert_non_null(text);
+        assert_true(n <= ATOM_MAX);
+        memcpy(r->slots[slot], text, n);
+        r->slot_len[slot] = (int32_t)n;
+        r->news++;
+    }
+    assert_true(r->slot_len[slot] >= 0);
+    memcpy(t->text[i], r->slots[slot], (size_t)r->slot_len[slot]);
+    t->v[i] = (etf_view){t->text[i], (size_t)r->slot_len[slot]};
+}
+
+static table *read_table(receiver *r, cn_cursor *in) {
+    table *t = calloc(1, sizeof *t);
+    unsigned n = cn__take8(in);
+    const uint8_t *flags = n == 0 ? NULL : cn__take(in, n / 2 + 1);
+    bool wide;
+
+    assert_non_null(t);
+    if (n == 0)
+        return t;
+    assert_non_null(flags);
+    wide = (flags[n / 2] >> n % 2 * 4 & 1) != 0;
+    for (unsigned i = 0; i < n; i++)
+        read_atom(r, t, in, (unsigned)flags[i / 2] >> i % 2 * 4 & 15U, wide);
+    assert_false(in->bad);
+    return t;
+}
+
+static void take_terms(receiver *r, table *t, etf_view in) {
+    etf_writer w;
+    etf_view both;
+    etf_reader reader;
+    size_t first;
+
+    etf_writer_init(&w, NULL);
+    etf_reader_init(&reader, in);
+    etf_reader_atoms(&reader, t->v, t->n);
+    etf_skip(&reader);
+    first = etf_reader_pos(&reader);
+    assert_int_equal(etf_expand(&w, t->v, t->n, (etf_view){in.data, first}), 0);
+    if (first < in.len)
+        assert_int_equal(
+            etf_expand(&w, t->v, t->n,
+                       (etf_view){in.data + first, in.len - first}),
+            0);
+    assert_int_equal(etf_writer_finish(&w, &both), 0);
+    r->take(r->arg, both);
+    etf_writer_free(&w);
+}
+
+static sequence *sequence_of(receiver *r, uint64_t id) {
+    for (int i = 0; i < OPEN_MAX; i++)
+        if (r->open[i].id == id)
+            return &r->open[i];
+    fail_msg("no such sequence");
+    return NULL;
+}
+
+static void take_fragment(receiver *r, cn_cursor *in, bool first) {
+    uint64_t id = cn__take64(in), n = cn__take64(in);
+    sequence *s;
+
+    assert_true(id != 0);
+    r->fragments++;
+    if (first) {
+        for (int i = 0; i < OPEN_MAX; i++)
+            assert_true(r->open[i].id != id);
+        s = sequence_of(r, 0);
+        s->id = id;
+        s->next = n;
+        s->atoms = read_table(r, in);
+    } else {
+        s = sequence_of(r, id);
+    }
+    assert_true(n > 0 && s->next == n);
+    add_bytes(&s->bytes, &s->len, &s->cap, in->p, in->left);
+    s->next--;
+    if (s->next > 0)
+        return;
+    take_terms(r, s->atoms, (etf_view){s->bytes, s->len});
+    close_sequence(s);
+}
+
+static void take_frame(receiver *r, cn_cursor in) {
+    uint8_t kind;
+    table *t;
+
+    r->frames++;
+    assert_int_equal(cn__take8(&in), 131);
+    kind = cn__take8(&in);
+    if (kind == 69 || kind == 70) {
+        take_fragment(r, &in, kind == 69);
+        return;
+    }
+    assert_int_equal(kind, 68);
+    t = read_table(r, &in);
+    take_terms(r, t, (etf_view){in.p, in.left});
+    free(t);
+}
+
+static void receive(receiver *r, const uint8_t *p, size_t n) {
+    size_t at = 0;
+
+    add_bytes(&r->in, &r->len, &r->cap, p, n);
+    while (r->len - at >= 4) {
+        size_t len = cn__be32(r->in + at);
+        if (r->len - at - 4 < len)
+            break;
+        r->max_frame = len > r->max_frame ? len : r->max_frame;
+        if (len > 0)
+            take_frame(r, cn__cursor(r->in + at + 4, len));
+        at += len + 4;
+    }
+    memmove(r->in, r->in + at, r->len - at);
+    r->len -= at;
+}
+
+/* All that is to be written, `step` bytes at a time. */
+static void deliver(cnode_conn *c, receiver *r, size_t step) {
+    cn_slice v[3];
+    size_t n;
+
+    while ((n = cnode_conn_output(c, v, 3)) > 0) {
+        size_t left = step;
+        for (size_t i = 0; i < n && left > 0; i++) {
+            size_t part = v[i].len < left ? v[i].len : left;
+            receive(r, v[i].data, part);
+            left -= part;
+        }
+        cnode_conn_wrote(c, step - left);
+    }
+}
+
+/* What was taken, in order, as text: "1:5" is a message from process 1 with a
+ * payload of 5 bytes. */
+typedef struct journal {
+    char text[1 << 16];
+    size_t len;
+    etf_view last; /* the payload that is expected */
+} journal;
+
+static void note_message(void *arg, etf_view both) {
+    journal *j = arg;
+    cnode_ctrl ctrl = {0};
+    etf_reader r;
+    const char *why;
+
+    assert_int_equal(cnode__ctrl_get(&ctrl, &r, both, false, &why), 0);
+    j->len += (size_t)snprintf(j->text + j->len, sizeof j->text - j->len,
+                               "%u:%zu ", ctrl.from.id, ctrl.term.len);
+    if (j->last.data != NULL) {
+        assert_int_equal(ctrl.term.len, j->last.len);
+        assert_memory_equal(ctrl.term.data, j->last.data, j->last.len);
+    }
+}
+
+/* --- the atom cache ------------------------------------------------------ */
+
+#define ALL (CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS)
+
+/* The vectors of the protocol reference differ in the slots, which the sender
+ * chooses: the same message for the second time has no text in it. */
+static void test_cache_second_time(void **state) {
+    cnode_ctrl send = send_of((etf_view){ok_term, sizeof ok_term});
+    cnode_conn *c = opened(ALL);
+    journal j = {.last = send.term};
+    receiver *r = new_receiver(note_message, &j);
+    const uint8_t *p;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(cnode_conn_send(c, &send), 0);
+    p = output(c, &n);
+    assert_hex(p + 4, 3, "83 44 03");
+    assert_int_equal(p[7] & 0x88, 0x88); /* two new ones, and a third */
+    assert_int_equal(p[8] & 0xf8, 0x08); /* no long atoms */
+    deliver(c, r, SIZE_MAX);
+    assert_int_equal(r->news, 3);
+    assert_int_equal(cnode_conn_send(c, &send), 0);
+    p = output(c, &n);
+    assert_int_equal(p[7] & 0x88, 0);
+    assert_hex(p + 4 + 8, n - 4 - 8,
+               "6803 6116 58 5200 00000001 00000000 0000000b"
+               "58 5201 00000002 00000000 0000000b 5202");
+    deliver(c, r, SIZE_MAX);
+    assert_int_equal(r->news, 3);
+    assert_string_equal(j.text, "1:4 1:4 ");
+    free_receiver(r);
+    cnode_conn_free(c);
+}
+
+/* Random terms full of atoms of all kinds; what comes is what was sent. */
+static uint32_t seed = 1;
+
+static uint32_t random_below(uint32_t n) {
+    seed = seed * 1664525 + 1013904223;
+    return (seed >> 8) % n;
+}
+
+static void put_random_atom(etf_writer *w) {
+    static const char e_acute[] = "\xc3\xa9";
+    char text[600];
+    size_t n = 0;
+
+    if (random_below(200) == 0) /* 400 bytes */
+        for (int i = 0; i < 200; i++)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s", e_acute);
+    else
+        n = (size_t)snprintf(text, sizeof text, "atom%u", random_below(5000));
+    etf_put_atom_n(w, text, n);
+}
+
+static void put_random_ids(etf_writer *w) {
+    char node[32];
+    etf_pid pid = pid_of("a@h", random_below(9));
+    etf_ref ref = {.n = 3, .node_len = 3, .node = "r@h", .creation = 4};
+    etf_port port = {.id = 7, .node_len = 3, .node = "p@h", .creation = 4};
+
+    (void)snprintf(node, sizeof node, "n%u@h", random_below(50));
+    pid.node_len = (uint16_t)strlen(node);
+    memcpy(pid.node, node, pid.node_len + 1U);
+    etf_put_tuple(w, 4);
+    etf_put_pid(w, &pid);
+    etf_put_ref(w, &ref);
+    etf_put_port(w, &port);
+    etf_put_export(w, "lists", "map", 2);
+}
+
+static void put_random_term(etf_writer *w, unsigned n) {
+    static const uint8_t latin1[] = {100, 0, 2, 'o', 0xe9};
+
+    etf_put_list(w, n);
+    for (unsigned i = 0; i < n; i++) {
+        switch (random_below(8)) {
+        case 0:
+            put_random_ids(w);
+            break;
+        case 1:
+            etf_put_term(w, (etf_view){latin1, sizeof latin1});
+            break;
+        case 2:
+            etf_put_binary(w, "w\x05hello", 7);
+            break;
+        case 3:
+            etf_put_map(w, 1);
+            put_random_atom(w);
+            etf_put_string(w, "w\x01x", 3);
+            break;
+        default:
+            put_random_atom(w);
+        }
+    }
+    etf_put_nil(w);
+}
+
+static void test_cache_random(void **state) {
+    cnode_conn *c = opened(ALL);
+    journal j = {0};
+    receiver *r = new_receiver(note_message, &j);
+    etf_writer w;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    for (int i = 0; i < 400; i++) {
+        cnode_ctrl send = send_of((etf_view){0});
+        etf_writer_reset(&w);
+        put_random_term(&w, i % 10 == 0 ? 500 : 1 + random_below(60));
+        assert_int_equal(etf_writer_finish(&w, &j.last), 0);
+        send.term = j.last;
+        assert_int_equal(cnode_conn_send(c, &send), 0);
+        deliver(c, r, 1 + random_below(5000));
+        j.len = 0;
+    }
+    assert_int_equal(r->frames, 400);
+    assert_true(r->news > 2100); /* every slot was used, and many twice */
+    assert_true(r->refs > r->news);
+    etf_writer_free(&w);
+    free_receiver(r);
+    cnode_conn_free(c);
+}
+
+/* A closure has its size in it: its atoms, and all behind it, stay. */
+static void test_cache_fun(void **state) {
+    static const char hex[] =
+        "6802 70 0000004f 01 6b5c55ab5c388574229e9f8c1b747017 00000000 00000002"
+        "77026676 6100 62035ae2ad 58770d6e6f6e6f6465406e6f686f7374"
+        "000000000000000000000000 770568656c6c6f 6b000107 7701 61";
+    uint8_t term[200];
+    cnode_ctrl send = send_of((etf_view){term, unhex(hex, term, sizeof term)});
+    cnode_conn *c = opened(ALL);
+    journal j = {.last = send.term};
+    receiver *r = new_receiver(note_message, &j);
+
+    (void)state;
+    assert_int_equal(cnode_conn_send(c, &send), 0);
+    deliver(c, r, 1);
+    assert_int_equal(r->refs, 2);
+    free_receiver(r);
+    cnode_conn_free(c);
+}
+
+/* --- fragments ----------------------------------------------------------- */
+
+static etf_view binary(size_t size) {
+    uint8_t *p = malloc(size);
+
+    assert_non_null(p);
+    p[0] = 109;
+    (void)cn__put32(p + 1, (uint32_t)(size - 5));
+    for (size_t i = 5; i < size; i++)
+        p[i] = (uint8_t)(i * 31 + (i >> 16));
+    return (etf_view){p, size};
+}
+
+static void free_binary(etf_view v) {
+    free((void *)(uintptr_t)v.data);
+}
+
+static int send_from(cnode_conn *c, uint32_t from, etf_view term) {
+    cnode_ctrl send = send_of(term);
+
+    send.from.id = from;
+    return cnode_conn_send(c, &send);
+}
+
+/* Process 1 is in the middle of something: others pass it, it does not pass
+ * itself. */
+static void test_fragments(void **state) {
+    const size_t size = 1000000;
+    etf_view big = binary(size);
+    etf_view ok = {ok_term, sizeof ok_term};
+
+    (void)state;
+    for (int way = 0; way < 4; way++) {
+        cnode_conn *c = opened(way % 2 == 0 ? ALL : CNODE_FLAG_FRAGMENTS);
+        journal j = {0};
+        receiver *r = new_receiver(note_message, &j);
+        assert_int_equal(send_from(c, 1, big), 0);
+        assert_int_equal(send_from(c, 2, ok), 0);
+        assert_int_equal(send_from(c, 1, ok), 0);
+        assert_int_equal(send_from(c, 1, big), 0);
+        assert_int_equal(send_from(c, 1, ok), 0);
+        assert_int_equal(send_from(c, 3, big), 0);
+        assert_int_equal(send_from(c, 3, ok), 0);
+        assert_int_equal(send_from(c, 2, ok), 0);
+        assert_true(cnode_conn_queued(c) > 3 * size);
+        deliver(c, r, way < 2 ? SIZE_MAX : 777);
+        assert_int_equal(cnode_conn_queued(c), 0);
+        assert_string_equal(j.text, "2:4 2:4 1:1000000 1:4 3:1000000 3:4 "
+                                    "1:1000000 1:4 ");
+        assert_true(r->max_frame <= 65536 + 200);
+        assert_int_equal(r->fragments, 3 * 16);
+        assert_int_equal(r->len, 0);
+        free_receiver(r);
+        cnode_conn_free(c);
+    }
+    free_binary(big);
+}
+
+/* A large message is not kept out by a stream of small ones. */
+static void test_fragments_have_their_turn(void **state) {
+    etf_view big = binary(640000), small = binary(1000);
+    cnode_conn *c = opened(ALL);
+    journal j = {0};
+    receiver *r = new_receiver(note_message, &j);
+
+    (void)state;
+    assert_int_equal(send_from(c, 1, big), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(send_from(c, 2, small), 0);
+    assert_int_equal(send_from(c, 3, small), 0);
+    deliver(c, r, SIZE_MAX);
+    assert_true(strstr(j.text, "1:640000") < strstr(j.text, "3:1000"));
+    free_receiver(r);
+    cnode_conn_free(c);
+    free_binary(big);
+    free_binary(small);
+}
+
+/* Without the flag a large message is one frame. */
+static void test_no_fragments(void **state) {
+    etf_view big = binary(1000000);
+    cnode_conn *c = opened(CNODE_FLAG_DIST_HDR_ATOM_CACHE);
+    journal j = {.last = big};
+    receiver *r = new_receiver(note_message, &j);
+
+    (void)state;
+    assert_int_equal(send_from(c, 1, big), 0);
+    deliver(c, r, 100000);
+    assert_int_equal(r->frames, 1);
+    assert_string_equal(j.text, "1:1000000 ");
+    free_receiver(r);
+    cnode_conn_free(c);
+    free_binary(big);
+}
+
+/* Nothing is as large as the limit by itself. */
+static void test_fragment_sizes(void **state) {
+    (void)state;
+    for (size_t size = 65400; size < 65600; size++) {
+        etf_view term = binary(size);
+        cnode_conn *c = opened(ALL);
+        journal j = {.last = term};
+        receiver *r = new_receiver(note_message, &j);
+        assert_int_equal(send_from(c, 1, term), 0);
+        deliver(c, r, SIZE_MAX);
+        assert_true(j.len > 0);
+        assert_true(r->fragments == 0 || r->fragments == 2);
+        assert_true(r->max_frame <= 65536 + 200);
+        free_receiver(r);
+        cnode_conn_free(c);
+        free_binary(term);
+    }
+}
+
+/* --- shared bytes -------------------------------------------------------- */
+
+static void count(void *arg) {
+    ++*(int *)arg;
+}
+
+static void test_shared(void **state) {
+    etf_view big = binary(500000);
+    cn_slice v[] = {{(const uint8_t *)"h\x02w\x01x", 5},
+                    {NULL, 0},
+                    {big.data, 100},
+                    {big.data + 100, big.len - 100}};
+    cn_slice small = {ok_term, sizeof ok_term};
+    uint64_t forms[] = {0, CNODE_FLAG_DIST_HDR_ATOM_CACHE, CNODE_FLAG_FRAGMENTS,
+                        ALL};
+
+    (void)state;
+    for (int way = 1; way < 8; way++) {
+        cnode_conn *c = opened(forms[way % 4]);
+        cnode_ctrl send = send_of((etf_view){0});
+        journal j = {0};
+        receiver *r = new_receiver(note_message, &j);
+        int released = 0;
+        if (way % 4 == 0) {
+            free_receiver(r);
+            cnode_conn_free(c);
+            continue;
+        }
+        assert_int_equal(
+            cnode_conn_send_shared(c, &send, v, 4, count, &released), 0);
+        assert_int_equal(
+            cnode_conn_send_shared(c, &send, &small, 1, count, &released), 0);
+        assert_int_equal(released, 0);
+        if (way < 4) {
+            deliver(c, r, 12345);
+            assert_string_equal(j.text, "1:500005 1:4 ");
+            assert_int_equal(released, 2);
+        }
+        cnode_conn_free(c);
+        assert_int_equal(released, 2);
+        free_receiver(r);
+    }
+    free_binary(big);
+}
+
+static void test_shared_refused(void **state) {
+    cn_slice v = {ok_term, sizeof ok_term};
+    cnode_ctrl send = send_of((etf_view){0});
+    cnode_conn_config config = config_with(ALL);
+    cnode_conn *c;
+    int released = 0;
+
+    (void)state;
+    config.max_queue = 1;
+    assert_int_equal(open_with(&config, &c), 0);
+    assert_int_equal(cnode_conn_send_shared(c, &send, &v, 0, count, &released),
+                     CN_EBADARG);
+    send.signal = CNODE_SIG_LINK;
+    assert_int_equal(cnode_conn_send_shared(c, &send, &v, 1, count, &released),
+                     CN_EBADARG);
+    send.signal = CNODE_SIG_SEND;
+    assert_int_equal(cnode_conn_send_shared(c, &send, &v, 1, count, &released),
+                     0);
+    assert_int_equal(cnode_conn_send_shared(c, &send, &v, 1, count, &released),
+                     CN_EBUSY);
+    assert_int_equal(released, 0);
+    cnode_conn_free(c);
+    assert_int_equal(released, 1);
+}
+
+/* --- memory -------------------------------------------------------------- */
+
+static void take_nothing(void *arg, etf_view both) {
+    (void)arg, (void)both;
+}
+
+static int all_kinds(fault_alloc *f, void *arg) {
+    cnode_conn_config config = config_with(ALL);
+    const etf_view *terms = arg;
+    cn_slice v = {terms[0].data, terms[0].len};
+    cnode_ctrl send = send_of((etf_view){0});
+    receiver *r = new_receiver(take_nothing, NULL);
+    cnode_conn *c = NULL;
+    int released = 0, shared = CN_ENOMEM;
+    int err;
+
+    config.alloc = f->alloc;
+    err = open_with(&config, &c);
+    for (uint32_t i = 0; i < 6 && err == 0; i++)
+        err = send_from(c, i % 3, terms[i % 2]);
+    if (err == 0)
+        err = shared =
+            cnode_conn_send_shared(c, &send, &v, 1, count, &released);
+    if (c != NULL)
+        deliver(c, r, SIZE_MAX);
+    if (err == 0 && c != NULL)
+        err = cnode_conn_error(c)->code;
+    cnode_conn_free(c);
+    assert_int_equal(released, shared == 0);
+    free_receiver(r);
+    return err;
+}
+
+/* Without memory a send is refused; what was taken comes, or the connection
+ * says why not. */
+static void test_no_memory(void **state) {
+    etf_view terms[] = {binary(200000), {0}};
+    etf_writer w;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    put_random_term(&w, 100);
+    assert_int_equal(etf_writer_finish(&w, &terms[1]), 0);
+    run_with_every_failure(all_kinds, terms);
+    etf_writer_free(&w);
+    free_binary(terms[0]);
+}
+
+/* What was only needed while there was something to say is given back. */
+static void test_idle_memory(void **state) {
+    cnode_conn_config config = config_with(ALL);
+    etf_view big = binary(3 << 20), ok = {ok_term, sizeof ok_term};
+    journal j = {0};
+    receiver *r = new_receiver(note_message, &j);
+    cnode_conn *c;
+    fault_alloc f;
+    size_t fresh;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(open_with(&config, &c), 0);
+    fresh = f.live;
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(send_from(c, i % 7, i % 50 == 0 ? big : ok), 0);
+    deliver(c, r, SIZE_MAX);
+    assert_int_equal(cnode_conn_timeout(c, 15000), 0);
+    assert_int_equal(cnode_conn_timeout(c, 30000), 0);
+    deliver(c, r, SIZE_MAX); /* a tick */
+    assert_int_equal(cnode_conn_timeout(c, 45000), 0);
+    deliver(c, r, SIZE_MAX);
+    assert_true(f.live <= fresh + 1024);
+    assert_int_equal(send_from(c, 1, ok), 0);
+    deliver(c, r, SIZE_MAX); /* and the atoms are told again */
+    free_receiver(r);
+    cnode_conn_free(c);
+    assert_int_equal(f.live, 0);
+    free_binary(big);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_form),
+        cmocka_unit_test(test_cache_second_time),
+        cmocka_unit_test(test_cache_random),
+        cmocka_unit_test(test_cache_fun),
+        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_fragments_have_their_turn),
+        cmocka_unit_test(test_no_fragments),
+        cmocka_unit_test(test_fragment_sizes),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_shared_refused),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_idle_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

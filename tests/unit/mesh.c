@@ -121,14 +121,13 @@ static void give(mesh_end *to, const uint8_t *p, size_t n) {
 
 static void write_out(mesh_end *e) {
     cnode_conn *c = conn_of(e);
-    const uint8_t *p;
-    size_t n;
+    cn_slice v;
 
     if (c == NULL || e->stalled || e->closed || e->other == NULL)
         return;
-    while ((p = cnode_conn_output(c, &n)) != NULL) {
-        give(e->other, p, n);
-        cnode_conn_wrote(c, n);
+    while (cnode_conn_output(c, &v, 1) > 0) {
+        give(e->other, v.data, v.len);
+        cnode_conn_wrote(c, v.len);
     }
 }
 

@@ -263,8 +263,7 @@ static void converse(cnode_conn *c, int fd, bool *up) {
 
     while (!*up) {
         ssize_t n = read(fd, buf, sizeof buf);
-        const uint8_t *p;
-        size_t len;
+        cn_slice v;
         if (n <= 0 || cnode_conn_feed(c, buf, (size_t)n, 1) != 0)
             return;
         while (cnode_conn_next(c, &ev) == 1) {
@@ -272,8 +271,8 @@ static void converse(cnode_conn *c, int fd, bool *up) {
                 (void)cnode_conn_answer(c, CNODE_ANSWER_OK, "secret", NULL, 0);
             *up = *up || ev.type == CNODE_EV_UP;
         }
-        while ((p = cnode_conn_output(c, &len)) != NULL) {
-            n = write(fd, p, len);
+        while (cnode_conn_output(c, &v, 1) > 0) {
+            n = write(fd, v.data, v.len);
             if (n <= 0)
                 return;
             cnode_conn_wrote(c, (size_t)n);
