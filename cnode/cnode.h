@@ -156,6 +156,21 @@ typedef struct cnode_config {
      * that cnode_set_address knows nothing of, instead of EPMD; the answer is
      * cnode_found, in this callback or later. */
     void (*on_lookup)(cnode *n, const char *peer, void *data);
+    /* Back-pressure, for each peer. Once a message to it has got CN_EBUSY
+     * because more than max_queue bytes wait, or was parked, on_drain is
+     * called exactly once, from the loop, when low_queue bytes or less wait
+     * (0: half of max_queue): now go on. It also comes when the connection is
+     * lost, with all that waited. CN_EBUSY for another cause (max_dials,
+     * max_pending) and that of messages between processes of this node are
+     * not followed by it; try again later. data is that of the config. */
+    size_t low_queue;
+    void (*on_drain)(cnode *n, const char *peer, void *data);
+    /* Messages above max_queue are parked, up to so many bytes, instead of
+     * being refused: the call returns 0, they go out in their order, and
+     * on_drain comes. 0: none are. The most that ever waits for a peer is
+     * max_queue + max_parked and one message; what keeps links and monitors
+     * true may take twice as much. */
+    size_t max_parked;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -506,6 +521,23 @@ CN_API int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias,
     cnode_send_exit_args((p), (to), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_exit_args(cnode_proc *p, const etf_pid *to,
                                 const etf_in *in, size_t n);
+
+/* A message without a copy of its large binaries: w holds the term, those put
+ * with etf_put_binary_ref point to the program's memory, and from there they go
+ * to writev(2). When this returns 0 they must stay as they are until
+ * release(arg), which is called exactly once, from the loop, when they are
+ * written or thrown away with their connection, at the latest by cnode_free;
+ * after an error it is never called. The rest of w is copied, so w can be used
+ * again at once. To this node, and to one that is not connected yet, all is
+ * copied and release comes in the next turn of the loop. Only on the thread
+ * of the loop (CN_EBUG): from others with cnode_post. Errors as of cnode_send;
+ * CN_EBADARG: w is empty. */
+CN_API int cnode_send_shared(cnode_proc *p, const etf_pid *to, etf_writer *w,
+                             void (*release)(void *arg), void *arg);
+/* The same to a registered name; node NULL: this node. */
+CN_API int cnode_send_name_shared(cnode_proc *p, const char *node,
+                                  const char *name, etf_writer *w,
+                                  void (*release)(void *arg), void *arg);
 
 /* Is this message a gen_server:call? Then from and request are lent as m is. */
 CN_API bool cnode_msg_is_call(const cnode_msg *m, cnode_from *from,

@@ -117,6 +117,8 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->born);
     cnode__list_init(&n->lookups);
     cnode__list_init(&n->holds);
+    cnode__list_init(&n->drained);
+    cnode__list_init(&n->loans);
     cn__buf_init(&n->local, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
@@ -240,6 +242,7 @@ static void run_wires(cnode *n) {
     while ((w = cnode__list_first(cnode__wire, in_work, &now)) != NULL) {
         cnode__list_leave(&w->in_work);
         n->shell->flush(n->shell_ctx, w);
+        cnode__wire_wrote(w);
     }
 }
 
@@ -256,7 +259,8 @@ static void run_born(cnode *n) {
 static bool has_work(const cnode *n) {
     return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
            cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended) ||
-           !cnode__list_empty(&n->lookups);
+           !cnode__list_empty(&n->lookups) || !cnode__list_empty(&n->drained) ||
+           !cnode__list_empty(&n->loans);
 }
 
 bool cnode__pump(cnode *n) {
@@ -269,7 +273,9 @@ bool cnode__pump(cnode *n) {
         run_wants(n);
         cnode__run_lookups(n);
         run_wires(n);
+        cnode__loans_run(n);
         carried = cnode__carry_on(n); /* there may be room now */
+        cnode__drain_run(n);
     } while ((carried || cn__buf_size(&n->local) > 0 ||
               !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
@@ -313,6 +319,7 @@ void cnode__destroy(cnode *n) {
     cnode__carry_end(n);
     cnode__close_wires(n);
     close_wants(n);
+    cnode__loans_run(n);
     while ((p = cn__map_first(&n->peers, &at)) != NULL)
         cnode__peer_free(p);
     cnode__exports_free(n);

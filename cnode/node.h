@@ -9,6 +9,8 @@
  *   policy.c   which of them this one has to do with
  *   wire.c     sockets with a connection on them
  *   route.c    which way a signal takes
+ *   drain.c    back-pressure
+ *   shared.c   messages that are not copied
  *   process.c  processes, names, exits
  *   mailbox.c  messages that wait, and how many may
  *   carry.c    what other threads send
@@ -134,6 +136,8 @@ struct cnode__peer {
     char *address;
     cnode__counts counts;
     cnode__hold *hold; /* what threads have sent and it does not take yet */
+    bool drain_owed;   /* somebody is to hear when the queue is short */
+    cnode__list in_drained; /* ... and will */
     char name[CNODE__NAME_MAX + 1];
 };
 
@@ -314,6 +318,8 @@ struct cnode {
     cnode__list ended;    /* processes to bury */
     cnode__list wants;    /* answers to give */
     cnode__list lookups;  /* wires whose address is to be asked for */
+    cnode__list loans;    /* of bytes that are not needed any more */
+    cnode__list drained;  /* peers that somebody may go on sending to */
     cnode__list born;     /* peers that may have been made for nothing */
     cnode__list holds;    /* signals from threads that must wait */
     cnode__hold *hold;    /* ... those to this node itself */
@@ -430,11 +436,18 @@ void cnode__wire_free(cnode__wire *w);
 const char *cnode__wire_name(const cnode__wire *w);
 /* It has output. */
 void cnode__wire_dirty(cnode__wire *w);
+/* Some of its output was written. */
+void cnode__wire_wrote(cnode__wire *w);
 
 /* --- route.c --- */
 /* Sends a signal to a peer (NULL: here), connecting if need be. Keeps the
  * error. */
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+/* The same for a message to a peer that is up, in pieces: see
+ * cnode_conn_send_shared. */
+int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
+                        const cn_slice *v, size_t nv,
+                        void (*release)(void *arg), void *arg);
 /* The same for what must not be lost: the connection ends if it is. */
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
@@ -454,6 +467,20 @@ void cnode__carried(cnode *n, const char *node, etf_view frame);
 bool cnode__carry_on(cnode *n);
 /* Gives up what is held. */
 void cnode__carry_end(cnode *n);
+
+/* --- drain.c --- */
+/* Most bytes of messages that may wait for a peer. */
+size_t cnode__queue_max(const cnode *n);
+/* What became of a signal for p. */
+void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err);
+/* Less may be waiting for p. */
+void cnode__drain_check(cnode__peer *p);
+/* Calls on_drain; from the pump. */
+void cnode__drain_run(cnode *n);
+
+/* --- shared.c --- */
+/* Gives shared bytes back; from the pump. */
+void cnode__loans_run(cnode *n);
 
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);

@@ -38,6 +38,7 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
     p->node = n;
     memcpy(p->name, name, len);
     cnode__list_init(&p->in_born);
+    cnode__list_init(&p->in_drained);
     cnode__list_init(&p->wires);
     cnode__list_init(&p->wants);
     cnode__list_init(&p->links);
@@ -108,6 +109,7 @@ void cnode__peer_free(cnode__peer *p) {
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
     (void)cnode__keep_end(p);
     cnode__list_leave(&p->in_born);
+    cnode__list_leave(&p->in_drained);
     cnode__timer_drop(&n->timers, &p->timer);
     drop_pending(p);
     free_secret(n, p->cookie);
@@ -250,6 +252,7 @@ static void give_up(cnode__peer *p, const cn_error *why) {
     cnode__peer_answer(p, why);
     cnode__stats_unreached(p);
     drop_pending(p);
+    cnode__drain_check(p);
     lose(p, why);
 }
 
@@ -267,6 +270,7 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
     }
     keep_messages(p);
     cnode__keep_down(p);
+    cnode__drain_check(p);
     lose(p, why);
     tell_peer_event(p, false, why->code, why->text);
 }

@@ -10,8 +10,6 @@
 #include "cnode/control.h"
 #include "cnode/node.h"
 
-enum { DEFAULT_PENDING = 256 << 20 };
-
 static const uint64_t every_flag = ~UINT64_C(0);
 
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
@@ -45,8 +43,7 @@ static bool must_fit(cnode_signal s) {
 /* peer NULL: from here to here. */
 static bool is_full(const cnode *n, const cnode__peer *peer, const cn_buf *b,
                     cnode_signal signal) {
-    size_t max =
-        n->config.max_queue == 0 ? DEFAULT_PENDING : n->config.max_queue;
+    size_t max = cnode__queue_max(n);
     size_t all = n->config.max_pending != 0 ? n->config.max_pending
                  : max > SIZE_MAX / 2       ? SIZE_MAX
                                             : max * 2;
@@ -106,14 +103,16 @@ static int route_here(cnode *n, const cnode_ctrl *c) {
     return keep_frozen(n, NULL, &local);
 }
 
-static int route_up(cnode__peer *p, const cnode_ctrl *c) {
-    int err = cnode_conn_send(p->up->conn, c);
-
+static int sent_up(cnode__peer *p, const cnode_ctrl *c, int err) {
     if (err == 0)
         cnode__wire_dirty(p->up);
     if (err == 0 && c->signal <= CNODE_SIG_ALIAS_SEND)
         p->node->stats.messages_out++, p->counts.messages_out++;
     return err;
+}
+
+static int route_up(cnode__peer *p, const cnode_ctrl *c) {
+    return sent_up(p, c, cnode_conn_send(p->up->conn, c));
 }
 
 static const char *why_not(const cnode__peer *p, int err) {
@@ -124,23 +123,38 @@ static const char *why_not(const cnode__peer *p, int err) {
                : cn_strerror(err);
 }
 
+/* err is what became of it. */
+static int routed(cnode *n, cnode__peer *peer, const cnode_ctrl *c, int err) {
+    n->creation_used = true;
+    if (peer != NULL) {
+        cnode__stats_refused(peer, err);
+        cnode__drain_note(peer, c, err);
+    }
+    if (err == 0)
+        return 0;
+    cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
+                     why_not(peer, err));
+    return err;
+}
+
 int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     int err;
 
-    n->creation_used = true;
     if (peer == NULL)
         err = route_here(n, c);
     else if (peer->up != NULL && !peer->up->failed)
         err = route_up(peer, c);
     else
         err = route_pending(peer, c);
-    if (peer != NULL)
-        cnode__stats_refused(peer, err);
-    if (err == 0)
-        return 0;
-    cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
-                     why_not(peer, err));
-    return err;
+    return routed(n, peer, c, err);
+}
+
+int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
+                        const cn_slice *v, size_t nv,
+                        void (*release)(void *arg), void *arg) {
+    int err = cnode_conn_send_shared(peer->up->conn, c, v, nv, release, arg);
+
+    return routed(peer->node, peer, c, sent_up(peer, c, err));
 }
 
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {

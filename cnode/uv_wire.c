@@ -133,6 +133,8 @@ static void on_written(uv_write_t *req, int status) {
     }
     cnode_conn_wrote(conn_of(l), l->lent);
     write_more(l);
+    if (l->wire != NULL)
+        cnode__wire_wrote(l->wire);
 }
 
 /* What is to be written, as libuv wants it; how many bytes. */

@@ -92,6 +92,11 @@ void cnode__wire_dirty(cnode__wire *w) {
     cnode__wake(w->node);
 }
 
+void cnode__wire_wrote(cnode__wire *w) {
+    if (w->peer != NULL && w->peer->up == w)
+        cnode__drain_check(w->peer);
+}
+
 static void rearm(cnode__wire *w) {
     cnode__timer_arm(&w->node->timers, &w->timer, cnode_conn_deadline(w->conn));
 }
@@ -146,7 +151,7 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
                            : n->config.ticktime_s * 1000,
         .intensity = n->config.tick_intensity,
         .max_frame = n->config.max_frame,
-        .max_queue = n->config.max_queue,
+        .max_queue = cnode__queue_max(n),
         .max_partial = n->config.max_partial,
         .max_sequences = n->config.max_sequences,
         .alloc = n->alloc,

@@ -129,6 +129,8 @@ static void write_out(mesh_end *e) {
         give(e->other, v.data, v.len);
         cnode_conn_wrote(c, v.len);
     }
+    if (e->wire != NULL)
+        cnode__wire_wrote(e->wire);
 }
 
 static void end_end(mesh_end *e) {
@@ -369,6 +371,8 @@ void mesh_raw_close(mesh_raw *r) {
 }
 
 void mesh_raw_send(mesh_raw *r, cnode_ctrl *c) {
+    if (r->conn == NULL && mesh_excused(r->mesh))
+        return; /* the node has ended the connection, for want of memory */
     assert_non_null(r->conn);
     assert_int_equal(cnode_conn_send(r->conn, c), 0);
     write_out(r->end);
