@@ -8,6 +8,7 @@
  * only be written when they are; these closures wait on a stack.
  */
 #include "ext_term/frames.h"
+#include "ext_term/reader.h"
 
 typedef struct expansion {
     cn_cursor c;
@@ -111,18 +112,59 @@ static void close_all(expansion *x) {
     }
 }
 
-static int walk(expansion *x) {
+/* An index at p, with n bytes behind it. */
+static bool is_index(const expansion *x, const uint8_t *p, size_t n) {
+    return (size_t)(x->c.p + x->c.left - p) >= 2 + n &&
+           *p == ETF__ATOM_CACHE_REF && p[1] < x->atoms->n;
+}
+
+/* Usual heads, indexes and pids; false: nothing is done, it is for put_rare. */
+static bool put_usual(expansion *x, uint64_t *children) {
+    const uint8_t *p = x->c.p;
+    size_t size = x->c.left == 0 ? 0 : etf__usual(p, x->c.left, children);
+
+    if (size > 0) {
+        put(x, p, size);
+    } else if (is_index(x, p, 0)) {
+        size = 2;
+        put_text(x, x->atoms->at[p[1]]);
+    } else if (x->c.left > 1 && *p == ETF__NEW_PID && is_index(x, p + 1, 12)) {
+        size = 15;
+        put(x, p, 1);
+        put_text(x, x->atoms->at[p[2]]);
+        put(x, p + 3, 12);
+    } else {
+        return false;
+    }
+    x->c.p += size;
+    x->c.left -= size;
+    return true;
+}
+
+static int put_rare(expansion *x, uint64_t *children) {
     etf__head h;
+    int err = etf__head_read_with(&x->c, &h, x->atoms);
+
+    if (err == 0 && h.type == ETF_FUN)
+        err = open_one(x, x->len + 1);
+    if (err != 0)
+        return err;
+    put_head(x, &h);
+    *children = h.children;
+    return 0;
+}
+
+static int walk(expansion *x) {
+    uint64_t children;
     int err = 0;
 
     while (x->terms > 0 && err == 0) {
-        err = etf__head_read_with(&x->c, &h, x->atoms);
-        if (err == 0 && h.type == ETF_FUN)
-            err = open_one(x, x->len + 1);
+        children = 0;
+        if (!put_usual(x, &children))
+            err = put_rare(x, &children);
         if (err != 0)
             break;
-        put_head(x, &h);
-        x->terms += h.children - 1;
+        x->terms += children - 1;
         close_all(x);
         if (x->terms > x->c.left)
             err = CN_ETRUNC;

@@ -180,9 +180,14 @@ int64_t etf_get_int(etf_reader *r) {
 }
 
 uint64_t etf_get_uint(etf_reader *r) {
+    const uint8_t *p = r->at;
     etf__head h;
     uint64_t v;
 
+    if (etf__quick(r) >= 2 && *p == ETF__SMALL_INTEGER) {
+        r->at += 2;
+        return p[1];
+    }
     if (!expect(r, ETF_INT, &h))
         return 0;
     if (etf__head_u64(&h, &v) != 0) {
@@ -489,7 +494,47 @@ void etf_get_nil(etf_reader *r) {
 /* --- identifiers ------------------------------------------------------------
  */
 
-void etf_get_pid(etf_reader *r, etf_pid *out) {
+/* The node at p: an ASCII atom, or an index into the table. Returns what is
+ * behind it, or NULL for what is not usual. */
+static const uint8_t *quick_node(const etf_reader *r, const uint8_t *p,
+                                 char *node, uint16_t *len) {
+    size_t left = (size_t)(r->stop - p);
+    etf_view text;
+
+    if (left >= 2 && *p == ETF__ATOM_CACHE_REF && p[1] < r->atoms.n) {
+        text = r->atoms.at[p[1]];
+        p += 2;
+    } else {
+        size_t size = etf__usual_atom(p, left);
+        if (size == 0 || *p != ETF__SMALL_ATOM_UTF8)
+            return NULL;
+        text = (etf_view){p + 2, size - 2};
+        p += size;
+    }
+    if (text.len > ETF_NODE_MAX)
+        return NULL;
+    (void)cn__put_bytes((uint8_t *)node, text.data, text.len);
+    node[text.len] = '\0';
+    *len = (uint16_t)text.len;
+    return p;
+}
+
+static bool quick_pid(etf_reader *r, etf_pid *out) {
+    const uint8_t *p = r->at;
+
+    if (etf__quick(r) < 16 || *p != ETF__NEW_PID)
+        return false;
+    p = quick_node(r, p + 1, out->node, &out->node_len);
+    if (p == NULL || r->stop - p < 12)
+        return false;
+    out->id = cn__be32(p);
+    out->serial = cn__be32(p + 4);
+    out->creation = cn__be32(p + 8);
+    r->at = p + 12;
+    return true;
+}
+
+static void get_pid(etf_reader *r, etf_pid *out) {
     etf__head h;
     int err;
 
@@ -502,6 +547,11 @@ void etf_get_pid(etf_reader *r, etf_pid *out) {
     }
     if (r->err != 0)
         *out = (etf_pid){0};
+}
+
+void etf_get_pid(etf_reader *r, etf_pid *out) {
+    if (!quick_pid(r, out))
+        get_pid(r, out);
 }
 
 void etf_get_port(etf_reader *r, etf_port *out) {
@@ -519,7 +569,26 @@ void etf_get_port(etf_reader *r, etf_port *out) {
         *out = (etf_port){0};
 }
 
-void etf_get_ref(etf_reader *r, etf_ref *out) {
+static bool quick_ref(etf_reader *r, etf_ref *out) {
+    const uint8_t *p = r->at;
+    uint16_t n;
+
+    if (etf__quick(r) < 9 || *p != ETF__NEWER_REFERENCE)
+        return false;
+    n = cn__be16(p + 1);
+    p = quick_node(r, p + 3, out->node, &out->node_len);
+    if (p == NULL || n > ETF_REF_WORDS || r->stop - p < 4 + 4 * n)
+        return false;
+    out->n = n;
+    out->creation = cn__be32(p);
+    p += 4;
+    for (uint16_t i = 0; i < ETF_REF_WORDS; i++)
+        out->ids[i] = i < n ? cn__be32(p + 4 * i) : 0;
+    r->at = p + 4 * n;
+    return true;
+}
+
+static void get_ref(etf_reader *r, etf_ref *out) {
     etf__head h;
     int err;
 
@@ -532,6 +601,11 @@ void etf_get_ref(etf_reader *r, etf_ref *out) {
     }
     if (r->err != 0)
         *out = (etf_ref){0};
+}
+
+void etf_get_ref(etf_reader *r, etf_ref *out) {
+    if (!quick_ref(r, out))
+        get_ref(r, out);
 }
 
 void etf_get_export(etf_reader *r, etf_view *module, etf_view *function,

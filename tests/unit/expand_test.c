@@ -83,6 +83,38 @@ static void refused(void **state) {
     assert_int_equal(etf_reader_finish(&r), CN_EBADTERM);
 }
 
+/* Each part of an identifier is missing once; nothing of it is given. */
+static void cut_identifiers(void **state) {
+    static const char *const ids[] = {"58 5200 000000010000000200000003",
+                                      "58 7703614062 000000010000000200"
+                                      "000003",
+                                      "5a0002 5200 00000004 0000000500000006",
+                                      "5a0001 7703614062 00000004 00000005"};
+    etf_pid pid;
+    etf_ref ref;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        size_t n = term(ids[i]).len;
+        for (size_t cut = 0; cut <= n; cut++) {
+            etf_reader_init(&r, (etf_view){in, cut});
+            etf_reader_atoms(&r, table, ATOMS);
+            if (i < 2)
+                etf_get_pid(&r, &pid);
+            else
+                etf_get_ref(&r, &ref);
+            assert_int_equal(etf_reader_finish(&r) == 0, cut == n);
+            assert_string_equal(i < 2 ? pid.node : ref.node,
+                                cut == n ? "a@b" : "");
+        }
+    }
+    assert_int_equal(ref.ids[0], 5);
+    assert_int_equal(ref.ids[1], 0);
+    start("58 5205 000000010000000200000003"); /* no node has such a name */
+    etf_get_pid(&r, &pid);
+    assert_int_equal(etf_reader_finish(&r), CN_ELIMIT);
+}
+
 static void expands(const char *from, const char *to) {
     etf_writer w;
     etf_view out;
@@ -217,10 +249,11 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading),   cmocka_unit_test(refused),
-        cmocka_unit_test(expanding), cmocka_unit_test(closures),
-        cmocka_unit_test(long_atom), cmocka_unit_test(expand_refused),
-        cmocka_unit_test(vectors),   cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(reading),         cmocka_unit_test(refused),
+        cmocka_unit_test(cut_identifiers), cmocka_unit_test(expanding),
+        cmocka_unit_test(closures),        cmocka_unit_test(long_atom),
+        cmocka_unit_test(expand_refused),  cmocka_unit_test(vectors),
+        cmocka_unit_test(out_of_memory),
     };
     for (size_t i = 0; i < sizeof long_text; i += 2)
         memcpy(long_text + i, e_acute, 2);
