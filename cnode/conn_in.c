@@ -95,14 +95,15 @@ bool cnode__conn_in_part(const cnode_conn *c) {
 static int top_up(cnode_conn *c, size_t size) {
     size_t have = cn__buf_size(&c->in);
     size_t n = have < size ? size - have : 0;
+    bool room = true;
 
+    if (n == 0 || c->given.len == 0)
+        return 0;
     if (n > c->given.len) {
-        if (size <= PROMISE && cn__buf_reserve(&c->in, n) == NULL)
-            n = SIZE_MAX;
-        else
-            n = c->given.len;
+        room = size > PROMISE || cn__buf_reserve(&c->in, n) != NULL;
+        n = c->given.len;
     }
-    if (n > 0 && (n == SIZE_MAX || cn__buf_append(&c->in, c->given.data, n)))
+    if (!room || cn__buf_append(&c->in, c->given.data, n) != 0)
         return cn__fail(&c->error, CN_ENOMEM, 0,
                         "out of memory for %zu received bytes",
                         have + c->given.len);

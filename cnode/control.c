@@ -208,11 +208,13 @@ static bool is_plain(etf_view in, etf_view *term) {
 }
 
 /* Most payloads are plain, and are looked at once. */
-static int get_payload(cnode_ctrl *c, etf_reader *r, etf_view frame) {
+static int get_payload(cnode_ctrl *c, etf_reader *r, etf_view frame,
+                       bool *plain) {
     size_t at = etf_reader_pos(r);
     etf_view rest = {frame.data + at, frame.len - at};
 
-    if (!is_plain(rest, &c->term))
+    *plain = is_plain(rest, &c->term);
+    if (!*plain)
         c->term = etf_get_term(r);
     return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
 }
@@ -275,6 +277,7 @@ static int own_all(cnode_ctrl *c, const etf_view *atoms, size_t n,
 int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
                          const etf_view *atoms, size_t n, etf_writer *w,
                          size_t max, const char **why) {
+    bool plain = false;
     int err;
 
     etf_reader_init(r, frame);
@@ -285,8 +288,8 @@ int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
         return err;
     *why = bad_payload;
     if (rows[c->op].payload)
-        err = get_payload(c, r, frame);
-    if (err != 0)
+        err = get_payload(c, r, frame, &plain);
+    if (err != 0 || (plain && c->token.len == 0 && c->opts.len == 0))
         return err;
     *why = "too long with its atoms in place";
     return own_all(c, atoms, n, w, max);
