@@ -112,12 +112,6 @@ static void close_all(expansion *x) {
     }
 }
 
-/* An index at p, with n bytes behind it. */
-static bool is_index(const expansion *x, const uint8_t *p, size_t n) {
-    return (size_t)(x->c.p + x->c.left - p) >= 2 + n &&
-           *p == ETF__ATOM_CACHE_REF && p[1] < x->atoms->n;
-}
-
 /* Usual heads, indexes and pids; false: nothing is done, it is for put_rare. */
 static bool put_usual(expansion *x, uint64_t *children) {
     const uint8_t *p = x->c.p;
@@ -125,16 +119,14 @@ static bool put_usual(expansion *x, uint64_t *children) {
 
     if (size > 0) {
         put(x, p, size);
-    } else if (is_index(x, p, 0)) {
-        size = 2;
-        put_text(x, x->atoms->at[p[1]]);
-    } else if (x->c.left > 1 && *p == ETF__NEW_PID && is_index(x, p + 1, 12)) {
-        size = 15;
-        put(x, p, 1);
-        put_text(x, x->atoms->at[p[2]]);
-        put(x, p + 3, 12);
     } else {
-        return false;
+        size = x->c.left == 0 ? 0 : etf__usual_index(p, x->c.left, x->atoms);
+        if (size == 0)
+            return false;
+        if (size > 2)
+            put(x, p++, 1);
+        put_text(x, x->atoms->at[p[1]]);
+        (void)put_to(x, p + 2, x->c.p + size);
     }
     x->c.p += size;
     x->c.left -= size;

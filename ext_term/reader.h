@@ -168,6 +168,18 @@ static inline size_t etf__usual(const uint8_t *p, size_t left,
     }
 }
 
+/* The size of an index into the table, or of a pid whose node is one; else 0.
+ * left > 0. */
+static inline size_t etf__usual_index(const uint8_t *p, size_t left,
+                                      const etf_atoms *atoms) {
+    if (*p == ETF__ATOM_CACHE_REF)
+        return left >= 2 && p[1] < atoms->n ? 2 : 0;
+    return left >= 15 && *p == ETF__NEW_PID && p[1] == ETF__ATOM_CACHE_REF &&
+                   p[2] < atoms->n
+               ? 15
+               : 0;
+}
+
 /* The type that a usual head has. */
 static inline etf_type etf__usual_type(uint8_t tag) {
 #define ETF__TAG_TYPE(name, value, type, shape) [(value)] = (type),

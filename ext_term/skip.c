@@ -109,6 +109,8 @@ static int skip_rare(walk *w, const etf_atoms *atoms, const uint8_t **at) {
 
     *at = w->p;
     size = etf__usual(c.p, c.left, &children);
+    if (size == 0 && atoms != NULL)
+        size = etf__usual_index(c.p, c.left, atoms);
     if (size == 0) {
         err = etf__head_read_with(&c, &h, atoms);
         *at = h.at;
