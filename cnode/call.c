@@ -14,6 +14,7 @@
  */
 #include <string.h>
 
+#include "cnode/control.h"
 #include "cnode/node.h"
 
 enum { DEFAULT_TIMEOUT = 5000 };
@@ -21,10 +22,7 @@ enum { DEFAULT_TIMEOUT = 5000 };
 static const etf_view nothing = {NULL, 0};
 
 static void clear(cnode_ctrl *c, cnode_signal signal, const cnode_proc *p) {
-    static const cnode_ctrl empty = {0};
-
-    *c = empty;
-    c->signal = signal;
+    cnode__ctrl_clear(c, signal);
     c->from = cnode__pid_of(p->node, p->number);
 }
 
@@ -515,14 +513,15 @@ int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
 /* The other side has made the link, this one cannot: for both it is as if the
  * connection were lost. */
 static void break_link(cnode_proc *p, cnode__peer *peer, const etf_pid *other) {
+    cnode__exit e = {.from = other, .linked = true};
     uint8_t buf[32];
     cnode_ctrl c;
 
     clear(&c, CNODE_SIG_EXIT, p);
     c.to = *other;
-    c.term = cnode__atom("noconnection", buf, sizeof buf);
+    c.term = e.reason = cnode__atom("noconnection", buf, sizeof buf);
     cnode__tell(p->node, peer, &c);
-    cnode__exit_signal(p, other, c.term, true);
+    cnode__exit_signal(p, &e);
 }
 
 static void spawned(cnode__waiter *w, const cnode_ctrl *c) {

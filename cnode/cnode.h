@@ -516,11 +516,25 @@ CN_API int cnode_send_name_args(cnode_proc *p, const char *node,
     cnode_send_alias_args((p), (alias), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias,
                                  const etf_in *in, size_t n);
+/* The same with priority: when the alias was made with CNODE_ALIAS_PRIORITY
+ * (in Erlang: alias([priority]), from OTP 28 on) the message goes before those
+ * without. Anywhere else, and to nodes that do not know it, it is a message
+ * like any other. */
+#define cnode_send_priority(p, alias, ...)                                     \
+    cnode_send_priority_args((p), (alias), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_priority_args(cnode_proc *p, const etf_ref *alias,
+                                    const etf_in *in, size_t n);
 /* exit(Pid, Reason): an exit signal. */
 #define cnode_send_exit(p, to, ...)                                            \
     cnode_send_exit_args((p), (to), ETF_INS(__VA_ARGS__))
 CN_API int cnode_send_exit_args(cnode_proc *p, const etf_pid *to,
                                 const etf_in *in, size_t n);
+/* The same to the process that an alias stands for, with priority or not.
+ * CN_ENOTSUP: its node is older than OTP 28. */
+#define cnode_exit_alias(p, alias, priority, ...)                              \
+    cnode_exit_alias_args((p), (alias), (priority), ETF_INS(__VA_ARGS__))
+CN_API int cnode_exit_alias_args(cnode_proc *p, const etf_ref *alias,
+                                 bool priority, const etf_in *in, size_t n);
 
 /* A message without a copy of its large binaries: w holds the term, those put
  * with etf_put_binary_ref point to the program's memory, and from there they go
@@ -563,9 +577,39 @@ CN_API int cnode_monitor(cnode_proc *p, const char *node, const char *name,
 /* After it returns, on_down does not come any more. CN_ENOENT. */
 CN_API int cnode_demonitor(cnode_proc *p, const etf_ref *ref);
 
+/* What the reference of a monitor is besides: an alias of the watching process,
+ * to be sent along with a request, so that no late answer comes to it. */
+typedef enum cnode_alias_mode {
+    CNODE_ALIAS_NONE,
+    CNODE_ALIAS_EXPLICIT,       /* until cnode_unalias */
+    CNODE_ALIAS_DEMONITOR,      /* as long as the monitor */
+    CNODE_ALIAS_REPLY_DEMONITOR /* until a message comes, which ends the
+                                   monitor too */
+} cnode_alias_mode;
+
+typedef struct cnode_monitor_opts {
+    const etf_pid *pid; /* either a pid ... */
+    const char *name;   /* ... or a name, and node NULL: this one */
+    const char *node;
+    cnode_alias_mode alias;
+    bool alias_priority; /* as CNODE_ALIAS_PRIORITY */
+    bool priority;       /* its DOWN goes before other messages */
+    etf_view tag;        /* instead of 'DOWN' in the message; empty: 'DOWN' */
+} cnode_monitor_opts;
+CN_API int cnode_monitor_with(cnode_proc *p, const cnode_monitor_opts *o,
+                              etf_ref *ref);
+
 /* A message {~r...} sent to the alias reaches p until it is taken back, or
  * until the first one when once. */
 CN_API int cnode_alias(cnode_proc *p, bool once, etf_ref *alias);
+enum {
+    CNODE_ALIAS_REPLY = 1,   /* as once */
+    CNODE_ALIAS_PRIORITY = 2 /* what is sent to it with priority goes before
+                                other messages in the mailbox, exit signals
+                                that are trapped as messages too */
+};
+CN_API int cnode_alias_with(cnode_proc *p, unsigned how, etf_ref *alias);
+/* Also the alias that a monitor has; the monitor stays. CN_ENOENT. */
 CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
 
 /* --- calls to other nodes ------------------------------------------------ */

@@ -26,7 +26,8 @@ uint64_t cnode_conn_flags(void) {
            CNODE_FLAG_SMALL_ATOM_TAGS | CNODE_FLAG_SEND_SENDER |
            CNODE_FLAG_BIG_SEQTRACE_LABELS | CNODE_FLAG_EXIT_PAYLOAD |
            CNODE_FLAG_UNLINK_ID | CNODE_FLAG_MANDATORY_25_DIGEST |
-           CNODE_FLAG_SPAWN | CNODE_FLAG_V4_NC | CNODE_FLAG_ALIAS;
+           CNODE_FLAG_SPAWN | CNODE_FLAG_V4_NC | CNODE_FLAG_ALIAS |
+           CNODE_FLAG_ALTACT_SIG;
 }
 
 size_t cnode_flags_print(uint64_t flags, char *out, size_t cap) {

@@ -97,7 +97,8 @@ typedef enum cnode_signal {
 typedef struct cnode_ctrl {
     cnode_signal signal;
     uint8_t op;      /* number on the wire; ignored when sending */
-    bool by_name;    /* DOWN, MONITOR, DEMONITOR: `name` instead of a pid */
+    bool by_name;    /* DOWN, MONITOR, DEMONITOR, EXIT2: `name` instead of a pid
+                        (EXIT2: only to peers with ALTACT_SIG) */
     etf_view name;   /* registered name, text of an atom */
     etf_view token;  /* trace token, empty when there is none */
     etf_view term;   /* message, reason, or argument list */
@@ -112,6 +113,10 @@ typedef struct cnode_ctrl {
     etf_pid to;           /* MONITOR, DEMONITOR: the monitored one */
     etf_pid group_leader; /* SPAWN_REQUEST */
     etf_ref ref;          /* monitor, alias, spawn request */
+    bool to_alias; /* EXIT2: `ref` instead of a pid, for peers with ALTACT_SIG;
+                      others get CN_ENOTSUP */
+    bool priority; /* messages and EXIT2: goes before others, if the receiver
+                      has made its alias so; lost on the way to others */
 } cnode_ctrl;
 
 enum { CNODE_SPAWN_LINK = 1, CNODE_SPAWN_MONITOR = 2 };

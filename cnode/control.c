@@ -120,19 +120,98 @@ static void get_element(cnode_ctrl *c, etf_reader *r, char letter) {
     }
 }
 
-static void clear(cnode_ctrl *c, const ctrl_row *row) {
+static void clear_pid(etf_pid *p) {
+    p->id = p->serial = p->creation = 0;
+    p->node_len = 0;
+    p->node[0] = '\0';
+}
+
+void cnode__ctrl_clear(cnode_ctrl *c, cnode_signal signal) {
     static const etf_view none = {NULL, 0};
 
-    c->signal = (cnode_signal)row->signal;
-    c->op = row->op;
-    c->by_name = false;
-    c->from.node_len = 0; /* a SEND has none */
-    c->from.node[0] = '\0';
+    c->signal = signal;
+    c->op = 0;
+    c->by_name = c->to_alias = c->priority = false;
     c->name = c->token = c->term = none;
     c->module = c->function = c->opts = c->result = none;
     c->id = 0;
     c->arity = 0;
+    clear_pid(&c->from);
+    clear_pid(&c->to);
+    clear_pid(&c->group_leader);
+    c->ref.n = c->ref.node_len = 0;
+    c->ref.creation = 0;
+    c->ref.node[0] = '\0';
 }
+
+/* --- priority and aliases --------------------------------------------------
+ */
+
+/* The letter of the last element that such a signal has. */
+static char altact_target(const cnode_ctrl *c) {
+    if (c->signal == CNODE_SIG_REG_SEND || c->by_name)
+        return 'n';
+    return c->signal == CNODE_SIG_ALIAS_SEND || c->to_alias ? 'r' : 't';
+}
+
+/* Bits that are not known do not matter, not even how many they are. */
+static uint8_t get_altact_flags(etf_reader *r) {
+    bool negative;
+    etf_view number = etf_get_big(r, &negative);
+
+    if (negative)
+        etf_reader_fail(r, CN_EBADTERM);
+    return number.len == 0 ? 0 : number.data[0];
+}
+
+/* {37, Flags, From, To} and perhaps a token; what follows is for later
+ * releases. */
+static void get_altact(cnode_ctrl *c, etf_reader *r, uint32_t arity) {
+    uint8_t flags = get_altact_flags(r);
+    bool alias = (flags & CNODE__ALTACT_ALIAS) != 0;
+    bool name = (flags & CNODE__ALTACT_NAME) != 0;
+    bool quit = (flags & CNODE__ALTACT_EXIT) != 0;
+    bool token = (flags & CNODE__ALTACT_TOKEN) != 0;
+
+    if ((alias && name) || (token && arity < 5))
+        etf_reader_fail(r, CN_EBADTERM);
+    c->signal = quit    ? CNODE_SIG_EXIT2
+                : alias ? CNODE_SIG_ALIAS_SEND
+                : name  ? CNODE_SIG_REG_SEND
+                        : CNODE_SIG_SEND;
+    c->priority = (flags & CNODE__ALTACT_PRIORITY) != 0;
+    c->to_alias = quit && alias;
+    c->by_name = quit && name;
+    etf_get_pid(r, &c->from);
+    get_element(c, r, altact_target(c));
+    if (token)
+        c->token = etf_get_term(r);
+    for (uint32_t i = token ? 5 : 4; i < arity; i++)
+        etf_skip(r);
+}
+
+/* The same the other way; 0: such a signal needs no flags. */
+static uint8_t altact_flags(const cnode_ctrl *c) {
+    uint8_t flags = c->priority ? CNODE__ALTACT_PRIORITY : 0;
+    char target = altact_target(c);
+
+    if (c->signal == CNODE_SIG_EXIT2 && (flags != 0 || target != 't'))
+        flags |= CNODE__ALTACT_EXIT;
+    if (target == 'r')
+        flags |= CNODE__ALTACT_ALIAS;
+    if (flags == 0)
+        return 0;
+    if (target == 'n')
+        flags |= CNODE__ALTACT_NAME;
+    return c->token.len > 0 ? flags | CNODE__ALTACT_TOKEN : flags;
+}
+
+static bool may_be_altact(cnode_signal s) {
+    return s <= CNODE_SIG_ALIAS_SEND || s == CNODE_SIG_EXIT2;
+}
+
+/* --- one message -----------------------------------------------------------
+ */
 
 static bool arity_fits(const ctrl_row *row, uint32_t arity) {
     uint32_t want = row->elements + 1U;
@@ -167,12 +246,16 @@ static int get_tuple(cnode_ctrl *c, etf_reader *r, const char **why) {
 
     if (row == NULL)
         return err;
-    clear(c, row);
+    cnode__ctrl_clear(c, (cnode_signal)row->signal);
+    c->op = row->op;
     *why = "wrong number of elements in the control message";
     if (!arity_fits(row, arity))
         return CN_EPROTO;
-    for (uint32_t i = 0; i + 1 < arity; i++)
-        get_element(c, r, row->layout[0] == '*' ? '*' : row->layout[i]);
+    if (row->op == CNODE__OP_ALTACT_SIG_SEND)
+        get_altact(c, r, arity);
+    else
+        for (const char *l = row->layout; *l != '\0'; l++)
+            get_element(c, r, *l);
     *why = "malformed control message";
     return etf_reader_finish(r) != 0 ? CN_EPROTO : 0;
 }
@@ -339,6 +422,13 @@ static int choose_op(const cnode_ctrl *c, uint64_t flags, uint8_t *op) {
 
     if (c->signal >= CNODE_SIG_OTHER)
         return CN_ENOTSUP;
+    if (may_be_altact(c->signal) && altact_flags(c) != 0) {
+        *op = CNODE__OP_ALTACT_SIG_SEND;
+        if ((flags & CNODE_FLAG_ALTACT_SIG) != 0)
+            return 0;
+        if (c->to_alias || c->by_name)
+            return CN_ENOTSUP;
+    }
     modern = (flags & needs[c->signal]) == needs[c->signal];
     if (modern)
         *op = traced ? forms[c->signal].new_tt : forms[c->signal].new_op;
@@ -411,6 +501,26 @@ static void put_element(etf_writer *w, const cnode_ctrl *c, char letter) {
     }
 }
 
+static void put_tuple(etf_writer *w, const cnode_ctrl *c, const ctrl_row *row) {
+    uint8_t flags;
+
+    if (row->op != CNODE__OP_ALTACT_SIG_SEND) {
+        etf_put_tuple(w, strlen(row->layout) + 1);
+        etf_put_uint(w, row->op);
+        for (const char *l = row->layout; *l != '\0'; l++)
+            put_element(w, c, *l);
+        return;
+    }
+    flags = altact_flags(c);
+    etf_put_tuple(w, flags & CNODE__ALTACT_TOKEN ? 5 : 4);
+    etf_put_uint(w, row->op);
+    etf_put_uint(w, flags);
+    etf_put_pid(w, &c->from);
+    put_element(w, c, altact_target(c));
+    if (flags & CNODE__ALTACT_TOKEN)
+        etf_put_term(w, c->token);
+}
+
 int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                           bool versions, bool *payload) {
     const ctrl_row *row;
@@ -421,10 +531,7 @@ int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
     row = row_of(c->op);
     if (versions)
         etf_put_version(w);
-    etf_put_tuple(w, strlen(row->layout) + 1);
-    etf_put_uint(w, row->op);
-    for (const char *l = row->layout; *l != '\0'; l++)
-        put_element(w, c, *l);
+    put_tuple(w, c, row);
     *payload = row->payload;
     return w->err;
 }
@@ -518,6 +625,15 @@ static void add_element(line *l, const cnode_ctrl *c, char letter) {
     }
 }
 
+static void add_altact(line *l, const cnode_ctrl *c) {
+    if (c->signal == CNODE_SIG_EXIT2)
+        add(l, " exit");
+    if (c->priority)
+        add(l, " priority");
+    add_pid(l, &c->from);
+    add_element(l, c, altact_target(c));
+}
+
 /* U+0080 to U+009F in UTF-8, or the first half of it where the line is cut. */
 static bool is_c1(const char *text) {
     unsigned char next = (unsigned char)text[1];
@@ -550,8 +666,11 @@ size_t cnode__ctrl_print(const cnode_ctrl *c, char *out, size_t cap) {
         return l.len;
     }
     add(&l, "%s", row->name);
-    for (const char *p = row->layout; *p != '\0'; p++)
-        add_element(&l, c, *p);
+    if (row->op == CNODE__OP_ALTACT_SIG_SEND)
+        add_altact(&l, c);
+    else
+        for (const char *p = row->layout; *p != '\0'; p++)
+            add_element(&l, c, *p);
     if (cap > 0)
         hide_control_characters(out);
     return l.len;

@@ -13,7 +13,8 @@
  *   k  trace token                 x  reason, inside the tuple
  *   g  group leader                m  {Module, Function, Arity}
  *   o  option list                 v  pid or atom (spawn result)
- *   *  anything
+ *   *  anything: the flags of ALTACT_SIG_SEND, which say what its last
+ *      elements are
  */
 #ifndef CNODE_CONTROL_H
 #define CNODE_CONTROL_H
@@ -51,13 +52,25 @@
     X(ALIAS_SEND_TT, 34, ALIAS_SEND, "frk", true)                              \
     X(UNLINK_ID, 35, UNLINK, "ift", false)                                     \
     X(UNLINK_ID_ACK, 36, UNLINK_ACK, "ift", false)                             \
-    X(ALTACT_SIG_SEND, 37, OTHER, "*", true)
+    X(ALTACT_SIG_SEND, 37, OTHER, "*ft", true)
 
 enum cnode__op {
 #define CTRL_OP(name, op, sig, layout, payload) CNODE__OP_##name = (op),
     CTRL_MAP(CTRL_OP)
 #undef CTRL_OP
 };
+
+/* Flags of ALTACT_SIG_SEND. */
+enum {
+    CNODE__ALTACT_PRIORITY = 1,
+    CNODE__ALTACT_TOKEN = 2,
+    CNODE__ALTACT_ALIAS = 4,
+    CNODE__ALTACT_NAME = 8,
+    CNODE__ALTACT_EXIT = 16
+};
+
+/* A signal with nothing in it; much cheaper than zeroing all of the struct. */
+void cnode__ctrl_clear(cnode_ctrl *c, cnode_signal signal);
 
 /* "SEND_SENDER", or NULL for a number the protocol does not have. */
 const char *cnode__op_name(uint64_t op);

@@ -32,17 +32,26 @@ void cnode__drop_message(cnode_proc *p, const char *why) {
 
 /* --- in and out ---------------------------------------------------------- */
 
-static void append(cnode_proc *p, cnode__mail *m) {
-    if (p->last == NULL)
-        p->first = m;
-    else
-        p->last->next = m;
-    p->last = m;
+static void count(cnode_proc *p, const cnode__mail *m) {
     p->mails++;
     if (m->system)
         p->system_mails++;
     else
         p->mail_bytes += m->size;
+}
+
+/* Those with priority stand in front, in the order in which they came. */
+static void insert(cnode_proc *p, cnode__mail *m) {
+    cnode__mail *before = m->priority ? p->extra->last_priority : p->last;
+    cnode__mail **at = before == NULL ? &p->first : &before->next;
+
+    m->next = *at;
+    *at = m;
+    if (m->next == NULL)
+        p->last = m;
+    if (m->priority)
+        p->extra->last_priority = m;
+    count(p, m);
 }
 
 /* Takes out the message behind `before`; NULL: the first. */
@@ -55,6 +64,8 @@ static cnode__mail *take_behind(cnode_proc *p, cnode__mail *before) {
     *at = m->next;
     if (p->last == m)
         p->last = before;
+    if (p->extra->last_priority == m)
+        p->extra->last_priority = before;
     p->mails--;
     if (m->system)
         p->system_mails--;
@@ -175,11 +186,14 @@ void cnode__mail_keep(cnode_proc *p, const cnode__message *in) {
         cnode__drop_message(p, "out of memory");
         return;
     }
-    *m = (cnode__mail){.size = size, .len = in->term.len, .system = in->system};
+    *m = (cnode__mail){.size = size,
+                       .len = in->term.len,
+                       .system = in->system,
+                       .priority = in->priority};
     memcpy(m->bytes, in->term.data, in->term.len);
     memcpy(m->bytes + in->term.len, peer, peer_len);
     keep_sender(m, in->from, peer);
-    append(p, m);
+    insert(p, m);
 }
 
 /* --- taking -------------------------------------------------------------- */

@@ -181,8 +181,13 @@ typedef struct cnode__waiter {
     cnode__list in_peer;
     uint64_t number; /* of the reference */
     cnode__wait kind;
-    bool link;          /* a spawn asked for a link */
-    bool pending_reply; /* SPAWN_REPLY has not come yet */
+    bool link;              /* a spawn asked for a link */
+    bool pending_reply;     /* SPAWN_REPLY has not come yet */
+    bool alias_priority;    /* what comes to the alias may go before others */
+    bool priority;          /* its DOWN does */
+    bool held;              /* in use: not to be freed, even when it is */
+    bool gone;              /* ... dropped */
+    cnode_alias_mode alias; /* of a monitor */
     cnode_proc *proc;
     cnode__peer *peer; /* NULL: local, or an alias */
     cnode_call_cb cb;
@@ -190,15 +195,25 @@ typedef struct cnode__waiter {
     cnode__timer timer;
     size_t item_len;
     size_t item_cap;
-    uint8_t item[]; /* as in cnode_down.item */
+    size_t tag_len; /* of a monitor: instead of 'DOWN' */
+    uint8_t item[]; /* as in cnode_down.item; behind its room the tag */
 } cnode__waiter;
 
 /* A message on its way to a process. */
 typedef struct cnode__message {
     const etf_pid *from; /* NULL: not known */
     etf_view term;
-    bool system; /* made of what a link or monitor told: kept in any case */
+    bool system;   /* made of what a link or monitor told: kept in any case */
+    bool priority; /* goes before others */
 } cnode__message;
+
+/* An exit signal on its way to a process. */
+typedef struct cnode__exit {
+    const etf_pid *from;
+    etf_view reason;
+    bool linked; /* a linked process has ended */
+    bool priority;
+} cnode__exit;
 
 /* ... and in a mailbox. */
 typedef struct cnode__mail {
@@ -210,6 +225,7 @@ typedef struct cnode__mail {
     uint32_t from_creation;
     bool has_from; /* the sender is known, and on that peer */
     bool system;
+    bool priority;
     uint8_t bytes[]; /* the term, then the name of the peer */
 } cnode__mail;
 
@@ -232,6 +248,7 @@ typedef struct cnode__kind {
 typedef struct cnode__extra {
     cnode__task *task;
     cnode__mail *lent;
+    cnode__mail *last_priority; /* of those in front of the mailbox */
     etf_pid *lent_from;
 } cnode__extra;
 
@@ -500,8 +517,7 @@ void cnode__deliver(cnode_proc *p, const cnode__message *m);
 /* Ends p; the reason is copied. */
 void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);
-void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
-                        bool linked);
+void cnode__exit_signal(cnode_proc *p, const cnode__exit *e);
 etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap);
 
 /* --- mailbox.c --- */
@@ -533,7 +549,14 @@ cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref);
 void cnode__make_local(const cnode *n, cnode_ctrl *c);
 int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
                       etf_view item, cnode__waiter **out);
+/* The same with a tag, and then room in front of it for the item. */
+int cnode__waiter_make(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                       etf_view item, etf_view tag, cnode__waiter **out);
 void cnode__waiter_drop(cnode__waiter *w);
+/* The waiter of an alias of this node that is active, or NULL. */
+cnode__waiter *cnode__alias_find(cnode *n, const etf_ref *alias);
+/* A message has come to it: it may be over, and its monitor. */
+void cnode__alias_used(cnode__waiter *w);
 /* The relations of a process that ends, or of a peer that is gone. */
 void cnode__relations_end(cnode_proc *p, etf_view reason);
 void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why);

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "cnode/control.h"
 #include "cnode/node.h"
 
 enum { KEEP_WRITER = 64 * 1024 };
@@ -334,20 +335,17 @@ etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap) {
     return v;
 }
 
-static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason,
-                         bool linked) {
-    cnode__message m = {.system = linked};
-    cnode_exit_signal e;
+static void deliver_exit(cnode_proc *p, const cnode__exit *e) {
+    cnode__message m = {.system = e->linked, .priority = e->priority};
     etf_writer w;
 
     if (p->kind->config.on_exit != NULL) {
-        e.from = *from;
-        e.term = reason;
-        p->kind->config.on_exit(p, &e, p->data);
+        const cnode_exit_signal signal = {*e->from, e->reason};
+        p->kind->config.on_exit(p, &signal, p->data);
         return;
     }
     etf_writer_init(&w, &p->node->alloc);
-    (void)etf_pack(&w, "{'EXIT', ~p, ~t}", from, reason);
+    (void)etf_pack(&w, "{'EXIT', ~p, ~t}", e->from, e->reason);
     if (etf_writer_finish(&w, &m.term) == 0)
         cnode__deliver(p, &m);
     else
@@ -356,19 +354,19 @@ static void deliver_exit(cnode_proc *p, const etf_pid *from, etf_view reason,
 }
 
 /* Section "Exit Signals" of the reference manual, chapter Processes. */
-void cnode__exit_signal(cnode_proc *p, const etf_pid *from, etf_view reason,
-                        bool linked) {
+void cnode__exit_signal(cnode_proc *p, const cnode__exit *e) {
+    const cnode_proc_config *c = &p->kind->config;
     uint8_t buf[16];
-    bool own = !linked && cnode__proc_of(p->node, from) == p;
+    bool own = !e->linked && cnode__proc_of(p->node, e->from) == p;
 
     if (p->ended)
         return;
-    if (!linked && is_atom(reason, "kill"))
+    if (!e->linked && is_atom(e->reason, "kill"))
         cnode__end(p, cnode__atom("killed", buf, sizeof buf));
-    else if (p->kind->config.on_exit != NULL || p->kind->config.trap_exit)
-        deliver_exit(p, from, reason, linked);
-    else if (own || !is_atom(reason, "normal"))
-        cnode__end(p, reason);
+    else if (c->on_exit != NULL || c->trap_exit)
+        deliver_exit(p, e);
+    else if (own || !is_atom(e->reason, "normal"))
+        cnode__end(p, e->reason);
 }
 
 /* --- end ----------------------------------------------------------------- */
@@ -515,18 +513,11 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
     return send_there(n, node, node_len, c, in, count);
 }
 
-static void start(cnode_ctrl *c, cnode_signal signal) {
-    static const cnode_ctrl empty = {0};
-
-    *c = empty;
-    c->signal = signal;
-}
-
 int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                     size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_SEND);
+    cnode__ctrl_clear(&c, CNODE_SIG_SEND);
     c.to = *to;
     return send_packed(p, to->node, to->node_len, &c, in, n);
 }
@@ -537,27 +528,49 @@ int cnode_send_name_args(cnode_proc *p, const char *node, const char *name,
 
     if (node != NULL && strlen(node) > CNODE__NAME_MAX)
         return CN_EBADARG;
-    start(&c, CNODE_SIG_REG_SEND);
+    cnode__ctrl_clear(&c, CNODE_SIG_REG_SEND);
     c.name = (etf_view){(const uint8_t *)name, strlen(name)};
     return send_packed(p, node, node == NULL ? 0 : strlen(node), &c, in, n);
 }
 
-int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias, const etf_in *in,
-                          size_t n) {
+static int send_alias(cnode_proc *p, const etf_ref *alias, bool priority,
+                      const etf_in *in, size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_ALIAS_SEND);
+    cnode__ctrl_clear(&c, CNODE_SIG_ALIAS_SEND);
     c.ref = *alias;
+    c.priority = priority;
     return send_packed(p, alias->node, alias->node_len, &c, in, n);
+}
+
+int cnode_send_alias_args(cnode_proc *p, const etf_ref *alias, const etf_in *in,
+                          size_t n) {
+    return send_alias(p, alias, false, in, n);
+}
+
+int cnode_send_priority_args(cnode_proc *p, const etf_ref *alias,
+                             const etf_in *in, size_t n) {
+    return send_alias(p, alias, true, in, n);
 }
 
 int cnode_send_exit_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                          size_t n) {
     cnode_ctrl c;
 
-    start(&c, CNODE_SIG_EXIT2);
+    cnode__ctrl_clear(&c, CNODE_SIG_EXIT2);
     c.to = *to;
     return send_packed(p, to->node, to->node_len, &c, in, n);
+}
+
+int cnode_exit_alias_args(cnode_proc *p, const etf_ref *alias, bool priority,
+                          const etf_in *in, size_t n) {
+    cnode_ctrl c;
+
+    cnode__ctrl_clear(&c, CNODE_SIG_EXIT2);
+    c.ref = *alias;
+    c.to_alias = true;
+    c.priority = priority;
+    return send_packed(p, alias->node, alias->node_len, &c, in, n);
 }
 
 /* --- answers ------------------------------------------------------------- */

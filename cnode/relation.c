@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "cnode/control.h"
 #include "cnode/node.h"
 
 /* --- keys ---------------------------------------------------------------- */
@@ -64,13 +65,6 @@ static void get_pid_term(const uint8_t *p, size_t n, etf_pid *out) {
     etf_get_pid(&r, out);
 }
 
-static void clear(cnode_ctrl *c, cnode_signal signal) {
-    static const cnode_ctrl empty = {0};
-
-    *c = empty;
-    c->signal = signal;
-}
-
 /* --- links --------------------------------------------------------------- */
 
 cnode__link *cnode__link_find(cnode_proc *p, const etf_pid *other) {
@@ -123,7 +117,7 @@ static int tell_link(cnode_proc *p, const etf_pid *to, cnode_signal signal,
 
     if (err != 0)
         return err;
-    clear(&c, signal);
+    cnode__ctrl_clear(&c, signal);
     c.from = cnode__pid_of(n, p->number);
     c.to = *to;
     c.id = id;
@@ -229,7 +223,7 @@ static void fire_watch(cnode__watch *w, etf_view reason) {
     etf_reader r;
     cnode_ctrl c;
 
-    clear(&c, CNODE_SIG_DOWN);
+    cnode__ctrl_clear(&c, CNODE_SIG_DOWN);
     etf_reader_init(&r, (etf_view){w->key, w->ref_len});
     etf_get_ref(&r, &c.ref);
     get_pid_term(w->key + w->ref_len, w->pid_len, &c.to);
@@ -293,29 +287,46 @@ cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref) {
     return cn__map_get(&n->waiters, &number, sizeof number);
 }
 
-int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
-                      etf_view item, cnode__waiter **out) {
+static cnode__waiter *new_waiter(cnode *n, etf_view item, etf_view tag) {
+    cnode__waiter *w = cn__calloc(&n->alloc, 1, sizeof *w + item.len + tag.len);
+
+    if (w == NULL)
+        return NULL;
+    w->number = n->next_ref++;
+    w->item_len = w->item_cap = item.len;
+    w->tag_len = tag.len;
+    if (item.len > 0)
+        memcpy(w->item, item.data, item.len);
+    if (tag.len > 0)
+        memcpy(w->item + item.len, tag.data, tag.len);
+    cnode__list_init(&w->in_peer);
+    return w;
+}
+
+static void free_waiter(cnode *n, cnode__waiter *w) {
+    w->gone = true;
+    if (!w->held)
+        cn__free(&n->alloc, w, 1, sizeof *w + w->item_cap + w->tag_len);
+}
+
+int cnode__waiter_make(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                       etf_view item, etf_view tag, cnode__waiter **out) {
     cnode *n = p->node;
     cnode__waiter *w;
 
     *out = NULL;
     if (p->ended)
         return cnode__gone(p);
-    w = cn__calloc(&n->alloc, 1, sizeof *w + item.len);
+    w = new_waiter(n, item, tag);
     if (w == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
-    w->number = n->next_ref++;
     w->kind = kind;
     w->proc = p;
     w->peer = peer;
-    w->item_len = w->item_cap = item.len;
-    if (item.len > 0)
-        memcpy(w->item, item.data, item.len);
-    cnode__list_init(&w->in_peer);
     if (cnode__timer_make(&n->timers, &w->timer, cnode__call_timer) != 0 ||
         cn__map_put(&n->waiters, &w->number, sizeof w->number, w) != 0) {
         cnode__timer_drop(&n->timers, &w->timer);
-        cn__free(&n->alloc, w, 1, sizeof *w + item.len);
+        free_waiter(n, w);
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     cnode__list_add(&p->waiters, &w->in_proc);
@@ -325,6 +336,11 @@ int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
         p->calls++;
     *out = w;
     return 0;
+}
+
+int cnode__waiter_add(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
+                      etf_view item, cnode__waiter **out) {
+    return cnode__waiter_make(p, peer, kind, item, (etf_view){NULL, 0}, out);
 }
 
 /* Nothing finds it any more. */
@@ -339,13 +355,11 @@ static void detach(cnode__waiter *w) {
     cnode__list_leave(&w->in_peer);
 }
 
-static void free_waiter(cnode__waiter *w) {
-    cn__free(&w->proc->node->alloc, w, 1, sizeof *w + w->item_cap);
-}
-
 void cnode__waiter_drop(cnode__waiter *w) {
+    cnode *n = w->proc->node;
+
     detach(w);
-    free_waiter(w);
+    free_waiter(n, w);
 }
 
 void cnode__waiter_target(cnode__waiter *w, const etf_pid *pid) {
@@ -364,8 +378,8 @@ static void target_of(const cnode__waiter *w, cnode_ctrl *c) {
         get_pid_term(item.data, item.len, &c->to);
 }
 
-static int monitor(cnode_proc *p, const char *node, size_t len, etf_view item,
-                   etf_ref *ref) {
+static int monitor(cnode_proc *p, const char *node, size_t len,
+                   const cnode_monitor_opts *o, etf_view item, etf_ref *ref) {
     cnode *n = p->node;
     cnode__peer *peer;
     cnode__waiter *w;
@@ -373,10 +387,13 @@ static int monitor(cnode_proc *p, const char *node, size_t len, etf_view item,
     int err = cnode__find_peer_n(n, node, len, &peer);
 
     if (err == 0)
-        err = cnode__waiter_add(p, peer, WAIT_MONITOR, item, &w);
+        err = cnode__waiter_make(p, peer, WAIT_MONITOR, item, o->tag, &w);
     if (err != 0)
         return err;
-    clear(&c, CNODE_SIG_MONITOR);
+    w->alias = o->alias;
+    w->alias_priority = o->alias_priority;
+    w->priority = o->priority;
+    cnode__ctrl_clear(&c, CNODE_SIG_MONITOR);
     c.from = cnode__pid_of(n, p->number);
     c.ref = cnode__ref_of(n, w->number);
     target_of(w, &c);
@@ -390,56 +407,110 @@ static int monitor(cnode_proc *p, const char *node, size_t len, etf_view item,
     return 0;
 }
 
-int cnode_monitor_pid(cnode_proc *p, const etf_pid *to, etf_ref *ref) {
+static int monitor_pid(cnode_proc *p, const cnode_monitor_opts *o,
+                       etf_ref *ref) {
     uint8_t buf[PID_TERM_MAX];
-    size_t n = put_pid_term(to, buf, sizeof buf);
-    return monitor(p, to->node, to->node_len, (etf_view){buf, n}, ref);
+    size_t n = put_pid_term(o->pid, buf, sizeof buf);
+    return monitor(p, o->pid->node, o->pid->node_len, o, (etf_view){buf, n},
+                   ref);
 }
 
-int cnode_monitor(cnode_proc *p, const char *node, const char *name,
-                  etf_ref *ref) {
+static int monitor_name(cnode_proc *p, const cnode_monitor_opts *o,
+                        etf_ref *ref) {
     uint8_t buf[1100];
-    const char *where = node != NULL ? node : p->node->name;
+    const char *where = o->node != NULL ? o->node : p->node->name;
     etf_writer w;
     etf_view item;
     int err;
 
     etf_writer_init_fixed(&w, buf, sizeof buf);
-    (void)etf_pack(&w, "{~a, ~a}", name, where);
+    (void)etf_pack(&w, "{~a, ~a}", o->name, where);
     err = etf_writer_finish(&w, &item);
     if (err != 0)
         return cnode__err(p->node, CN_EBADARG, "monitor: bad name");
-    return monitor(p, where, strlen(where), item, ref);
+    return monitor(p, where, strlen(where), o, item, ref);
+}
+
+int cnode_monitor_with(cnode_proc *p, const cnode_monitor_opts *o,
+                       etf_ref *ref) {
+    if ((o->pid == NULL) == (o->name == NULL))
+        return cnode__err(p->node, CN_EBADARG,
+                          "monitor: give a process by pid or by name");
+    return o->pid != NULL ? monitor_pid(p, o, ref) : monitor_name(p, o, ref);
+}
+
+int cnode_monitor_pid(cnode_proc *p, const etf_pid *to, etf_ref *ref) {
+    const cnode_monitor_opts o = {.pid = to};
+    return monitor_pid(p, &o, ref);
+}
+
+int cnode_monitor(cnode_proc *p, const char *node, const char *name,
+                  etf_ref *ref) {
+    const cnode_monitor_opts o = {.node = node, .name = name};
+    return monitor_name(p, &o, ref);
 }
 
 void cnode__send_demonitor(cnode__waiter *w) {
     cnode *n = w->proc->node;
     cnode_ctrl c;
 
-    clear(&c, CNODE_SIG_DEMONITOR);
+    cnode__ctrl_clear(&c, CNODE_SIG_DEMONITOR);
     c.from = cnode__pid_of(n, w->proc->number);
     c.ref = cnode__ref_of(n, w->number);
     target_of(w, &c);
     cnode__tell(n, w->peer, &c);
 }
 
+/* What is left of a monitor whose alias is to be taken back explicitly. */
+static void stay_as_alias(cnode__waiter *w) {
+    w->kind = WAIT_ALIAS;
+    w->alias = CNODE_ALIAS_NONE;
+    w->peer = NULL;
+    w->item_len = 0;
+    cnode__list_leave(&w->in_peer);
+}
+
+/* Tells the other side that nobody watches any more. */
+static void end_monitor(cnode__waiter *w) {
+    if (w->pending_reply) { /* whoever asked for the process hears of it */
+        w->kind = WAIT_SPAWN;
+        w->alias = CNODE_ALIAS_NONE;
+        return;
+    }
+    cnode__send_demonitor(w);
+    if (w->alias == CNODE_ALIAS_EXPLICIT)
+        stay_as_alias(w);
+    else
+        cnode__waiter_drop(w);
+}
+
+static bool is_monitor(const cnode__waiter *w) {
+    return w->kind == WAIT_MONITOR || w->kind == WAIT_SPAWN_MONITOR;
+}
+
 int cnode_demonitor(cnode_proc *p, const etf_ref *ref) {
     cnode__waiter *w = cnode__waiter_find(p->node, ref);
 
-    if (w == NULL || w->proc != p ||
-        (w->kind != WAIT_MONITOR && w->kind != WAIT_SPAWN_MONITOR))
+    if (w == NULL || w->proc != p || !is_monitor(w))
         return cnode__err(p->node, CN_ENOENT, "no such monitor");
-    if (w->pending_reply) { /* whoever asked for the process hears of it */
-        w->kind = WAIT_SPAWN;
-        return 0;
-    }
-    cnode__send_demonitor(w);
-    cnode__waiter_drop(w);
+    end_monitor(w);
     return 0;
 }
 
-static void deliver_down(cnode_proc *p, const cnode_down *d) {
-    cnode__message m = {.system = true};
+static void put_down(etf_writer *w, const cnode__waiter *m,
+                     const cnode_down *d) {
+    static const uint8_t down[] = {119, 4, 'D', 'O', 'W', 'N'};
+    etf_view tag = {m->item + m->item_cap, m->tag_len};
+
+    if (tag.len == 0)
+        tag = (etf_view){down, sizeof down};
+    (void)etf_pack(w, "{~t, ~r, process, ~t, ~t}", tag, &d->ref, d->item,
+                   d->term);
+}
+
+static void deliver_down(cnode_proc *p, const cnode__waiter *from,
+                         const cnode_down *d) {
+    cnode__message m = {.system = true, .priority = from->priority};
     etf_writer w;
 
     if (p->kind->config.on_down != NULL) {
@@ -447,8 +518,7 @@ static void deliver_down(cnode_proc *p, const cnode_down *d) {
         return;
     }
     etf_writer_init(&w, &p->node->alloc);
-    (void)etf_pack(&w, "{'DOWN', ~r, process, ~t, ~t}", &d->ref, d->item,
-                   d->term);
+    put_down(&w, from, d);
     if (etf_writer_finish(&w, &m.term) == 0)
         cnode__deliver(p, &m);
     else
@@ -458,35 +528,69 @@ static void deliver_down(cnode_proc *p, const cnode_down *d) {
 
 void cnode__fire_down(cnode__waiter *w, etf_view reason) {
     cnode_proc *p = w->proc;
+    cnode *n = p->node;
+    bool stays = w->alias == CNODE_ALIAS_EXPLICIT;
     cnode_down d = {
-        cnode__ref_of(p->node, w->number), {w->item, w->item_len}, reason};
+        cnode__ref_of(n, w->number), {w->item, w->item_len}, reason};
 
-    detach(w);
+    w->held = true; /* d is in it, and it may be dropped in the callback */
+    if (stays)
+        stay_as_alias(w);
+    else
+        detach(w);
     if (!p->ended)
-        deliver_down(p, &d);
-    free_waiter(w);
+        deliver_down(p, w, &d);
+    w->held = false;
+    if (!stays || w->gone)
+        free_waiter(n, w);
 }
 
 /* --- aliases ------------------------------------------------------------- */
 
-int cnode_alias(cnode_proc *p, bool once, etf_ref *alias) {
+int cnode_alias_with(cnode_proc *p, unsigned how, etf_ref *alias) {
+    bool once = (how & CNODE_ALIAS_REPLY) != 0;
     cnode__waiter *w;
     int err = cnode__waiter_add(p, NULL, once ? WAIT_ALIAS_ONCE : WAIT_ALIAS,
                                 (etf_view){NULL, 0}, &w);
 
-    if (err == 0)
-        *alias = cnode__ref_of(p->node, w->number);
-    return err;
+    if (err != 0)
+        return err;
+    w->alias_priority = (how & CNODE_ALIAS_PRIORITY) != 0;
+    *alias = cnode__ref_of(p->node, w->number);
+    return 0;
+}
+
+int cnode_alias(cnode_proc *p, bool once, etf_ref *alias) {
+    return cnode_alias_with(p, once ? CNODE_ALIAS_REPLY : 0, alias);
+}
+
+static bool is_alias(const cnode__waiter *w) {
+    return w->kind == WAIT_ALIAS || w->kind == WAIT_ALIAS_ONCE ||
+           (is_monitor(w) && w->alias != CNODE_ALIAS_NONE);
 }
 
 int cnode_unalias(cnode_proc *p, const etf_ref *alias) {
     cnode__waiter *w = cnode__waiter_find(p->node, alias);
 
-    if (w == NULL || w->proc != p ||
-        (w->kind != WAIT_ALIAS && w->kind != WAIT_ALIAS_ONCE))
+    if (w == NULL || w->proc != p || !is_alias(w))
         return cnode__err(p->node, CN_ENOENT, "no such alias");
-    cnode__waiter_drop(w);
+    if (is_monitor(w))
+        w->alias = CNODE_ALIAS_NONE; /* the monitor stays */
+    else
+        cnode__waiter_drop(w);
     return 0;
+}
+
+cnode__waiter *cnode__alias_find(cnode *n, const etf_ref *alias) {
+    cnode__waiter *w = cnode__waiter_find(n, alias);
+    return w != NULL && is_alias(w) ? w : NULL;
+}
+
+void cnode__alias_used(cnode__waiter *w) {
+    if (w->kind == WAIT_ALIAS_ONCE)
+        cnode__waiter_drop(w);
+    else if (w->alias == CNODE_ALIAS_REPLY_DEMONITOR)
+        end_monitor(w);
 }
 
 /* --- ends ---------------------------------------------------------------- */
@@ -498,7 +602,7 @@ static void end_link(cnode__link *l, etf_view reason) {
     cnode_ctrl c;
 
     if (l->unlink_id == 0) {
-        clear(&c, CNODE_SIG_EXIT);
+        cnode__ctrl_clear(&c, CNODE_SIG_EXIT);
         c.from = cnode__pid_of(n, p->number);
         other_end(l, &c.to);
         c.term = reason;
@@ -555,11 +659,12 @@ static void lose_link(cnode__link *l, etf_view reason) {
     cnode_proc *p = l->proc;
     bool active = l->unlink_id == 0;
     etf_pid other;
+    const cnode__exit e = {.from = &other, .reason = reason, .linked = true};
 
     other_end(l, &other);
     cnode__link_drop(l);
     if (active)
-        cnode__exit_signal(p, &other, reason, true);
+        cnode__exit_signal(p, &e);
 }
 
 static void lose_waiter(cnode__waiter *w, etf_view reason,

@@ -56,10 +56,9 @@ static bool is_full(const cnode *n, const cnode__peer *peer, const cn_buf *b,
 
 /* The opposite of cnode__freeze; what a signal does not have is zero. */
 int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame) {
-    static const cnode_ctrl empty = {0};
     const char *why;
 
-    *c = empty;
+    cnode__ctrl_clear(c, CNODE_SIG_OTHER);
     return cnode__ctrl_get(c, r, frame, false, &why);
 }
 

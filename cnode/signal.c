@@ -17,10 +17,7 @@ static bool from_peer(const cnode__peer *peer, const etf_pid *from) {
 
 static void answer(cnode_ctrl *a, cnode_signal signal, const etf_pid *from,
                    const etf_pid *to) {
-    static const cnode_ctrl empty = {0};
-
-    *a = empty;
-    a->signal = signal;
+    cnode__ctrl_clear(a, signal);
     a->from = *from;
     a->to = *to;
 }
@@ -33,8 +30,9 @@ static const etf_pid *sender(const cnode_ctrl *c) {
 }
 
 static void deliver(cnode *n, cnode__peer *peer, cnode_proc *p,
-                    const cnode_ctrl *c) {
-    const cnode__message m = {.from = sender(c), .term = c->term};
+                    const cnode_ctrl *c, bool priority) {
+    const cnode__message m = {
+        .from = sender(c), .term = c->term, .priority = priority};
 
     if (p == NULL) {
         cnode__stats_dropped(n, CNODE_DROP_NOBODY);
@@ -47,32 +45,18 @@ static void deliver(cnode *n, cnode__peer *peer, cnode_proc *p,
 
 static void got_alias_send(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cnode__waiter *w = cnode__waiter_find(n, &c->ref);
+    bool priority = w != NULL && c->priority && w->alias_priority;
     cnode_proc *p;
 
-    if (w == NULL) {
-        cnode__stats_dropped(n, CNODE_DROP_NOBODY);
+    if (w != NULL && (w->kind == WAIT_CALL || w->kind == WAIT_REX)) {
+        cnode__call_alias(w, c->term);
         return;
     }
-    p = w->proc;
-    switch (w->kind) {
-    case WAIT_CALL:
-    case WAIT_REX:
-        cnode__call_alias(w, c->term);
-        break;
-    case WAIT_ALIAS_ONCE:
-        cnode__waiter_drop(w);
-        deliver(n, peer, p, c);
-        break;
-    case WAIT_ALIAS:
-        deliver(n, peer, p, c);
-        break;
-    case WAIT_MONITOR:
-    case WAIT_ERPC:
-    case WAIT_SPAWN:
-    case WAIT_SPAWN_MONITOR:
-    default:
-        cnode__stats_dropped(n, CNODE_DROP_NOBODY);
-    }
+    w = cnode__alias_find(n, &c->ref);
+    p = w == NULL ? NULL : w->proc;
+    if (w != NULL)
+        cnode__alias_used(w);
+    deliver(n, peer, p, c, priority);
 }
 
 /* Why what was asked for does not come to be: the process does not exist, or
@@ -126,6 +110,7 @@ static void got_unlink_ack(cnode *n, const cnode_ctrl *c) {
 static void got_exit(cnode *n, const cnode_ctrl *c) {
     cnode_proc *p = cnode__proc_of(n, &c->to);
     cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
+    const cnode__exit e = {.from = &c->from, .reason = c->term, .linked = true};
     bool active;
 
     if (l == NULL)
@@ -133,14 +118,23 @@ static void got_exit(cnode *n, const cnode_ctrl *c) {
     active = l->unlink_id == 0;
     cnode__link_drop(l);
     if (active)
-        cnode__exit_signal(p, &c->from, c->term, true);
+        cnode__exit_signal(p, &e);
 }
 
+/* An alias is not used up by an exit signal, whatever its mode. */
 static void got_exit2(cnode *n, const cnode_ctrl *c) {
-    cnode_proc *p = cnode__proc_of(n, &c->to);
+    const cnode__waiter *w = c->to_alias ? cnode__alias_find(n, &c->ref) : NULL;
+    const cnode__exit e = {.from = &c->from,
+                           .reason = c->term,
+                           .priority =
+                               w != NULL && c->priority && w->alias_priority};
+    cnode_proc *p = w != NULL     ? w->proc
+                    : c->to_alias ? NULL
+                    : c->by_name  ? cnode__proc_named(n, c->name)
+                                  : cnode__proc_of(n, &c->to);
 
     if (p != NULL)
-        cnode__exit_signal(p, &c->from, c->term, false);
+        cnode__exit_signal(p, &e);
 }
 
 /* --- monitors ------------------------------------------------------------ */
@@ -220,8 +214,9 @@ static bool needs_peer_pid(const cnode_ctrl *c) {
 
     return s == CNODE_SIG_LINK || s == CNODE_SIG_UNLINK ||
            s == CNODE_SIG_UNLINK_ACK || s == CNODE_SIG_EXIT ||
-           s == CNODE_SIG_EXIT2 || s == CNODE_SIG_MONITOR ||
-           s == CNODE_SIG_DEMONITOR || s == CNODE_SIG_SPAWN_REQUEST ||
+           (s == CNODE_SIG_EXIT2 && c->op != CNODE__OP_ALTACT_SIG_SEND) ||
+           s == CNODE_SIG_MONITOR || s == CNODE_SIG_DEMONITOR ||
+           s == CNODE_SIG_SPAWN_REQUEST ||
            (s == CNODE_SIG_SPAWN_REPLY && c->result.len == 0);
 }
 
@@ -244,10 +239,10 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
         return err;
     switch (c->signal) {
     case CNODE_SIG_SEND:
-        deliver(n, peer, cnode__proc_of(n, &c->to), c);
+        deliver(n, peer, cnode__proc_of(n, &c->to), c, false);
         break;
     case CNODE_SIG_REG_SEND:
-        deliver(n, peer, cnode__proc_named(n, c->name), c);
+        deliver(n, peer, cnode__proc_named(n, c->name), c, false);
         break;
     case CNODE_SIG_ALIAS_SEND:
         got_alias_send(n, peer, c);

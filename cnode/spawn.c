@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "cnode/control.h"
 #include "cnode/node.h"
 
 /* --- exports ------------------------------------------------------------- */
@@ -370,7 +371,6 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
 /* All but what came of it: the pid as from, or the error as result. */
 static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                   cnode_ctrl *c) {
-    c->signal = CNODE_SIG_SPAWN_REPLY;
     c->ref = request->ref;
     c->to = request->from;
     c->token = request->token;
@@ -379,9 +379,9 @@ static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
 
 static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                       const cnode_proc *p, uint64_t flags) {
-    static const cnode_ctrl empty = {0};
-    cnode_ctrl c = empty;
+    cnode_ctrl c;
 
+    cnode__ctrl_clear(&c, CNODE_SIG_SPAWN_REPLY);
     c.from = cnode__pid_of(n, p->number);
     c.id = flags;
     reply(n, peer, request, &c);
@@ -389,9 +389,9 @@ static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
 
 static void reply_error(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                         const char *error) {
-    static const cnode_ctrl empty = {0};
-    cnode_ctrl c = empty;
+    cnode_ctrl c;
 
+    cnode__ctrl_clear(&c, CNODE_SIG_SPAWN_REPLY);
     c.result = text_view(error);
     reply(n, peer, request, &c);
 }

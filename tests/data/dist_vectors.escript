@@ -10,6 +10,10 @@
 %% says as the one that dials. Needs an epmd. Written by OTP 25:
 %%
 %%   escript dist_vectors.escript >dist_vectors.txt
+%%
+%% and what only newer ones say, by OTP 29:
+%%
+%%   escript dist_vectors.escript altact >altact_vectors.txt
 -mode(compile).
 
 -define(CREATION, 16#12345678).
@@ -17,7 +21,11 @@
 -define(NEW, 16#d075f5fbc).
 %% Neither SEND_SENDER nor EXIT_PAYLOAD.
 -define(OLD, (?NEW band bnot 16#480000)).
+-define(ALTACT, (1 bsl 37)).
 
+main(["altact"]) ->
+    io:format("# OTP ~s~n", [erlang:system_info(otp_release)]),
+    altact(dial('ctl@127.0.0.1', ?NEW bor ?ALTACT));
 main(_) ->
     io:format("# OTP ~s~n", [erlang:system_info(otp_release)]),
     modern(dial('ctl@127.0.0.1', ?NEW)),
@@ -122,6 +130,25 @@ old(S) ->
     note(S, "EXIT2", 8),
     tell(S, {19, P, nobody, ref('old@127.0.0.1', 9)}),
     note(S, "MONITOR_P_EXIT", 21).
+
+%% ALTACT_SIG_SEND: messages and exits, to an alias, a pid and a name, with
+%% priority and without, traced and not.
+altact(S) ->
+    P = pid('ctl@127.0.0.1'),
+    R = ref('ctl@127.0.0.1', 9),
+    N = {foo, 'ctl@127.0.0.1'},
+    [begin
+         ask(worker(), Do),
+         note(S, "ALTACT_SIG_SEND", 37)
+     end || Do <- [fun() -> R ! hello end,
+                   fun() -> erlang:send(R, hello, [priority]) end,
+                   fun() -> erlang:send(P, hello, [priority]) end,
+                   fun() -> erlang:send(N, hello, [priority]) end,
+                   fun() -> exit(R, bye) end,
+                   fun() -> exit(R, bye, [priority]) end,
+                   fun() -> exit(P, bye, [priority]) end,
+                   fun() -> trace(), R ! hello end,
+                   fun() -> trace(), erlang:send(N, hello, [priority]) end]].
 
 %% send_name, challenge_reply of the node that dials us.
 dialling() ->

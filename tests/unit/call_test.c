@@ -450,8 +450,8 @@ static void an_old_peer(mesh *m) {
 
     OK(m, mesh_start(m, 0, NULL));
     r = mesh_play(m, 0, "r@h");
-    r->lacks = CNODE_FLAG_ALIAS | CNODE_FLAG_SPAWN | CNODE_FLAG_DIST_MONITOR |
-               CNODE_FLAG_DIST_MONITOR_NAME;
+    r->lacks = CNODE_FLAG_ALIAS | CNODE_FLAG_ALTACT_SIG | CNODE_FLAG_SPAWN |
+               CNODE_FLAG_DIST_MONITOR | CNODE_FLAG_DIST_MONITOR_NAME;
     NEED(m, a = mesh_proc(m, 0, "alice"));
     mesh_raw_dial(r, 0);
     WANT(m, r->up);
