@@ -141,6 +141,7 @@ static int send_request(cnode_proc *p, cnode__peer *peer,
     clear(&c, o->pid != NULL ? CNODE_SIG_SEND : CNODE_SIG_REG_SEND, p);
     aim(&c, o);
     c.term = message;
+    cnode__trace_put(p, &c);
     return cnode__route(p->node, peer, &c);
 }
 
@@ -267,27 +268,29 @@ static void finish_call(cnode__waiter *w, etf_view reply) {
     cnode__call_done(w, failed ? CN_EREMOTE : 0, reply);
 }
 
-void cnode__call_alias(cnode__waiter *w, etf_view term) {
+void cnode__call_alias(cnode__waiter *w, const cnode_ctrl *c) {
     etf_view tag, reply;
 
-    if (etf_match(term, "{~t, ~t}", &tag, &reply) == 0)
+    if (etf_match(c->term, "{~t, ~t}", &tag, &reply) == 0) {
+        cnode__trace_got(w->proc, c->token);
         finish_call(w, reply);
-    else
+    } else
         cnode__stats_dropped(w->proc->node, CNODE_DROP_NOBODY);
 }
 
-bool cnode__call_reply(cnode_proc *p, etf_view term) {
+bool cnode__call_reply(cnode_proc *p, const cnode__message *m) {
     cnode__waiter *w;
     etf_view reply;
     etf_ref ref;
 
-    if (etf_match(term, "{[alias | ~r], ~t}", &ref, &reply) != 0 &&
-        etf_match(term, "{~r, ~t}", &ref, &reply) != 0)
+    if (etf_match(m->term, "{[alias | ~r], ~t}", &ref, &reply) != 0 &&
+        etf_match(m->term, "{~r, ~t}", &ref, &reply) != 0)
         return false;
     w = cnode__waiter_find(p->node, &ref);
     if (w == NULL || w->proc != p ||
         (w->kind != WAIT_CALL && w->kind != WAIT_REX))
         return false;
+    cnode__trace_got(p, m->token);
     finish_call(w, reply);
     return true;
 }
@@ -329,7 +332,7 @@ static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
     clear(&c, CNODE_SIG_SPAWN_REQUEST, p);
     c.ref = *ref;
     c.group_leader =
-        s->group_leader != NULL ? *s->group_leader : cnode__pid_of(n, n->user);
+        s->group_leader != NULL ? *s->group_leader : cnode_group_leader(p);
     c.module = text_view(s->module);
     c.function = text_view(s->function);
     c.arity = s->arity;
@@ -337,6 +340,7 @@ static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
     etf_writer_init_fixed(&w, buf, sizeof buf);
     (void)etf_pack(&w, s->opts);
     (void)etf_writer_finish(&w, &c.opts);
+    cnode__trace_put(p, &c);
     return cnode__route(n, peer, &c);
 }
 
@@ -379,7 +383,7 @@ static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
     cnode *n = p->node;
     cnode_call_opts rex = {o->node, "rex", NULL, o->timeout_ms};
     etf_pid gl =
-        o->group_leader != NULL ? *o->group_leader : cnode__pid_of(n, n->user);
+        o->group_leader != NULL ? *o->group_leader : cnode_group_leader(p);
     etf_writer w;
     etf_view request;
     int err;

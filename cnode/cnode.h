@@ -462,6 +462,13 @@ CN_API int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t n);
 CN_API etf_pid cnode_self(const cnode_proc *p);
 CN_API cnode *cnode_of(const cnode_proc *p);
 CN_API void *cnode_proc_data(const cnode_proc *p);
+/* Whom its output goes to: the process `user` of this node, unless the node
+ * that spawned it, or somebody later, said who. */
+CN_API etf_pid cnode_group_leader(const cnode_proc *p);
+/* group_leader(Leader, Pid), for a process of any node. It is a signal: the
+ * process has it some time later. Errors as for cnode_send. */
+CN_API int cnode_set_group_leader(cnode *n, const etf_pid *to,
+                                  const etf_pid *leader);
 /* A registered process, or NULL. */
 CN_API cnode_proc *cnode_whereis(const cnode *n, const char *name);
 /* CN_EEXIST, CN_EBADARG (the process has a name already). */
@@ -494,6 +501,10 @@ CN_API int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out);
 
 /* A message from a process to a pid, as a pattern; it connects by itself.
  * As in Erlang, nothing tells when the receiver does not exist.
+ * A trace (seq_trace) goes on through it: when the message that p received
+ * last was traced, so is what p sends until it receives another one, as a
+ * message, a call, a spawn request, or by its end to a link. What is sent from
+ * other threads is not.
  * Any thread (p must stay alive meanwhile); order is kept within a thread.
  * What another thread sends is on its way when this returns 0: it waits where
  * CN_EBUSY would be said to the loop's thread, and then CN_EBUSY is said to
@@ -646,8 +657,8 @@ typedef struct cnode_rpc_opts {
     const char *node;
     const char *module;
     const char *function;
-    const etf_pid *group_leader; /* whom its output goes to; NULL: the process
-                                    `user` of this node, which logs it */
+    const etf_pid *group_leader; /* whom its output goes to; NULL: as that of
+                                    the calling process */
     uint32_t timeout_ms;         /* 0: 5,000; UINT32_MAX: never */
     bool by_rex;                 /* rpc:call of old, through the server rex */
 } cnode_rpc_opts;

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "cnode/node.h"
 
 enum { DEFAULT_MAILBOX = 256 << 20 };
@@ -175,8 +176,9 @@ static bool can_lend(cnode_proc *p) {
 void cnode__mail_keep(cnode_proc *p, const cnode__message *in) {
     const char *peer = p->node->peer_now;
     size_t peer_len = strlen(peer) + 1;
-    size_t size = sizeof(cnode__mail) + in->term.len + peer_len;
+    size_t size = sizeof(cnode__mail) + in->term.len + in->token.len + peer_len;
     cnode__mail *m = NULL;
+    uint8_t *at;
 
     if (!in->system && !make_room(p, size))
         return;
@@ -188,19 +190,27 @@ void cnode__mail_keep(cnode_proc *p, const cnode__message *in) {
     }
     *m = (cnode__mail){.size = size,
                        .len = in->term.len,
+                       .token_len = in->token.len,
                        .system = in->system,
+                       .apart = in->apart,
                        .priority = in->priority};
-    memcpy(m->bytes, in->term.data, in->term.len);
-    memcpy(m->bytes + in->term.len, peer, peer_len);
+    at = cn__put_bytes(m->bytes, in->term.data, in->term.len);
+    at = cn__put_bytes(at, in->token.data, in->token.len);
+    memcpy(at, peer, peer_len);
     keep_sender(m, in->from, peer);
     insert(p, m);
 }
 
 /* --- taking -------------------------------------------------------------- */
 
+void cnode__mail_received(cnode_proc *p, const cnode__mail *m) {
+    if (!m->apart)
+        cnode__trace_got(p, (etf_view){m->bytes + m->len, m->token_len});
+}
+
 void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from) {
     *out = (cnode_msg){.term = {m->bytes, m->len},
-                       .peer = (const char *)m->bytes + m->len};
+                       .peer = (const char *)m->bytes + m->len + m->token_len};
     if (!m->has_from)
         return;
     from->id = m->from_id;
@@ -220,6 +230,7 @@ bool cnode__take(cnode_proc *p, cnode_msg *out) {
     x->lent = cnode__mail_take(p);
     if (x->lent == NULL)
         return false;
+    cnode__mail_received(p, x->lent);
     cnode__mail_open(x->lent, out, x->lent_from);
     return true;
 }

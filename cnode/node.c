@@ -124,6 +124,7 @@ static void init_tables(cnode *n) {
     etf_writer_init(&n->packer, &n->alloc);
     etf_writer_init(&n->message, &n->alloc);
     etf_writer_init(&n->scratch, &n->alloc);
+    etf_writer_init(&n->token, &n->alloc);
 }
 
 uint32_t cnode__random_creation(cnode *n) {
@@ -336,6 +337,7 @@ void cnode__destroy(cnode *n) {
     etf_writer_free(&n->packer);
     etf_writer_free(&n->message);
     etf_writer_free(&n->scratch);
+    etf_writer_free(&n->token);
     free_string(n, n->config.address);
     cnode__wipe(n->cookie, sizeof n->cookie);
 }

@@ -13,6 +13,7 @@
  *   shared.c   messages that are not copied
  *   process.c  processes, names, exits
  *   mailbox.c  messages that wait, and how many may
+ *   trace.c    trace tokens, which go on with what a process sends
  *   carry.c    what other threads send
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
@@ -203,14 +204,17 @@ typedef struct cnode__waiter {
 typedef struct cnode__message {
     const etf_pid *from; /* NULL: not known */
     etf_view term;
-    bool system;   /* made of what a link or monitor told: kept in any case */
-    bool priority; /* goes before others */
+    etf_view token; /* of a trace; empty: none */
+    bool system;    /* made of what a link or monitor told: kept in any case */
+    bool priority;  /* goes before others */
+    bool apart;     /* a DOWN: no trace goes on through it, nor ends */
 } cnode__message;
 
 /* An exit signal on its way to a process. */
 typedef struct cnode__exit {
     const etf_pid *from;
     etf_view reason;
+    etf_view token;
     bool linked; /* a linked process has ended */
     bool priority;
 } cnode__exit;
@@ -218,15 +222,17 @@ typedef struct cnode__exit {
 /* ... and in a mailbox. */
 typedef struct cnode__mail {
     struct cnode__mail *next;
-    size_t size; /* of all of it */
-    size_t len;  /* of the term */
+    size_t size;      /* of all of it */
+    size_t len;       /* of the term */
+    size_t token_len; /* of its trace token */
     uint32_t from_id;
     uint32_t from_serial;
     uint32_t from_creation;
     bool has_from; /* the sender is known, and on that peer */
     bool system;
     bool priority;
-    uint8_t bytes[]; /* the term, then the name of the peer */
+    bool apart;
+    uint8_t bytes[]; /* the term, the trace token, the name of the peer */
 } cnode__mail;
 
 /* Work that a process does for a spawn request. */
@@ -250,6 +256,9 @@ typedef struct cnode__extra {
     cnode__mail *lent;
     cnode__mail *last_priority; /* of those in front of the mailbox */
     etf_pid *lent_from;
+    struct cnode__trace *trace; /* of the last message that was received */
+    uint64_t trace_clock;
+    etf_view leader; /* group leader, a pid; empty: `user` of this node */
 } cnode__extra;
 
 /* Many may be idle: 300 bytes for each, with the entry in cnode.procs. */
@@ -348,6 +357,7 @@ struct cnode {
     etf_writer packer;    /* terms of calls in progress */
     etf_writer message;   /* what is being sent */
     etf_writer scratch;
+    etf_writer token; /* of a trace, of what is being sent */
     uint64_t next_pid;
     uint64_t next_ref;
     uint64_t next_unlink;
@@ -520,6 +530,17 @@ void cnode__bury(cnode *n);
 void cnode__exit_signal(cnode_proc *p, const cnode__exit *e);
 etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap);
 
+/* Of p, which has none of its own: CN_ENOMEM. */
+int cnode__lead(cnode_proc *p, const etf_pid *leader);
+
+/* --- trace.c --- */
+/* p has received something with this token, or without: an empty one. */
+void cnode__trace_got(cnode_proc *p, etf_view token);
+/* Gives a signal that p sends the token of the trace, lent until the next
+ * call. */
+void cnode__trace_put(cnode_proc *p, cnode_ctrl *c);
+void cnode__trace_free(cnode_proc *p);
+
 /* --- mailbox.c --- */
 /* Counts a message that p will not get, and logs the first of them. */
 void cnode__drop_message(cnode_proc *p, const char *why);
@@ -528,6 +549,8 @@ void cnode__mail_keep(cnode_proc *p, const cnode__message *m);
 /* Out of the mailbox; what is in it, lent as the mail is, *from too. */
 cnode__mail *cnode__mail_take(cnode_proc *p);
 void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from);
+/* p gets it now. */
+void cnode__mail_received(cnode_proc *p, const cnode__mail *m);
 void cnode__mail_free(cnode *n, cnode__mail *m);
 void cnode__mail_free_all(cnode_proc *p);
 /* The next message of a mailbox, lent until the next call. */
@@ -576,11 +599,11 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
 
 /* --- call.c --- */
 /* A message that answers a call of p; true: it did. */
-bool cnode__call_reply(cnode_proc *p, etf_view term);
+bool cnode__call_reply(cnode_proc *p, const cnode__message *m);
 /* An answer by the reference: DOWN, SPAWN_REPLY. */
 void cnode__call_down(cnode__waiter *w, etf_view reason);
 void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c);
-void cnode__call_alias(cnode__waiter *w, etf_view term);
+void cnode__call_alias(cnode__waiter *w, const cnode_ctrl *c);
 /* Ends a call with a status and drops it; _lost: with its connection. */
 void cnode__call_done(cnode__waiter *w, int status, etf_view result);
 void cnode__call_lost(cnode__waiter *w, const cn_error *why);

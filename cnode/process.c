@@ -69,6 +69,52 @@ void *cnode_proc_data(const cnode_proc *p) {
     return p->data;
 }
 
+/* --- group leaders ------------------------------------------------------- */
+
+int cnode__lead(cnode_proc *p, const etf_pid *leader) {
+    const cn_alloc *alloc = &p->node->alloc;
+    cnode__extra *x = cnode__extra_of(p);
+    uint8_t buf[CNODE__PID_TERM];
+    etf_writer w;
+    etf_view term, copy;
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    etf_put_pid(&w, leader);
+    if (x == NULL || etf_writer_finish(&w, &term) != 0 ||
+        etf_copy(alloc, term, &copy) != 0)
+        return CN_ENOMEM;
+    if (x->leader.len > 0)
+        etf_copy_free(alloc, x->leader);
+    x->leader = copy;
+    return 0;
+}
+
+etf_pid cnode_group_leader(const cnode_proc *p) {
+    etf_reader r;
+    etf_pid pid;
+
+    if (p->extra == NULL || p->extra->leader.len == 0) {
+        p->node->creation_used = true;
+        return cnode__pid_of(p->node, p->node->user);
+    }
+    etf_reader_init(&r, p->extra->leader);
+    etf_get_pid(&r, &pid);
+    return pid;
+}
+
+int cnode_set_group_leader(cnode *n, const etf_pid *to, const etf_pid *leader) {
+    cnode__peer *peer;
+    cnode_ctrl c;
+    int err = cnode__find_peer_n(n, to->node, to->node_len, &peer);
+
+    if (err != 0)
+        return err;
+    cnode__ctrl_clear(&c, CNODE_SIG_GROUP_LEADER);
+    c.from = *leader;
+    c.to = *to;
+    return cnode__route(n, peer, &c);
+}
+
 /* --- names --------------------------------------------------------------- */
 
 cnode_proc *cnode_whereis(const cnode *n, const char *name) {
@@ -162,6 +208,9 @@ static void free_extra(cnode_proc *p) {
     if (x == NULL)
         return;
     cnode__task_free(p);
+    cnode__trace_free(p);
+    if (x->leader.len > 0)
+        etf_copy_free(alloc, x->leader);
     cn__free(alloc, x->lent_from, 1, sizeof *x->lent_from);
     cn__free(alloc, x, 1, sizeof *x);
     p->extra = NULL;
@@ -257,13 +306,16 @@ static void hand_over(cnode_proc *p, const cnode_msg *m) {
 void cnode__deliver(cnode_proc *p, const cnode__message *m) {
     cnode_msg msg = {m->term, p->node->peer_now, m->from};
 
-    if (p->ended || (p->calls > 0 && cnode__call_reply(p, m->term)))
+    if (p->ended || (p->calls > 0 && cnode__call_reply(p, m)))
         return;
     p->received++;
-    if (has_mailbox(p) || p->first != NULL) /* nothing overtakes */
+    if (has_mailbox(p) || p->first != NULL) { /* nothing overtakes */
         cnode__mail_keep(p, m);
-    else
-        hand_over(p, &msg);
+        return;
+    }
+    if (!m->apart)
+        cnode__trace_got(p, m->token);
+    hand_over(p, &msg);
 }
 
 /* A mailbox has become something with callbacks: they get what is in it. */
@@ -277,6 +329,7 @@ static void empty_mailbox(cnode_proc *p, void *arg) {
            (mail = cnode__mail_take(p)) != NULL) {
         cnode_msg m;
         cnode__mail_open(mail, &m, &from);
+        cnode__mail_received(p, mail);
         n->peer_now = m.peer;
         hand_over(p, &m);
         n->peer_now = n->name;
@@ -336,10 +389,12 @@ etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap) {
 }
 
 static void deliver_exit(cnode_proc *p, const cnode__exit *e) {
-    cnode__message m = {.system = e->linked, .priority = e->priority};
+    cnode__message m = {
+        .token = e->token, .system = e->linked, .priority = e->priority};
     etf_writer w;
 
     if (p->kind->config.on_exit != NULL) {
+        cnode__trace_got(p, e->token);
         const cnode_exit_signal signal = {*e->from, e->reason};
         p->kind->config.on_exit(p, &signal, p->data);
         return;
@@ -365,8 +420,11 @@ void cnode__exit_signal(cnode_proc *p, const cnode__exit *e) {
         cnode__end(p, cnode__atom("killed", buf, sizeof buf));
     else if (c->on_exit != NULL || c->trap_exit)
         deliver_exit(p, e);
-    else if (own || !is_atom(e->reason, "normal"))
+    else if (own || !is_atom(e->reason, "normal")) {
+        if (e->token.len > 0) /* its links go on with the trace */
+            cnode__trace_got(p, e->token);
         cnode__end(p, e->reason);
+    }
 }
 
 /* --- end ----------------------------------------------------------------- */
@@ -507,6 +565,8 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
         if (p->ended) /* its links and monitors have been told */
             return cnode__gone(p);
         c->from = cnode__pid_of(n, p->number);
+        if (c->signal != CNODE_SIG_EXIT2) /* these have none in Erlang */
+            cnode__trace_put(p, c);
         return send_here(n, node, node_len, c, in, count);
     }
     c->from = make_pid(p->number, 0, "");

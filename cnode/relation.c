@@ -510,7 +510,8 @@ static void put_down(etf_writer *w, const cnode__waiter *m,
 
 static void deliver_down(cnode_proc *p, const cnode__waiter *from,
                          const cnode_down *d) {
-    cnode__message m = {.system = true, .priority = from->priority};
+    cnode__message m = {
+        .system = true, .priority = from->priority, .apart = true};
     etf_writer w;
 
     if (p->kind->config.on_down != NULL) {
@@ -606,6 +607,7 @@ static void end_link(cnode__link *l, etf_view reason) {
         c.from = cnode__pid_of(n, p->number);
         other_end(l, &c.to);
         c.term = reason;
+        cnode__trace_put(p, &c);
         if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
             cnode__tell(n, peer, &c);
     }
@@ -721,6 +723,7 @@ static void ring(cnode__timer *t) {
 
     free_wakeup(a);
     p->node->peer_now = p->node->name;
+    cnode__trace_got(p, (etf_view){NULL, 0}); /* a message of its own */
     fn(p, arg);
 }
 

@@ -31,8 +31,10 @@ static const etf_pid *sender(const cnode_ctrl *c) {
 
 static void deliver(cnode *n, cnode__peer *peer, cnode_proc *p,
                     const cnode_ctrl *c, bool priority) {
-    const cnode__message m = {
-        .from = sender(c), .term = c->term, .priority = priority};
+    const cnode__message m = {.from = sender(c),
+                              .term = c->term,
+                              .token = c->token,
+                              .priority = priority};
 
     if (p == NULL) {
         cnode__stats_dropped(n, CNODE_DROP_NOBODY);
@@ -49,7 +51,7 @@ static void got_alias_send(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cnode_proc *p;
 
     if (w != NULL && (w->kind == WAIT_CALL || w->kind == WAIT_REX)) {
-        cnode__call_alias(w, c->term);
+        cnode__call_alias(w, c);
         return;
     }
     w = cnode__alias_find(n, &c->ref);
@@ -110,7 +112,8 @@ static void got_unlink_ack(cnode *n, const cnode_ctrl *c) {
 static void got_exit(cnode *n, const cnode_ctrl *c) {
     cnode_proc *p = cnode__proc_of(n, &c->to);
     cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
-    const cnode__exit e = {.from = &c->from, .reason = c->term, .linked = true};
+    const cnode__exit e = {
+        .from = &c->from, .reason = c->term, .token = c->token, .linked = true};
     bool active;
 
     if (l == NULL)
@@ -126,6 +129,7 @@ static void got_exit2(cnode *n, const cnode_ctrl *c) {
     const cnode__waiter *w = c->to_alias ? cnode__alias_find(n, &c->ref) : NULL;
     const cnode__exit e = {.from = &c->from,
                            .reason = c->term,
+                           .token = c->token,
                            .priority =
                                w != NULL && c->priority && w->alias_priority};
     cnode_proc *p = w != NULL     ? w->proc
@@ -135,6 +139,18 @@ static void got_exit2(cnode *n, const cnode_ctrl *c) {
 
     if (p != NULL)
         cnode__exit_signal(p, &e);
+}
+
+/* --- group leaders ------------------------------------------------------- */
+
+/* From is the new leader. */
+static void got_group_leader(cnode *n, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+
+    if (p != NULL && cnode__lead(p, &c->from) != 0)
+        cn__log(&n->config.log, CN_LOG_ERROR, "node",
+                "%s: out of memory, a process keeps its group leader",
+                n->peer_now);
 }
 
 /* --- monitors ------------------------------------------------------------ */
@@ -277,7 +293,9 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
     case CNODE_SIG_SPAWN_REPLY:
         got_spawn_reply(n, peer, c);
         break;
-    case CNODE_SIG_GROUP_LEADER: /* processes in C have none */
+    case CNODE_SIG_GROUP_LEADER:
+        got_group_leader(n, c);
+        break;
     case CNODE_SIG_OTHER:
     default:
         cn__log(&n->config.log, CN_LOG_WARN, "node",

@@ -373,17 +373,17 @@ static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                   cnode_ctrl *c) {
     c->ref = request->ref;
     c->to = request->from;
-    c->token = request->token;
     cnode__tell(n, peer, c);
 }
 
 static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
-                      const cnode_proc *p, uint64_t flags) {
+                      cnode_proc *p, uint64_t flags) {
     cnode_ctrl c;
 
     cnode__ctrl_clear(&c, CNODE_SIG_SPAWN_REPLY);
     c.from = cnode__pid_of(n, p->number);
     c.id = flags;
+    cnode__trace_put(p, &c);
     reply(n, peer, request, &c);
 }
 
@@ -393,14 +393,15 @@ static void reply_error(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
 
     cnode__ctrl_clear(&c, CNODE_SIG_SPAWN_REPLY);
     c.result = text_view(error);
+    c.token = request->token;
     reply(n, peer, request, &c);
 }
 
 static int relate(cnode_proc *p, cnode__peer *peer, const cnode_ctrl *c,
                   uint64_t flags) {
-    int err = 0;
+    int err = cnode__lead(p, &c->group_leader);
 
-    if (flags & CNODE_SPAWN_LINK)
+    if (err == 0 && (flags & CNODE_SPAWN_LINK))
         err = cnode__link_add(p, &c->from, peer);
     if (err == 0 && (flags & CNODE_SPAWN_MONITOR))
         err = cnode__watch_add(p, peer, &c->ref, &c->from, (etf_view){NULL, 0});
@@ -444,6 +445,7 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         no_memory(n, peer, c);
         return;
     }
+    cnode__trace_got(p, c->token);
     reply_pid(n, peer, c, p, flags);
     apply(p, c);
 }

@@ -405,7 +405,9 @@ static void raw_signal(mesh_raw *r, const cnode_ctrl *c) {
     r->to = c->to;
     r->ref = c->ref;
     (void)cnode__ctrl_print(c, r->text, sizeof r->text);
-    r->term[0] = '\0';
+    r->term[0] = r->token[0] = '\0';
+    if (c->token.len > 0)
+        (void)etf_print(c->token, r->token, sizeof r->token);
     if (c->term.len > 0)
         (void)etf_print(c->term, r->term, sizeof r->term);
     notice(r->mesh, r->text);

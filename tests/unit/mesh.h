@@ -55,6 +55,7 @@ typedef struct mesh_raw {
     char name[64];
     char text[512]; /* ... as a line, and its payload */
     char term[512];
+    char token[512]; /* the trace token, or "" */
 } mesh_raw;
 
 struct mesh {
