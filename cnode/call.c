@@ -300,24 +300,28 @@ bool cnode__call_reply(cnode_proc *p, const cnode__message *m) {
 static const uint8_t room_for_pid[CNODE__PID_TERM];
 
 static int spawn_waiter(cnode_proc *p, cnode__peer *peer, cnode__wait kind,
-                        cnode_call_cb cb, void *data, cnode__waiter **out) {
-    int err = cnode__waiter_add(
-        p, peer, kind, (etf_view){room_for_pid, sizeof room_for_pid}, out);
+                        etf_view tag, cnode__waiter **out) {
+    int err = cnode__waiter_make(
+        p, peer, kind, (etf_view){room_for_pid, sizeof room_for_pid}, tag, out);
 
     if (err != 0)
         return err;
     (*out)->item_len = 0; /* until the pid is known */
-    (*out)->cb = cb;
-    (*out)->data = data;
     (*out)->pending_reply = true;
     return 0;
 }
+
+static const uint8_t monitor_term[] = {108, 0,   0,   0,   1,   119, 7,  'm',
+                                       'o', 'n', 'i', 't', 'o', 'r', 106};
+static const etf_view only_monitor = {monitor_term, sizeof monitor_term};
+static const uint8_t nil_term[] = {106};
+static const etf_view no_options = {nil_term, sizeof nil_term};
 
 typedef struct spawn_request {
     const char *module;
     const char *function;
     const etf_pid *group_leader;
-    const char *opts; /* a pattern without holes */
+    etf_view opts;
     int64_t arity;
     etf_view args;
 } spawn_request;
@@ -325,8 +329,6 @@ typedef struct spawn_request {
 static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
                          const spawn_request *s) {
     cnode *n = p->node;
-    uint8_t buf[64];
-    etf_writer w;
     cnode_ctrl c;
 
     clear(&c, CNODE_SIG_SPAWN_REQUEST, p);
@@ -337,9 +339,7 @@ static int request_spawn(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
     c.function = text_view(s->function);
     c.arity = s->arity;
     c.term = s->args;
-    etf_writer_init_fixed(&w, buf, sizeof buf);
-    (void)etf_pack(&w, s->opts);
-    (void)etf_writer_finish(&w, &c.opts);
+    c.opts = s->opts;
     cnode__trace_put(p, &c);
     return cnode__route(n, peer, &c);
 }
@@ -356,15 +356,17 @@ static int erpc_args(etf_writer *w, const cnode_rpc_opts *o, const etf_ref *ref,
 
 static int call_erpc(cnode_proc *p, cnode__peer *peer, const cnode_rpc_opts *o,
                      cnode_call_cb cb, void *data, etf_view args) {
-    spawn_request s = {"erpc", "execute_call", o->group_leader, "[monitor]",
+    spawn_request s = {"erpc", "execute_call", o->group_leader, only_monitor,
                        4,      nothing};
     cnode__waiter *w;
     etf_writer out;
     etf_ref ref;
-    int err = spawn_waiter(p, peer, WAIT_ERPC, cb, data, &w);
+    int err = spawn_waiter(p, peer, WAIT_ERPC, nothing, &w);
 
     if (err != 0)
         return err;
+    w->cb = cb;
+    w->data = data;
     ref = cnode__ref_of(p->node, w->number);
     etf_writer_init(&out, &p->node->alloc);
     err = erpc_args(&out, o, &ref, args, &s.args);
@@ -416,7 +418,7 @@ int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
 int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
                         const etf_in *in, size_t count) {
     cnode *n = p->node;
-    spawn_request s = {"erpc", "execute_cast", o->group_leader, "[]",
+    spawn_request s = {"erpc", "execute_cast", o->group_leader, no_options,
                        3,      nothing};
     cnode__peer *peer;
     etf_writer w;
@@ -474,24 +476,80 @@ void cnode__call_down(cnode__waiter *w, etf_view reason) {
 
 /* --- spawn --------------------------------------------------------------- */
 
+/* The program's options behind those that say what to do at once. */
+static int put_options(etf_writer *w, const cnode_spawn_opts *o,
+                       etf_view *out) {
+    etf_view more = no_options;
+    etf_writer text;
+    etf_reader r;
+    int err = 0;
+
+    etf_writer_init(&text, w->alloc);
+    if (o->options != NULL) {
+        (void)etf_pack(&text, o->options);
+        err = etf_writer_finish(&text, &more);
+    }
+    etf_reader_init(&r, more);
+    etf_begin_list(w);
+    if (o->link)
+        etf_put_atom(w, "link");
+    if (o->monitor)
+        etf_put_atom(w, "monitor");
+    for (uint32_t n = etf_get_list(&r); n > 0; n--)
+        etf_put_term(w, etf_get_term(&r));
+    etf_get_tail(&r);
+    etf_end_list(w);
+    if (err == 0 && etf_reader_finish(&r) != 0)
+        err = CN_EBADARG;
+    if (err == 0)
+        err = etf_writer_finish(w, out);
+    etf_writer_free(&text);
+    return err;
+}
+
+static int start_spawn(cnode_proc *p, cnode__peer *peer,
+                       const cnode_spawn_opts *o, const spawn_request *s,
+                       cnode__waiter **out, etf_ref *id) {
+    cnode__waiter *w;
+    int err = spawn_waiter(
+        p, peer, o->monitor ? WAIT_SPAWN_MONITOR : WAIT_SPAWN, o->tag, &w);
+
+    if (err != 0)
+        return err;
+    w->link = o->link;
+    w->alias = o->alias;
+    w->priority = o->priority;
+    *id = cnode__ref_of(p->node, w->number);
+    err = request_spawn(p, peer, id, s);
+    if (err != 0)
+        cnode__waiter_drop(w);
+    *out = err == 0 ? w : NULL;
+    return err;
+}
+
+/* Without a tag there is no monitor to have it, and so on. */
+static int check_options(cnode *n, const cnode_spawn_opts *o) {
+    if (!o->monitor && (o->alias != CNODE_ALIAS_NONE || o->tag.len > 0))
+        return cnode__err(n, CN_EBADARG,
+                          "spawn: an alias or a tag needs a monitor");
+    return 0;
+}
+
 int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
                             cnode_call_cb cb, void *data, etf_ref *ref,
                             const etf_in *in, size_t count) {
     cnode *n = p->node;
-    spawn_request s = {o->module,
-                       o->function,
-                       o->group_leader,
-                       o->link      ? o->monitor ? "[link, monitor]" : "[link]"
-                       : o->monitor ? "[monitor]"
-                                    : "[]",
-                       0,
-                       nothing};
+    spawn_request s = {o->module,  o->function, o->group_leader,
+                       no_options, 0,           nothing};
     cnode__peer *peer;
     cnode__waiter *w;
+    etf_writer opts;
     etf_reader r;
     etf_ref id;
-    int err = cnode__find_peer(n, o->node, &peer);
+    int err = check_options(n, o);
 
+    if (err == 0)
+        err = cnode__find_peer(n, o->node, &peer);
     if (err == 0)
         err = pack_args(n, in, count, &s.args);
     if (err != 0)
@@ -500,18 +558,20 @@ int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
     s.arity = etf_get_list(&r);
     if (etf_reader_finish(&r) != 0)
         return cnode__err(n, CN_EBADARG, "spawn: the arguments are no list");
-    err = spawn_waiter(p, peer, o->monitor ? WAIT_SPAWN_MONITOR : WAIT_SPAWN,
-                       cb, data, &w);
+    etf_writer_init(&opts, &n->alloc);
+    err = put_options(&opts, o, &s.opts);
+    if (err != 0)
+        cnode__set_error(n, err, "spawn: options: %s", cn_strerror(err));
+    else
+        err = start_spawn(p, peer, o, &s, &w, &id);
+    etf_writer_free(&opts);
     if (err != 0)
         return err;
-    w->link = o->link;
-    id = cnode__ref_of(n, w->number);
-    err = request_spawn(p, peer, &id, &s);
-    if (err != 0)
-        cnode__waiter_drop(w);
-    else if (ref != NULL)
+    w->cb = cb;
+    w->data = data;
+    if (ref != NULL)
         *ref = id;
-    return err;
+    return 0;
 }
 
 /* The other side has made the link, this one cannot: for both it is as if the

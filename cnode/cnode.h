@@ -692,7 +692,9 @@ CN_API int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
                                size_t count);
 
 /* Spawns on another node. result of cb is the pid; CN_ENOTSUP with an atom
- * when it was refused. With monitor, on_down comes with *ref. */
+ * when it was refused. With monitor, on_down comes with *ref. When the calling
+ * process ends before, the new one hears of it by the link, as in Erlang.
+ * CN_EBADARG: the arguments or the options are no list. */
 typedef struct cnode_spawn_opts {
     const char *node;
     const char *module;
@@ -700,6 +702,13 @@ typedef struct cnode_spawn_opts {
     const etf_pid *group_leader;
     bool link;
     bool monitor;
+    /* As in cnode_monitor_opts, for the monitor. */
+    cnode_alias_mode alias;
+    bool priority;
+    etf_view tag;
+    /* More options of erlang:spawn_opt, for the node that spawns, as a pattern
+     * without holes: "[{priority, high}, {max_heap_size, 100000}]". */
+    const char *options;
 } cnode_spawn_opts;
 #define cnode_spawn_remote(p, o, cb, data, ref, ...)                           \
     cnode_spawn_remote_args((p), (o), (cb), (data), (ref), ETF_INS(__VA_ARGS__))

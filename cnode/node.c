@@ -109,6 +109,8 @@ static void init_tables(cnode *n) {
     cn__map_init(&n->waiters, seed, &n->alloc);
     cn__map_init(&n->exports, seed, &n->alloc);
     cn__map_init(&n->kinds, seed, &n->alloc);
+    cn__map_init(&n->orphans, seed, &n->alloc);
+    cnode__list_init(&n->parents);
     cnode__list_init(&n->wires);
     cnode__list_init(&n->failed);
     cnode__list_init(&n->dirty);
@@ -309,6 +311,7 @@ void cnode__close_wires(cnode *n) {
 }
 
 void cnode__destroy(cnode *n) {
+    cnode__orphan *o;
     cnode__peer *p;
     size_t at = 0;
 
@@ -332,6 +335,9 @@ void cnode__destroy(cnode *n) {
     cn__map_free(&n->waiters);
     cn__map_free(&n->exports);
     cn__map_free(&n->kinds);
+    while ((o = cnode__list_first(cnode__orphan, in_node, &n->parents)) != NULL)
+        cnode__orphan_drop(n, o);
+    cn__map_free(&n->orphans);
     cn__buf_free(&n->local);
     cnode__timers_free(&n->timers);
     etf_writer_free(&n->packer);

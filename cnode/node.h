@@ -296,6 +296,16 @@ struct cnode_proc {
     bool reason_is_copy;
 };
 
+/* A process has ended before the node that it asked to spawn another, linked
+ * one has answered. What became of it goes to that one then. */
+typedef struct cnode__orphan {
+    cnode__list in_node;
+    const cnode__peer *peer; /* only to compare */
+    uint64_t number;         /* of the reference */
+    size_t len;
+    uint8_t reason[];
+} cnode__orphan;
+
 typedef struct cnode__export {
     cnode_function fn;
     void *data;
@@ -337,12 +347,14 @@ struct cnode {
     cn_map watches; /* cnode__watch.key */
     cn_map waiters; /* cnode__waiter.number */
     cn_map exports;
-    cn_map kinds; /* cnode__kind.config */
+    cn_map kinds;   /* cnode__kind.config */
+    cn_map orphans; /* cnode__orphan.number */
     cnode__list wires;
     cnode__list failed;   /* wires to bury */
     cnode__list dirty;    /* wires with output */
     cnode__list ended;    /* processes to bury */
     cnode__list wants;    /* answers to give */
+    cnode__list parents;  /* cnode__orphan */
     cnode__list lookups;  /* wires whose address is to be asked for */
     cnode__list loans;    /* of bytes that are not needed any more */
     cnode__list drained;  /* peers that somebody may go on sending to */
@@ -583,6 +595,9 @@ void cnode__alias_used(cnode__waiter *w);
 /* The relations of a process that ends, or of a peer that is gone. */
 void cnode__relations_end(cnode_proc *p, etf_view reason);
 void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why);
+/* The request that this reference stands for was left alone, or NULL. */
+cnode__orphan *cnode__orphan_find(cnode *n, const etf_ref *ref);
+void cnode__orphan_drop(cnode *n, cnode__orphan *o);
 /* A monitor is done: tells its process and drops it. */
 void cnode__fire_down(cnode__waiter *w, etf_view reason);
 

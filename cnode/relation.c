@@ -614,7 +614,58 @@ static void end_link(cnode__link *l, etf_view reason) {
     cnode__link_drop(l);
 }
 
-static void end_waiter(cnode__waiter *w) {
+/* --- orphans ------------------------------------------------------------- */
+
+cnode__orphan *cnode__orphan_find(cnode *n, const etf_ref *ref) {
+    uint64_t number;
+
+    if (!number_of_ref(n, ref, &number))
+        return NULL;
+    return cn__map_get(&n->orphans, &number, sizeof number);
+}
+
+void cnode__orphan_drop(cnode *n, cnode__orphan *o) {
+    (void)cn__map_remove(&n->orphans, &o->number, sizeof o->number);
+    cnode__list_leave(&o->in_node);
+    cn__free(&n->alloc, o, 1, sizeof *o + o->len);
+}
+
+/* Without memory the process will see noproc. */
+static void leave_orphan(const cnode__waiter *w, etf_view reason) {
+    cnode *n = w->proc->node;
+    cnode__orphan *o = cn__calloc(&n->alloc, 1, sizeof *o + reason.len);
+
+    if (o != NULL) {
+        o->peer = w->peer;
+        o->number = w->number;
+        o->len = reason.len;
+        memcpy(o->reason, reason.data, reason.len);
+        if (cn__map_put(&n->orphans, &o->number, sizeof o->number, o) == 0) {
+            cnode__list_add(&n->parents, &o->in_node);
+            return;
+        }
+        cn__free(&n->alloc, o, 1, sizeof *o + reason.len);
+    }
+    cn__log(&n->config.log, CN_LOG_ERROR, "node",
+            "out of memory, the reason of an end was lost");
+}
+
+static void lose_orphans(cnode *n, const cnode__peer *peer) {
+    cnode__list *l = n->parents.next;
+
+    while (l != &n->parents) {
+        cnode__orphan *o = cnode__list_of(cnode__orphan, in_node, l);
+        l = l->next;
+        if (o->peer == peer)
+            cnode__orphan_drop(n, o);
+    }
+}
+
+/* --- ends of processes --------------------------------------------------- */
+
+static void end_waiter(cnode__waiter *w, etf_view reason) {
+    if (w->pending_reply && w->link)
+        leave_orphan(w, reason);
     if (w->kind == WAIT_MONITOR) {
         cnode__send_demonitor(w);
         cnode__waiter_drop(w);
@@ -652,7 +703,7 @@ void cnode__relations_end(cnode_proc *p, etf_view reason) {
     while ((w = cnode__list_first(cnode__watch, in_proc, &p->watches)) != NULL)
         fire_watch(w, reason);
     while ((m = cnode__list_first(cnode__waiter, in_proc, &p->waiters)) != NULL)
-        end_waiter(m);
+        end_waiter(m, reason);
     while ((a = cnode__list_first(wakeup, in_proc, &p->timers)) != NULL)
         free_wakeup(a);
 }
@@ -688,6 +739,7 @@ void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why) {
     cnode__watch *w;
     cnode__waiter *m;
 
+    lose_orphans(n, peer);
     /* Callbacks may make new ones for the next connection; those stay. */
     links = waiters = (cnode__list){NULL, NULL};
     cnode__list_init(&links);

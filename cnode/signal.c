@@ -195,23 +195,28 @@ static void got_down(cnode *n, const cnode__peer *peer, const cnode_ctrl *c) {
 
 /* --- spawn replies ------------------------------------------------------- */
 
-/* Nobody waits any more: undo what the request has made. */
+/* Nobody waits any more: undo what the request has made. Who asked for a link
+ * and has ended is what the new process hears, by that link. */
 static void abandon_spawned(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode__orphan *o = cnode__orphan_find(n, &c->ref);
     uint8_t buf[16];
     cnode_ctrl a;
 
-    if (c->result.len > 0)
+    if (o != NULL && o->peer != peer)
         return;
-    if (c->id & CNODE_SPAWN_MONITOR) {
+    if (c->result.len == 0 && (c->id & CNODE_SPAWN_MONITOR)) {
         answer(&a, CNODE_SIG_DEMONITOR, &c->to, &c->from);
         a.ref = c->ref;
         cnode__tell(n, peer, &a);
     }
-    if (c->id & CNODE_SPAWN_LINK) {
+    if (c->result.len == 0 && (c->id & CNODE_SPAWN_LINK)) {
         answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
-        a.term = cnode__atom("noproc", buf, sizeof buf);
+        a.term = o != NULL ? (etf_view){o->reason, o->len}
+                           : cnode__atom("noproc", buf, sizeof buf);
         cnode__tell(n, peer, &a);
     }
+    if (o != NULL)
+        cnode__orphan_drop(n, o);
 }
 
 static void got_spawn_reply(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {

@@ -77,37 +77,92 @@ static cnode__export *find_export(cnode *n, etf_view module, etf_view function,
 
 /* --- options ------------------------------------------------------------- */
 
-static bool option_is_known(etf_view key) {
-    static const char *const known[] = {
-        "priority",      "min_heap_size",   "min_bin_vheap_size",
-        "max_heap_size", "fullsweep_after", "message_queue_data",
-        "scheduler",     "async_dist",
-    };
+static bool is_one_of(etf_view value, const char *const *names) {
+    etf_view atom;
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (etf_view_is(key, known[i]))
+    if (etf_match(value, "~a", &atom) != 0)
+        return false;
+    for (; *names != NULL; names++)
+        if (etf_view_is(atom, *names))
             return true;
     return false;
 }
 
-/* One option; flags are CNODE_SPAWN_*. */
-static bool parse_option(etf_view option, uint64_t *flags) {
-    etf_view key, value;
+static bool is_count(etf_view value) {
+    etf_reader r;
+    bool negative;
 
-    if (etf_match(option, "link") == 0) {
-        *flags |= CNODE_SPAWN_LINK;
-        return true;
-    }
-    if (etf_match(option, "monitor") == 0) {
-        *flags |= CNODE_SPAWN_MONITOR;
-        return true;
-    }
-    if (etf_match(option, "{~a, ~t}", &key, &value) != 0)
+    etf_reader_init(&r, value);
+    (void)etf_get_big(&r, &negative);
+    return etf_reader_finish(&r) == 0 && !negative;
+}
+
+/* Every element of a proper list is fit. */
+static bool all_fit(etf_view list, bool (*fits)(etf_view)) {
+    etf_reader r;
+    bool ok = true;
+
+    etf_reader_init(&r, list);
+    for (uint32_t n = etf_get_list(&r); n > 0; n--)
+        ok = fits(etf_get_term(&r)) && ok;
+    etf_get_tail(&r);
+    return ok && etf_reader_finish(&r) == 0;
+}
+
+static bool is_link_option(etf_view option) {
+    return etf_match(option, "priority") == 0;
+}
+
+/* What they ask for is done by who watches. */
+static bool is_monitor_option(etf_view option) {
+    static const char *const modes[] = {"explicit_unalias", "demonitor",
+                                        "reply_demonitor", NULL};
+    etf_view value;
+
+    return etf_match(option, "priority") == 0 ||
+           etf_match(option, "{tag, _}") == 0 ||
+           (etf_match(option, "{alias, ~t}", &value) == 0 &&
+            is_one_of(value, modes));
+}
+
+/* Options about the memory and the scheduling of a process in Erlang: they
+ * must make sense, and then mean nothing here. */
+static bool is_idle_option(etf_view key, etf_view value) {
+    static const char *const counts[] = {"min_heap_size", "min_bin_vheap_size",
+                                         "fullsweep_after", "scheduler", NULL};
+    static const char *const priorities[] = {"low", "normal", "high", "max",
+                                             NULL};
+    static const char *const places[] = {"on_heap", "off_heap", NULL};
+    static const char *const booleans[] = {"true", "false", NULL};
+
+    for (const char *const *c = counts; *c != NULL; c++)
+        if (etf_view_is(key, *c))
+            return is_count(value);
+    if (etf_view_is(key, "max_heap_size"))
+        return is_count(value) || etf_type_of(value) == ETF_MAP;
+    if (etf_view_is(key, "priority"))
+        return is_one_of(value, priorities);
+    if (etf_view_is(key, "message_queue_data"))
+        return is_one_of(value, places);
+    return etf_view_is(key, "async_dist") && is_one_of(value, booleans);
+}
+
+/* One option; flags are CNODE_SPAWN_*. False: no release takes it. */
+static bool parse_option(etf_view option, uint64_t *flags) {
+    etf_view key, value = {NULL, 0};
+    bool plain = etf_match(option, "~a", &key) == 0;
+
+    if (!plain && etf_match(option, "{~a, ~t}", &key, &value) != 0)
         return false;
-    if (!etf_view_is(key, "monitor"))
-        return option_is_known(key);
-    *flags |= CNODE_SPAWN_MONITOR;
-    return etf_type_of(value) == ETF_LIST || etf_type_of(value) == ETF_NIL;
+    if (etf_view_is(key, "link")) {
+        *flags |= CNODE_SPAWN_LINK;
+        return plain || all_fit(value, is_link_option);
+    }
+    if (etf_view_is(key, "monitor")) {
+        *flags |= CNODE_SPAWN_MONITOR;
+        return plain || all_fit(value, is_monitor_option);
+    }
+    return !plain && is_idle_option(key, value);
 }
 
 static bool parse_options(etf_view opts, uint64_t *flags) {

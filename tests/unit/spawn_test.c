@@ -311,6 +311,57 @@ static void request(mesh_raw *r, const char *function, const char *args,
     mesh_settle(r->mesh);
 }
 
+/* Options of OTP 25 to 29: what those take is taken, and no more. */
+static void request_options(mesh *m) {
+    static const char *const good[] = {
+        "[{priority, max}, {priority, low}]",
+        "[{min_heap_size, 0}, {min_bin_vheap_size, 100000000000000000000}]",
+        "[{fullsweep_after, 65535}, {scheduler, 99}]",
+        "[{max_heap_size, 0}, {max_heap_size, #{size => 9, kill => true}}]",
+        "[{message_queue_data, off_heap}, {message_queue_data, on_heap}]",
+        "[{async_dist, true}, {async_dist, false}]",
+        "[{monitor, []}, {link, []}]",
+        "[{monitor, [{alias, explicit_unalias}, {tag, x}, priority]}]",
+        "[{monitor, [{alias, demonitor}, {alias, reply_demonitor}]}]",
+        "[{link, [priority]}, monitor]",
+    };
+    static const char *const bad[] = {
+        "[x]",
+        "[priority]",
+        "[{priority, highest}]",
+        "[{min_heap_size, -1}]",
+        "[{min_heap_size, small}]",
+        "[{max_heap_size, [{size, 1}]}]",
+        "[{message_queue_data, mixed}]",
+        "[{async_dist, 1}]",
+        "[{scheduler, 1.0}]",
+        "[{monitor, x}]",
+        "[{monitor, [x]}]",
+        "[{monitor, [{alias, x}]}]",
+        "[{monitor, [{tag, 1} | y]}]",
+        "[{monitor, [{tag, 1, 2}]}]",
+        "[{link, [x]}]",
+        "[{link, true}]",
+        "[{reply, yes}]",
+        "[{reply_tag, x}]",
+        "[{priority, low, 1}]",
+        "[{link, []} | monitor]",
+    };
+    mesh_raw *r;
+
+    PLAYED(m, r);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        request(r, "act", "[return]", good[i]);
+        WANT(m, strstr(r->text, "SPAWN_REPLY") != NULL ||
+                    strcmp(r->term, "normal") == 0);
+        WANT(m, strstr(r->text, "badopt") == NULL);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        request(r, "act", "[return]", bad[i]);
+        WANT(m, strstr(r->text, " 0 badopt") != NULL);
+    }
+}
+
 static void requests(mesh *m) {
     mesh_raw *r;
     cnode_ctrl c;
@@ -520,6 +571,101 @@ static void many_locks(void **state) {
     mesh_run_twice(too_many_locks);
 }
 
+/* --- as the one that asks ------------------------------------------------ */
+
+static void asks_with_options(mesh *m) {
+    static const uint8_t tag[] = {119, 4, 'G', 'O', 'N', 'E'};
+    static const cnode_proc_config box = {.name = "box"};
+    cnode_spawn_opts o = {.node = "b@h",
+                          .module = "calc",
+                          .function = "act",
+                          .monitor = true,
+                          .alias = CNODE_ALIAS_EXPLICIT,
+                          .options = "[{priority, high}]"};
+    cnode_proc *a, *b;
+    cnode_msg msg;
+    etf_ref ref, told;
+
+    BOTH(m);
+    OK(m, export_all(m, 1));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &box, &a));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    o.tag = (etf_view){tag, sizeof tag};
+    ASK(m, cnode_spawn_remote(a, &o, mesh_result, r1, &ref, "[later]"));
+    WANT(m, strstr(m->said, "r1: OK #Pid<b@h") != NULL && later != NULL);
+    OK(m, cnode_send_alias(b, &ref, "one"));
+    mesh_settle(m);
+    WANT(m, cnode__take(a, &msg) && etf_match(msg.term, "one") == 0);
+    OK(m, cnode_exit(later, "bye"));
+    mesh_settle(m);
+    WANT(m,
+         cnode__take(a, &msg) &&
+             etf_match(msg.term, "{'GONE', ~r, process, _, bye}", &told) == 0);
+    assert_true(etf_ref_eq(&ref, &told));
+    OK(m, cnode_send_alias(b, &ref, "two"));
+    mesh_settle(m);
+    WANT(m, cnode__take(a, &msg) && etf_match(msg.term, "two") == 0);
+    OK(m, cnode_unalias(a, &ref));
+    m->said[0] = '\0';
+    o.options = "[{priority, highest}]";
+    ASK(m, cnode_spawn_remote(a, &o, mesh_result, r1, NULL, "[later]"));
+    SAID(m, "r1: ENOTSUP badopt");
+    o.options = "priority";
+    WANT(m, cnode_spawn_remote(a, &o, NULL, NULL, NULL, "[]") == CN_EBADARG);
+    o.options = "[{priority, ";
+    WANT(m, cnode_spawn_remote(a, &o, NULL, NULL, NULL, "[]") != 0);
+    o.options = NULL;
+    o.monitor = false;
+    WANT(m, cnode_spawn_remote(a, &o, NULL, NULL, NULL, "[]") == CN_EBADARG);
+    assert_int_equal(mesh_cnode(m, 0)->waiters.count, 0);
+}
+
+/* What the new process hears when its parent did not live to see it. */
+static void leaves_an_orphan(mesh *m) {
+    static const char *const reasons[] = {"normal", "{shutdown, [1, 2]}"};
+    const cnode_spawn_opts o = {.node = "r@h",
+                                .module = "m",
+                                .function = "f",
+                                .link = true,
+                                .monitor = true};
+    cnode_ctrl c = {.signal = CNODE_SIG_SPAWN_REPLY};
+    cnode_proc *a;
+    mesh_raw *r;
+
+    PLAYED(m, r);
+    for (size_t i = 0; i < 2; i++) {
+        NEED(m, a = mesh_proc(m, 0, "alice"));
+        OK(m, cnode_spawn_remote(a, &o, NULL, NULL, NULL, "[]"));
+        WANT(m, r->last == CNODE_SIG_SPAWN_REQUEST);
+        c.ref = r->ref;
+        c.to = r->from;
+        c.from = mesh_raw_pid(r, 9);
+        c.id = CNODE_SPAWN_LINK | CNODE_SPAWN_MONITOR;
+        OK(m, cnode_exit(a, reasons[i]));
+        mesh_settle(m);
+        r->signals = 0;
+        mesh_raw_send(r, &c);
+        WANT(m, r->signals == 2 && r->last == CNODE_SIG_EXIT);
+        WANT(m, strcmp(r->term, i == 0 ? "normal" : "{shutdown,[1,2]}") == 0);
+        WANT(m, mesh_cnode(m, 0)->orphans.count == 0);
+    }
+    /* refused, and lost */
+    for (size_t i = 0; i < 2; i++) {
+        NEED(m, a = mesh_proc(m, 0, "alice"));
+        OK(m, cnode_spawn_remote(a, &o, NULL, NULL, NULL, "[]"));
+        WANT(m, r->last == CNODE_SIG_SPAWN_REQUEST);
+        c.ref = r->ref;
+        OK(m, cnode_exit(a, "bye"));
+        WANT(m, mesh_cnode(m, 0)->orphans.count == 1);
+        c.result = (etf_view){(const uint8_t *)"badopt", 6};
+        if (i == 0)
+            mesh_raw_send(r, &c);
+        else
+            mesh_raw_close(r);
+        WANT(m, mesh_cnode(m, 0)->orphans.count == 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(erpc),
@@ -530,6 +676,9 @@ int main(void) {
         MESH_CASE(messages_to_rex),
         cmocka_unit_test(deep_messages),
         MESH_CASE(requests),
+        MESH_CASE(request_options),
+        MESH_CASE(asks_with_options),
+        MESH_CASE(leaves_an_orphan),
         MESH_CASE(the_user_answers),
         MESH_CASE(stays_outside_global),
         MESH_CASE(locks_are_shared),
