@@ -191,6 +191,13 @@ static inline int cnode_new(cnode **out, const cnode_config *c) {
  * cnode_stop; CN_EIO. */
 CN_API int cnode_listen(cnode *n);
 CN_API bool cnode_registered(const cnode *n);
+/* Accepts connections at a Unix socket, whether or not it listens otherwise;
+ * peers dial it at "unix:path". The file is made with the rights that umask
+ * leaves, and removed at the end; one that nobody listens at any more is
+ * replaced. CN_EREFUSED: somebody listens there, or it is no socket;
+ * CN_EBADARG: no name yet, or the path is too long; CN_EBUG: twice; CN_ECLOSED:
+ * cnode_leave; CN_EIO, CN_ENOMEM. */
+CN_API int cnode_listen_unix(cnode *n, const char *path);
 
 /* Runs the loop until cnode_stop. With somebody else's loop, run that one
  * instead. A stop ends one cnode_run, this one or the next, and what is called
@@ -379,6 +386,33 @@ CN_API int cnode_keep(cnode *n, const char *peer, const cnode_keep_opts *o);
  * that cannot be is CN_EBADARG for the attempt. An attempt that is not answered
  * ends after setup_ms. CN_ENOENT: nobody asks for this peer (any more). */
 CN_API int cnode_found(cnode *n, const char *peer, const char *address);
+/* Shakes hands over a descriptor that the program has connected to peer: a
+ * stream socket of TCP or Unix, a tunnel to it, one end of a socketpair. In
+ * everything else as cnode_connect. With 0 the descriptor is the node's; with
+ * an error it is still the caller's: CN_EBADARG (no such descriptor, or bad
+ * name), CN_EEXIST (it is connected, or just being connected to),
+ * CN_ENOTALLOWED, CN_ECLOSED, CN_EIO, CN_ENOMEM. */
+CN_API int cnode_connect_fd(cnode *n, int fd, const char *peer,
+                            cnode_connect_cb cb, void *data);
+/* The same for one that somebody has connected to the program: the peer says
+ * who it is, and on_peer tells when it is up. */
+CN_API int cnode_accept_fd(cnode *n, int fd);
+
+/* The end of cnode_leave. 0: every peer has taken all that was sent to it;
+ * CN_ETIMEDOUT: not in time; CN_ENOCONN: one is lost, or could not be reached;
+ * CN_ECLOSED: cnode_free came first. */
+typedef void (*cnode_leave_cb)(cnode *n, int status, const cn_error *err,
+                               void *data);
+/* Leaves in good order: gives its name back to EPMD, takes no connections,
+ * sends what is queued, also to nodes that are just being connected to, and
+ * closes each connection when its peer has read all of it, after timeout_ms at
+ * the latest (0: 5,000). cb (may be NULL) runs once. The peers see
+ * `noconnection` for what is linked and monitored; who should see other
+ * reasons ends its processes with cnode_exit before. Processes live on, but
+ * nothing goes out any more (CN_ENOCONN), and nothing brings the node back.
+ * CN_ECLOSED: it leaves already. */
+CN_API int cnode_leave(cnode *n, uint32_t timeout_ms, cnode_leave_cb cb,
+                       void *data);
 /* Whether this node has to do with a peer. CNODE_POLICY_DENY ends what
  * connection there is with CN_ENOTALLOWED, any other policy holds from the
  * next one on. Names are what peers say of themselves, so whoever knows the

@@ -283,6 +283,7 @@ bool cnode__pump(cnode *n) {
               !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
     run_born(n);
+    cnode__left(n);
     return worked || carried || has_work(n);
 }
 
@@ -324,6 +325,7 @@ void cnode__destroy(cnode *n) {
     cnode__close_wires(n);
     close_wants(n);
     cnode__loans_run(n);
+    cnode__left(n);
     while ((p = cn__map_first(&n->peers, &at)) != NULL)
         cnode__peer_free(p);
     cnode__exports_free(n);

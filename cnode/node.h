@@ -6,6 +6,7 @@
  *   peer.c     other nodes, and what their going up and down means
  *   reconnect.c those that are to be kept connected
  *   lookup.c   asking the program where one of them is
+ *   leave.c    taking leave of all of them
  *   policy.c   which of them this one has to do with
  *   wire.c     sockets with a connection on them
  *   route.c    which way a signal takes
@@ -65,6 +66,10 @@ typedef struct cnode__shell {
     int (*carry)(void *ctx, const char *node, etf_view frame);
     /* Something was put on a list: cnode__pump is wanted. */
     void (*wake)(void *ctx);
+    /* For cnode_leave; may be NULL: lets nobody in any more; how many sockets
+     * still write what wires have left behind. */
+    void (*unlisten)(void *ctx);
+    size_t (*lingering)(void *ctx);
     /* Microseconds of a steady clock, for measuring; NULL: now is good
      * enough. */
     uint64_t (*clock_us)(void *ctx);
@@ -376,6 +381,14 @@ struct cnode {
     uint32_t next_conn;
     uint64_t user;        /* group leader where none is given */
     const char *peer_now; /* node whose signal is being handled */
+    bool leaving;         /* cnode_leave was called ... */
+    bool late;            /* ... took too long ... */
+    bool left;            /* ... and is over */
+    uint64_t leave_at;    /* at the latest */
+    cnode__timer leave_timer;
+    cnode_leave_cb leave_cb;
+    void *leave_data;
+    size_t unsent; /* bytes that were given up */
 };
 
 /* --- node.c --- */
@@ -436,6 +449,11 @@ void cnode__wire_bury(cnode__wire *w);
 
 /* Begins an attempt. CN_ENOTALLOWED, CN_ENOMEM. */
 int cnode__peer_dial(cnode__peer *p, bool counted);
+/* cnode_connect over what is connected already; *out has handle then. */
+int cnode__connect_over(cnode *n, const char *peer, void *handle,
+                        cnode_connect_cb cb, void *data, cnode__wire **out);
+/* CN_ECLOSED when there is nothing to connect any more, else 0. */
+int cnode__may_connect(cnode *n);
 
 /* --- reconnect.c --- */
 /* These do nothing for a peer that is not to be kept. It is connected; it is
@@ -446,6 +464,12 @@ void cnode__keep_down(cnode__peer *p);
 void cnode__keep_retry(cnode__peer *p, const cn_error *why, bool was_up);
 /* It is not to be kept; true: it was. */
 bool cnode__keep_end(cnode__peer *p);
+
+/* --- leave.c --- */
+/* Ends w, unless something waits for it. */
+void cnode__leave_wire(cnode__wire *w);
+/* Tells of it when all have gone. */
+void cnode__left(cnode *n);
 
 /* --- lookup.c --- */
 /* The way of a wire: asks the program, or has the shell dial. */

@@ -142,7 +142,7 @@ void cnode__peer_let_go(cnode__peer *p) {
 
 /* --- dialling ------------------------------------------------------------ */
 
-int cnode__peer_dial(cnode__peer *p, bool counted) {
+static int new_attempt(cnode__peer *p, bool counted) {
     cnode *n = p->node;
     uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
     cnode__wire *w;
@@ -156,8 +156,15 @@ int cnode__peer_dial(cnode__peer *p, bool counted) {
     w->counted = counted;
     n->dials += counted;
     cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + setup);
-    cnode__lookup(w);
     return 0;
+}
+
+int cnode__peer_dial(cnode__peer *p, bool counted) {
+    int err = new_attempt(p, counted);
+
+    if (err == 0)
+        cnode__lookup(p->dial);
+    return err;
 }
 
 bool cnode__peer_on_the_way(const cnode__peer *p) {
@@ -250,6 +257,7 @@ static void give_up(cnode__peer *p, const cn_error *why) {
     cn__log(&p->node->config.log, CN_LOG_INFO, "node", "%s: %s", p->name,
             why->text);
     cnode__peer_answer(p, why);
+    p->node->unsent += cn__buf_size(&p->pending);
     cnode__stats_unreached(p);
     drop_pending(p);
     cnode__drain_check(p);
@@ -354,7 +362,8 @@ static void dial_again(cnode__peer *p) {
 }
 
 static bool wants_another(const cnode__peer *p) {
-    return !p->node->closing && !cnode__peer_on_the_way(p) &&
+    return !p->node->closing && !p->node->leaving &&
+           !cnode__peer_on_the_way(p) &&
            (!cnode__list_empty(&p->wants) || cn__buf_size(&p->pending) > 0);
 }
 
@@ -491,6 +500,8 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     tell_peer_event(p, true, 0, "");
     flush_pending(p);
     cnode__peer_answer(p, &fine);
+    if (n->leaving)
+        cnode__leave_wire(w);
 }
 
 /* --- public -------------------------------------------------------------- */
@@ -500,7 +511,6 @@ static void start_wanting(cnode__want *w) {
     cnode *n = p->node;
     int err = 0;
 
-    cnode__peer_hold(p);
     if (p->up != NULL && !p->up->failed) {
         cnode__list_add(&n->wants, &w->in_list);
         return;
@@ -515,32 +525,81 @@ static void start_wanting(cnode__want *w) {
     }
 }
 
-int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
-    cnode__peer *p;
-    cnode__want *w;
-    int err;
-
+int cnode__may_connect(cnode *n) {
     if (n->closing)
         return cnode__err(n, CN_ECLOSED, "the node is closing");
-    err = cnode__find_peer(n, peer, &p);
+    return n->leaving ? cnode__err(n, CN_ECLOSED, "the node leaves") : 0;
+}
+
+/* A peer that may be connected to; not held. */
+static int find_other(cnode *n, const char *peer, cnode__peer **out) {
+    int err = cnode__may_connect(n);
+
+    if (err == 0)
+        err = cnode__find_peer(n, peer, out);
     if (err != 0)
         return err;
-    if (p == NULL)
+    if (*out == NULL)
         return cnode__err(n, CN_EBADARG, "%s is this node", n->name);
-    if (cnode__policy_of(n, p) == CNODE_POLICY_DENY) {
-        cnode__peer_release(p);
-        return cnode__err(n, CN_ENOTALLOWED, CNODE__DENIED, peer);
-    }
-    w = cn__calloc(&n->alloc, 1, sizeof *w);
+    if (cnode__policy_of(n, *out) != CNODE_POLICY_DENY)
+        return 0;
+    cnode__peer_release(*out);
+    return cnode__err(n, CN_ENOTALLOWED, CNODE__DENIED, peer);
+}
+
+/* Holds p; NULL: no memory, and p may be gone. */
+static cnode__want *new_want(cnode__peer *p, cnode_connect_cb cb, void *data) {
+    cnode *n = p->node;
+    cnode__want *w = cn__calloc(&n->alloc, 1, sizeof *w);
+
     if (w == NULL) {
         cnode__peer_release(p);
-        return cnode__err(n, CN_ENOMEM, "out of memory");
+        (void)cnode__err(n, CN_ENOMEM, "out of memory");
+        return NULL;
     }
     w->peer = p;
     w->cb = cb;
     w->data = data;
+    cnode__peer_hold(p);
+    return w;
+}
+
+int cnode_connect(cnode *n, const char *peer, cnode_connect_cb cb, void *data) {
+    cnode__peer *p;
+    cnode__want *w;
+    int err = find_other(n, peer, &p);
+
+    if (err != 0)
+        return err;
+    w = new_want(p, cb, data);
+    if (w == NULL)
+        return CN_ENOMEM;
     start_wanting(w);
     cnode__wake(n);
+    return 0;
+}
+
+int cnode__connect_over(cnode *n, const char *peer, void *handle,
+                        cnode_connect_cb cb, void *data, cnode__wire **out) {
+    cnode__peer *p;
+    cnode__want *w;
+    int err = find_other(n, peer, &p);
+
+    if (err != 0)
+        return err;
+    if (cnode__peer_on_the_way(p))
+        return cnode__err(n, CN_EEXIST, "%s is connected to already", peer);
+    w = new_want(p, cb, data);
+    if (w == NULL)
+        return CN_ENOMEM;
+    if (new_attempt(p, false) != 0) {
+        cnode__peer_let_go(p);
+        cn__free(&n->alloc, w, 1, sizeof *w);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    cnode__list_add(&p->wants, &w->in_list);
+    *out = p->dial;
+    p->dial->handle = handle;
     return 0;
 }
 

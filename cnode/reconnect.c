@@ -176,9 +176,9 @@ int cnode_keep(cnode *n, const char *peer, const cnode_keep_opts *o) {
     cnode__peer *p;
     int err;
 
-    if (n->closing)
-        return cnode__err(n, CN_ECLOSED, "the node is closing");
-    err = cnode__find_peer(n, peer, &p);
+    err = cnode__may_connect(n);
+    if (err == 0)
+        err = cnode__find_peer(n, peer, &p);
     if (err != 0)
         return err;
     if (p == NULL)

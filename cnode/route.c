@@ -88,7 +88,7 @@ static int keep_frozen(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 static int route_pending(cnode__peer *p, const cnode_ctrl *c) {
     int err;
 
-    if (p->node->closing || !p->node->named)
+    if (p->node->closing || p->node->leaving || !p->node->named)
         return CN_ENOCONN; /* its own pids have no name to go out with */
     err = cnode__peer_want(p);
     return err != 0 ? err : keep_frozen(p->node, p, c);
@@ -100,6 +100,10 @@ static int route_here(cnode *n, const cnode_ctrl *c) {
 
     cnode__make_local(n, &local);
     return keep_frozen(n, NULL, &local);
+}
+
+static bool is_up(const cnode__peer *p) {
+    return p->up != NULL && !p->up->failed;
 }
 
 static int sent_up(cnode__peer *p, const cnode_ctrl *c, int err) {
@@ -141,7 +145,7 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     if (peer == NULL)
         err = route_here(n, c);
-    else if (peer->up != NULL && !peer->up->failed)
+    else if (is_up(peer))
         err = route_up(peer, c);
     else
         err = route_pending(peer, c);
@@ -161,7 +165,7 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     if (peer != NULL && !cnode__peer_on_the_way(peer))
         return; /* it was lost, and with it whom this was for */
-    if (peer != NULL && n->closing)
+    if (peer != NULL && (n->closing || (n->leaving && !is_up(peer))))
         return; /* the end of the connection tells it all */
     err = cnode__route(n, peer, c);
     if (err == 0 || err == CN_ENOTSUP)

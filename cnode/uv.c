@@ -48,6 +48,10 @@ static void shell_wake(void *ctx) {
     (void)ctx;
 }
 
+static size_t shell_lingering(void *ctx) {
+    return ((cnode__uv *)ctx)->lingering;
+}
+
 void cnode_stop(cnode *n) {
     cnode__uv *s = cnode__uv_of(n);
 
@@ -81,6 +85,8 @@ static const cnode__shell uv_functions = {
     .carry = cnode__uv_carry,
     .wake = shell_wake,
     .busy = cnode__uv_busy,
+    .unlisten = cnode__uv_unlisten,
+    .lingering = shell_lingering,
     .clock_us = shell_clock_us,
 };
 

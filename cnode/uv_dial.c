@@ -3,9 +3,10 @@
  * uv_dial.c: how a wire comes to its socket.
  *
  * Dialling: EPMD lookup (or a given address) -> connect -> cnode__uv_start.
- * Accepting: the listener has one -> cnode__uv_start, and the peer will say
- * who it is.
+ * Accepting: a door has one -> cnode__uv_start, and the peer will say who it
+ * is. Or the program has connected one, in either role.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,21 +213,21 @@ int cnode__uv_dial(void *ctx, cnode__wire *w) {
 
 /* --- accepting ----------------------------------------------------------- */
 
+int cnode__uv_same(const cnode__door *d, uv_loop_t *loop, uv_tcp_t *tcp,
+                   uv_pipe_t *pipe) {
+    return d->u.handle.type == UV_TCP ? uv_tcp_init(loop, tcp)
+                                      : uv_pipe_init(loop, pipe, 0);
+}
+
+/* A socket for somebody who will say who he is. */
 static cnode__socket *accepted_link(cnode__uv *s) {
     cnode__wire *w = cnode__wire_new(&s->node, NULL);
     cnode__socket *l = w == NULL ? NULL : cnode__uv_link(s, w);
 
     if (w != NULL && l == NULL)
         cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
-    if (l == NULL)
-        return NULL;
-    w->handle = l;
-    if (uv_tcp_init(s->loop, &l->u.tcp) != 0) {
-        cnode__wire_fail(w, CN_ENOMEM, 0, "out of memory");
-        return NULL;
-    }
-    l->opened = true;
-    l->u.handle.data = l;
+    if (l != NULL)
+        w->handle = l;
     return l;
 }
 
@@ -239,13 +240,20 @@ static void refuse_last(cnode__socket *l) {
     cnode__wire_fail(l->wire, CN_ECANCELED, 0, "no descriptors");
 }
 
-bool cnode__uv_accept(cnode__uv *s) {
+bool cnode__uv_accept(cnode__door *d) {
+    cnode__uv *s = d->shell;
     cnode__socket *l = accepted_link(s);
     int r;
 
     if (l == NULL)
         return false;
-    r = uv_accept((uv_stream_t *)&s->listener, &l->u.stream);
+    if (cnode__uv_same(d, s->loop, &l->u.tcp, &l->u.pipe) != 0) {
+        cnode__wire_fail(l->wire, CN_ENOMEM, 0, "out of memory");
+        return false;
+    }
+    l->opened = true;
+    l->u.handle.data = l;
+    r = uv_accept(&d->u.stream, &l->u.stream);
     if (r != 0)
         cnode__uv_fail(l, CN_EIO, r, "accepting");
     else if (!descriptors_left(s, 1))
@@ -253,4 +261,103 @@ bool cnode__uv_accept(cnode__uv *s) {
     else
         cnode__uv_start(l);
     return true;
+}
+
+/* --- what the program has connected -------------------------------------- */
+
+/* AF_INET, AF_INET6, AF_UNIX, or -1: no connected stream of such a kind. */
+static int family_of(int fd) {
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a, size = sizeof(int);
+    int type = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+        type != SOCK_STREAM || getpeername(fd, (struct sockaddr *)&a, &len))
+        return -1;
+    return a.ss_family == AF_INET || a.ss_family == AF_INET6 ||
+                   a.ss_family == AF_UNIX
+               ? a.ss_family
+               : -1;
+}
+
+/* Opens the socket on a copy of the descriptor, so that the caller's is as it
+ * was if anything goes wrong. Of libuv. */
+static int open_copy(cnode__socket *l, int fd, int family) {
+    uv_loop_t *loop = l->shell->loop;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int r = copy < 0            ? uv_translate_sys_error(errno)
+            : family == AF_UNIX ? uv_pipe_init(loop, &l->u.pipe, 0)
+                                : uv_tcp_init(loop, &l->u.tcp);
+
+    if (r == 0) {
+        l->opened = true;
+        l->u.handle.data = l;
+        r = family == AF_UNIX ? uv_pipe_open(&l->u.pipe, copy)
+                              : uv_tcp_open(&l->u.tcp, copy);
+    }
+    if (r != 0 && copy >= 0)
+        (void)close(copy);
+    return r;
+}
+
+/* 0: *out is a socket without a wire. */
+static int adopt(cnode *n, int fd, cnode__socket **out) {
+    int family = family_of(fd), r;
+
+    if (family < 0)
+        return cnode__err(n, CN_EBADARG,
+                          "descriptor %d is no connected stream socket", fd);
+    *out = cnode__uv_link(cnode__uv_of(n), NULL);
+    if (*out == NULL)
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    r = open_copy(*out, fd, family);
+    if (r == 0)
+        return 0;
+    cnode__uv_drop(*out);
+    return cnode__err(n, r == UV_ENOMEM ? CN_ENOMEM : CN_EIO,
+                      "descriptor %d: %s", fd, uv_strerror(r));
+}
+
+static void start_adopted(cnode__socket *l, cnode__wire *w, int fd) {
+    (void)close(fd);
+    l->wire = w;
+    w->handle = l;
+    cnode__uv_start(l);
+}
+
+int cnode_connect_fd(cnode *n, int fd, const char *peer, cnode_connect_cb cb,
+                     void *data) {
+    cnode__socket *l;
+    cnode__wire *w;
+    int err = adopt(n, fd, &l);
+
+    if (err != 0)
+        return err;
+    err = cnode__connect_over(n, peer, l, cb, data, &w);
+    if (err != 0)
+        cnode__uv_drop(l);
+    else
+        start_adopted(l, w, fd);
+    return err;
+}
+
+int cnode_accept_fd(cnode *n, int fd) {
+    cnode__socket *l;
+    cnode__wire *w;
+    int err = cnode__may_connect(n);
+
+    if (err == 0 && !n->named)
+        err = cnode__err(n, CN_EBADARG,
+                         "nobody can connect to a node without a name");
+    if (err == 0)
+        err = adopt(n, fd, &l);
+    if (err != 0)
+        return err;
+    w = cnode__wire_new(n, NULL);
+    if (w == NULL) {
+        cnode__uv_drop(l);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    start_adopted(l, w, fd);
+    return 0;
 }

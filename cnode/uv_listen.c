@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,42 +15,79 @@
 
 enum { BACKLOG = 512 };
 
-static void on_connection(uv_stream_t *server, int status);
+static void take_one(cnode__door *d);
 
 static void on_refused(uv_handle_t *h) {
-    cnode__uv *s = h->data;
-    bool again = s->unaccepted;
+    cnode__door *d = h->data;
+    bool again = d->unaccepted;
 
-    s->handles--;
-    s->refusing = s->unaccepted = false;
-    if (again && !uv_is_closing((uv_handle_t *)&s->listener))
-        on_connection((uv_stream_t *)&s->listener, 0);
+    d->shell->handles--;
+    d->refusing = d->unaccepted = false;
+    if (again && d->open)
+        take_one(d);
 }
 
 /* Accepts and closes, for libuv listens no more while one is not accepted. */
-static void refuse(cnode__uv *s) {
+static void refuse(cnode__door *d) {
+    cnode__uv *s = d->shell;
+
     if (cnode__seldom(&s->node, &s->quiet))
         cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
                 "no memory for a connection, closed it");
-    s->unaccepted = s->refusing;
-    if (s->refusing || uv_tcp_init(s->loop, &s->refused) != 0)
+    d->unaccepted = d->refusing;
+    if (d->refusing ||
+        cnode__uv_same(d, s->loop, &d->refused.tcp, &d->refused.pipe) != 0)
         return;
-    s->refusing = true;
-    s->refused.data = s;
+    d->refusing = true;
+    d->refused.handle.data = d;
     s->handles++;
-    (void)uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&s->refused);
-    uv_close((uv_handle_t *)&s->refused, on_refused);
+    (void)uv_accept(&d->u.stream, &d->refused.stream);
+    uv_close(&d->refused.handle, on_refused);
+}
+
+static void take_one(cnode__door *d) {
+    if (!cnode__uv_accept(d))
+        refuse(d);
 }
 
 static void on_connection(uv_stream_t *server, int status) {
-    cnode__uv *s = server->data;
+    cnode__door *d = server->data;
+    cnode__uv *s = d->shell;
 
-    if (status == 0 && !cnode__uv_accept(s))
-        refuse(s);
-    else if (status != 0 && cnode__seldom(&s->node, &s->quiet))
+    if (status == 0)
+        take_one(d);
+    else if (cnode__seldom(&s->node, &s->quiet))
         cn__log(&s->node.config.log, CN_LOG_ERROR, "node",
                 "a connection could not be accepted: %s", uv_strerror(status));
 }
+
+static void on_door_closed(uv_handle_t *h) {
+    cnode__door *d = h->data;
+
+    d->shell->handles--;
+    h->data = NULL;
+}
+
+/* Also while it closes. */
+static bool in_use(const cnode__door *d) {
+    return d->u.handle.data != NULL;
+}
+
+/* Its handle was initialised. */
+static void open_door(cnode__uv *s, cnode__door *d) {
+    d->shell = s;
+    d->open = true;
+    d->u.handle.data = d;
+    s->handles++;
+}
+
+static void close_door(cnode__door *d) {
+    if (d->open)
+        uv_close(&d->u.handle, on_door_closed);
+    d->open = false;
+}
+
+/* --- TCP ----------------------------------------------------------------- */
 
 /* Of libuv, for digits. */
 static int parse_address(const char *address, struct sockaddr_storage *a,
@@ -112,7 +151,7 @@ static void keep_port(cnode__uv *s) {
     struct sockaddr_storage a;
     int len = sizeof a;
 
-    if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&a, &len) != 0)
+    if (uv_tcp_getsockname(&s->tcp.u.tcp, (struct sockaddr *)&a, &len) != 0)
         return;
     s->node.port = ntohs(a.ss_family == AF_INET6
                              ? ((struct sockaddr_in6 *)(void *)&a)->sin6_port
@@ -121,19 +160,19 @@ static void keep_port(cnode__uv *s) {
 
 /* Takes the descriptor over, or closes it. */
 static int watch_listener(cnode__uv *s, int fd) {
-    int r = uv_tcp_init(s->loop, &s->listener);
+    int r = uv_tcp_init(s->loop, &s->tcp.u.tcp);
 
     if (r == 0) {
-        s->handles++;
-        s->listening = true;
-        s->listener.data = s;
-        r = uv_tcp_open(&s->listener, fd);
+        open_door(s, &s->tcp);
+        r = uv_tcp_open(&s->tcp.u.tcp, fd);
     }
     if (r != 0)
         (void)close(fd);
-    return r != 0
-               ? r
-               : uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+    else
+        r = uv_listen(&s->tcp.u.stream, BACKLOG, on_connection);
+    if (r != 0)
+        close_door(&s->tcp);
+    return r;
 }
 
 static int listen_failed(cnode *n, int r) {
@@ -215,9 +254,11 @@ int cnode_listen(cnode *n) {
     s->thread = uv_thread_self();
     if (!n->named)
         return cnode__err(n, CN_EBADARG, "a node without a name cannot listen");
-    if (s->listening)
+    if (in_use(&s->tcp))
         return cnode__err(n, CN_EBUG, "it listens already");
-    err = open_listener(s);
+    err = cnode__may_connect(n);
+    if (err == 0)
+        err = open_listener(s);
     if (err != 0 || n->config.no_epmd)
         return err;
     return register_name(s);
@@ -227,25 +268,129 @@ bool cnode_registered(const cnode *n) {
     return cnode__uv_of(n)->registered;
 }
 
-/* --- the end ------------------------------------------------------------- */
+/* --- Unix ---------------------------------------------------------------- */
 
-static void on_listener_closed(uv_handle_t *h) {
-    cnode__uv *s = h->data;
-    s->handles--;
+/* A socket that somebody has left behind, and nobody listens at. */
+static bool is_stale(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct stat st;
+    int fd, r;
+
+    if (strlen(path) >= sizeof a.sun_path || lstat(path, &st) != 0 ||
+        !S_ISSOCK(st.st_mode))
+        return false;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    memcpy(a.sun_path, path, strlen(path));
+    r = connect(fd, (struct sockaddr *)&a, sizeof a) == 0 ? 0 : errno;
+    (void)close(fd);
+    return r == ECONNREFUSED;
 }
+
+/* The listening socket; negative: an error of libuv's. */
+static int listen_at_path(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int r = fd < 0 ? -1 : 0;
+
+    memcpy(a.sun_path, path, strlen(path));
+    if (r == 0)
+        r = bind(fd, (struct sockaddr *)&a, sizeof a);
+    if (r != 0 && errno == EADDRINUSE && is_stale(path) && unlink(path) == 0)
+        r = bind(fd, (struct sockaddr *)&a, sizeof a);
+    if (r == 0)
+        r = listen(fd, BACKLOG);
+    if (r == 0)
+        return fd;
+    r = uv_translate_sys_error(errno);
+    if (fd >= 0)
+        (void)close(fd);
+    return r;
+}
+
+/* Takes the descriptor over, or closes it. */
+static int watch_local(cnode__uv *s, int fd) {
+    int r = uv_pipe_init(s->loop, &s->local.u.pipe, 0);
+
+    if (r == 0) {
+        open_door(s, &s->local);
+        r = uv_pipe_open(&s->local.u.pipe, fd);
+    }
+    if (r != 0)
+        (void)close(fd);
+    else
+        r = uv_listen(&s->local.u.stream, BACKLOG, on_connection);
+    if (r != 0)
+        close_door(&s->local);
+    return r;
+}
+
+static int check_unix(cnode__uv *s, const char *path) {
+    cnode *n = &s->node;
+    int err = cnode__may_connect(n);
+
+    if (err != 0)
+        return err;
+    if (!n->named)
+        return cnode__err(n, CN_EBADARG, "a node without a name cannot listen");
+    if (in_use(&s->local))
+        return cnode__err(n, CN_EBUG, "it listens at a Unix socket already");
+    if (path[0] == '\0' ||
+        strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return cnode__err(n, CN_EBADARG, "'%.100s' is no path for a socket",
+                          path);
+    return 0;
+}
+
+int cnode_listen_unix(cnode *n, const char *path) {
+    cnode__uv *s = cnode__uv_of(n);
+    int r, err = check_unix(s, path);
+
+    if (err != 0)
+        return err;
+    s->path = cn__strdup(&n->alloc, path);
+    if (s->path == NULL)
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    r = listen_at_path(path);
+    if (r >= 0) {
+        r = watch_local(s, r);
+        if (r == 0)
+            return 0;
+        (void)unlink(path);
+    }
+    cn__strfree(&n->alloc, s->path);
+    s->path = NULL;
+    (void)cnode__err(n, r == UV_EADDRINUSE ? CN_EREFUSED : CN_EIO,
+                     "listen at %.100s: %s", path, uv_strerror(r));
+    n->error.os_error = -r;
+    return n->error.code;
+}
+
+static void close_local(cnode__uv *s) {
+    if (s->local.open)
+        (void)unlink(s->path);
+    close_door(&s->local);
+    cn__strfree(&s->node.alloc, s->path);
+    s->path = NULL;
+}
+
+/* --- the end ------------------------------------------------------------- */
 
 static void on_registration_closed(void *data) {
     cnode__uv *s = data;
     s->handles--;
 }
 
-void cnode__uv_unlisten(cnode__uv *s) {
+void cnode__uv_unlisten(void *ctx) {
+    cnode__uv *s = ctx;
+
     if (s->registration != NULL) {
         s->handles++;
         epmd_registration_close(s->registration, on_registration_closed, s);
         s->registration = NULL;
+        s->registered = false;
     }
-    if (s->listening)
-        uv_close((uv_handle_t *)&s->listener, on_listener_closed);
-    s->listening = false;
+    close_door(&s->tcp);
+    close_local(s);
 }

@@ -57,6 +57,20 @@ typedef struct cnode__socket {
     int holds; /* callbacks of libuv that still come, and one until closing */
 } cnode__socket;
 
+/* Where others come in. */
+typedef struct cnode__door {
+    cnode__uv *shell;
+    bool open;
+    bool refusing;
+    bool unaccepted; /* one more came meanwhile */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } u, refused; /* itself; a connection there is no memory for */
+} cnode__door;
+
 struct cnode__uv {
     cnode node; /* first: a cnode is one of these */
     uv_loop_t *loop;
@@ -67,14 +81,13 @@ struct cnode__uv {
     uv_idle_t idle;
     uv_timer_t timer;
     uv_async_t async;
-    uv_tcp_t listener;
-    bool listening;
-    uv_tcp_t refused; /* a connection there is no memory for */
-    bool refusing;
-    bool unaccepted; /* one more came meanwhile */
-    uint64_t quiet;  /* when there may be another line about such */
-    int handles;     /* open ones, of links too */
-    uint64_t turn;   /* of the loop, from 1 */
+    cnode__door tcp;
+    cnode__door local; /* a Unix socket ... */
+    char *path;        /* ... there */
+    uint64_t quiet;    /* when there may be another line about a refusal */
+    size_t lingering;  /* sockets that still write for wires that are gone */
+    int handles;       /* open ones, of links too */
+    uint64_t turn;     /* of the loop, from 1 */
     uv_mutex_t mutex;
     cn_buf letters; /* from other threads; with the mutex, as what follows */
     cn_buf busy;    /* names of nodes that take no more */
@@ -117,6 +130,8 @@ void cnode__uv_flush(void *ctx, cnode__wire *w);
 void cnode__uv_close(void *ctx, cnode__wire *w);
 /* A socket without a handle yet; NULL: no memory. */
 cnode__socket *cnode__uv_link(cnode__uv *s, cnode__wire *w);
+/* Closes a socket without a wire. */
+void cnode__uv_drop(cnode__socket *l);
 /* A callback that was waited for has come. */
 void cnode__uv_let_go(cnode__socket *l);
 /* It is connected: begins to shake hands. */
@@ -127,12 +142,15 @@ void cnode__uv_fail(cnode__socket *l, int code, int uv_err, const char *what);
 /* --- uv_dial.c --- */
 /* cnode__shell's. */
 int cnode__uv_dial(void *ctx, cnode__wire *w);
-/* Takes the connection that waits at the listener; false: no memory, it still
+/* Takes the connection that waits at a door; false: no memory, it still
  * waits. */
-bool cnode__uv_accept(cnode__uv *s);
+bool cnode__uv_accept(cnode__door *d);
+/* A TCP or Unix handle, as the door is. Of libuv. */
+int cnode__uv_same(const cnode__door *d, uv_loop_t *loop, uv_tcp_t *tcp,
+                   uv_pipe_t *pipe);
 
 /* --- uv_listen.c --- */
 /* Stops to listen, and gives the name back. */
-void cnode__uv_unlisten(cnode__uv *s);
+void cnode__uv_unlisten(void *ctx);
 
 #endif

@@ -41,11 +41,12 @@ static void on_link_closed(uv_handle_t *h) {
 }
 
 /* Closes what is open; the memory goes with the last callback. */
-static void close_link(cnode__socket *l) {
+void cnode__uv_drop(cnode__socket *l) {
     if (l->closing)
         return;
     l->closing = true;
     if (l->lingers) {
+        l->shell->lingering--;
         l->holds++;
         uv_close((uv_handle_t *)&l->linger, on_link_closed);
     }
@@ -68,11 +69,12 @@ void cnode__uv_fail(cnode__socket *l, int code, int uv_err, const char *what) {
 static void give_up(cnode__socket *l) {
     size_t left = cnode_conn_queued(l->conn);
 
+    l->shell->node.unsent += left;
     if (left > 0)
         cn__log(&l->shell->node.config.log, CN_LOG_WARN, "node",
                 "%s: the connection closed with %zu bytes unsent",
                 cnode_conn_peer(l->conn), left);
-    close_link(l);
+    cnode__uv_drop(l);
 }
 
 /* The socket is of no more use, for a reason of libuv's. */
@@ -243,7 +245,7 @@ static void on_shut_down(uv_shutdown_t *req, int status) {
     cnode__socket *l = req->data;
 
     if (status != 0)
-        close_link(l);
+        cnode__uv_drop(l);
     cnode__uv_let_go(l);
 }
 
@@ -253,19 +255,28 @@ static void on_shut_down(uv_shutdown_t *req, int status) {
 static void shut_down(cnode__socket *l) {
     l->shutdown.data = l;
     if (uv_shutdown(&l->shutdown, &l->u.stream, on_shut_down) != 0)
-        close_link(l);
+        cnode__uv_drop(l);
     else
         l->holds++;
 }
 
+static uint64_t linger_ms(cnode *n) {
+    uint64_t now = cnode__now(n);
+
+    if (!n->leaving || n->closing)
+        return LINGER_MS;
+    return n->leave_at > now ? n->leave_at - now : 0;
+}
+
 static void linger(cnode__socket *l) {
     if (uv_timer_init(l->shell->loop, &l->linger) != 0) {
-        close_link(l);
+        cnode__uv_drop(l);
         return;
     }
     l->linger.data = l;
     l->lingers = true;
-    (void)uv_timer_start(&l->linger, on_linger, LINGER_MS, 0);
+    l->shell->lingering++;
+    (void)uv_timer_start(&l->linger, on_linger, linger_ms(&l->shell->node), 0);
     write_more(l);
 }
 
@@ -288,5 +299,5 @@ void cnode__uv_close(void *ctx, cnode__wire *w) {
         (cnode_conn_up(l->conn) || cnode_conn_queued(l->conn) > 0))
         linger(l);
     else
-        close_link(l);
+        cnode__uv_drop(l);
 }

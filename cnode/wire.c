@@ -213,6 +213,8 @@ static cnode_answer judge(cnode__wire *w, cnode__peer *p) {
 
     if (p == NULL || n->closing || cnode__policy_of(n, p) == CNODE_POLICY_DENY)
         return CNODE_ANSWER_NOT_ALLOWED;
+    if (n->leaving && p->dial == NULL && !p->waiting)
+        return CNODE_ANSWER_NOT_ALLOWED;
     if (p->up != NULL && !p->up->failed)
         return CNODE_ANSWER_ALIVE;
     if (p->dial == NULL || p->dial->failed)
@@ -238,7 +240,8 @@ static void answer_name(cnode__wire *w, cnode_answer a, const char *name) {
 
 static void give_name(cnode__wire *w, const char *host) {
     char name[CNODE__NAME_MAX + 32];
-    bool denied = cnode__policy_of(w->node, NULL) == CNODE_POLICY_DENY;
+    bool denied = w->node->leaving ||
+                  cnode__policy_of(w->node, NULL) == CNODE_POLICY_DENY;
 
     make_name(w->node, host, name, sizeof name);
     answer_name(w, denied ? CNODE_ANSWER_NOT_ALLOWED : CNODE_ANSWER_NAMED,

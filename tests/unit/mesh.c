@@ -200,6 +200,19 @@ static int shell_carry(void *ctx, const char *node, etf_view frame) {
     return 0;
 }
 
+static void shell_unlisten(void *ctx) {
+    ((mesh_node *)ctx)->deaf = true;
+}
+
+static size_t shell_lingering(void *ctx) {
+    const mesh_node *x = ctx;
+    size_t n = 0;
+
+    for (const mesh_end *e = x->mesh->ends; e != NULL; e = e->next)
+        n += e->owner == x && e->kept != NULL && !e->closed;
+    return n;
+}
+
 static void shell_wake(void *ctx) {
     (void)ctx;
 }
@@ -213,6 +226,8 @@ static const cnode__shell functions = {
     .on_loop = shell_on_loop,
     .carry = shell_carry,
     .wake = shell_wake,
+    .unlisten = shell_unlisten,
+    .lingering = shell_lingering,
 };
 
 /* --- nodes --------------------------------------------------------------- */

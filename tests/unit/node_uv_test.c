@@ -8,9 +8,12 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -579,6 +582,204 @@ static void listens_in_a_range(void **state) {
     (void)close(two);
 }
 
+/* --- other ways to be connected ------------------------------------------ */
+
+static void is_up(cnode *n, const char *peer, int status, const cn_error *err,
+                  void *data) {
+    (void)peer;
+    if (status != 0)
+        print_error("%s\n", err->text);
+    *(int *)data = status;
+    cnode_stop(n);
+}
+
+static cnode *plain_node(const char *name, uv_loop_t *loop) {
+    const cnode_config c = {
+        .name = name, .cookie = "secret", .no_epmd = true, .loop = loop};
+    cnode *n;
+
+    assert_int_equal(cnode_new(&n, &c), 0);
+    return n;
+}
+
+static void converse_with(cnode *a, const char *echo_node) {
+    static const cnode_proc_config box = {0};
+    cnode_proc *p;
+    cnode_msg m;
+    etf_pid self;
+
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    self = cnode_self(p);
+    assert_int_equal(
+        cnode_send_name(p, echo_node, "echo", "{~p, hello}", &self), 0);
+    assert_int_equal(cnode_receive(p, LONG, &m), 0);
+    assert_int_equal(etf_match(m.term, "{echo, hello}"), 0);
+    assert_string_equal(m.peer, echo_node);
+}
+
+static void listens_at_a_unix_socket(void **state) {
+    char dir[] = "/tmp/cnode_test_XXXXXX", path[64], address[80], text[200];
+    struct stat st;
+    uv_loop_t loop;
+    cnode *a, *b, *c;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/b", dir);
+    (void)snprintf(address, sizeof address, "unix:%s", path);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    a = plain_node("a@h", &loop);
+    b = plain_node("b@h", &loop);
+    c = plain_node("c@h", &loop);
+    assert_int_equal(cnode_listen_unix(b, ""), CN_EBADARG);
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(cnode_listen_unix(b, text), CN_EBADARG);
+    assert_int_equal(cnode_listen_unix(b, "/nonexistent/b"), CN_EIO);
+    assert_true((fd = open(path, O_CREAT | O_WRONLY, 0600)) >= 0);
+    (void)close(fd);
+    assert_int_equal(cnode_listen_unix(b, path), CN_EREFUSED);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(cnode_listen_unix(b, path), 0);
+    assert_int_equal(cnode_listen_unix(b, path), CN_EBUG);
+    assert_int_equal(cnode_listen_unix(c, path), CN_EREFUSED);
+    assert_non_null(strstr(cnode_error(c)->text, "in use"));
+    assert_int_equal(cnode_spawn(b, &echo_server, NULL), 0);
+    assert_int_equal(cnode_set_address(a, "b@h", address), 0);
+    converse_with(a, "b@h");
+    cnode_free(a);
+    cnode_free(b);
+    assert_int_equal(lstat(path, &st), -1);
+    cnode_free(c);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* One that was left behind by a program that was killed. */
+static void replaces_a_stale_socket(void **state) {
+    char dir[] = "/tmp/cnode_test_XXXXXX";
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    cnode *n = plain_node("a@h", NULL);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s/a", dir);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    (void)close(fd);
+    assert_int_equal(cnode_listen_unix(n, at.sun_path), 0);
+    cnode_free(n);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* Two ends of one pair, and one of another kind. */
+static void adopts_descriptors(void **state) {
+    uv_loop_t loop;
+    cnode *a, *b;
+    int fds[2], up = 1, none;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    a = plain_node("a@h", &loop);
+    b = plain_node("b@h", &loop);
+    assert_int_equal(cnode_spawn(b, &echo_server, NULL), 0);
+    assert_true((none = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    assert_int_equal(cnode_accept_fd(a, -1), CN_EBADARG);
+    assert_int_equal(cnode_accept_fd(a, none), CN_EBADARG);
+    assert_int_equal(close(none), 0); /* it is still ours */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(cnode_connect_fd(a, fds[0], "a@h", NULL, NULL),
+                     CN_EBADARG);
+    assert_int_equal(cnode_connect_fd(a, fds[0], "b@h", is_up, &up), 0);
+    assert_int_equal(cnode_connect_fd(a, fds[1], "b@h", is_up, &up), CN_EEXIST);
+    assert_int_equal(cnode_accept_fd(b, fds[1]), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(up, 0);
+    converse_with(a, "b@h");
+    cnode_free(a);
+    while (cnode_connected(b, "a@h"))
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void keep_code(cnode *n, const char *peer, int status,
+                      const cn_error *err, void *data) {
+    (void)peer;
+    assert_non_null(strstr(err->text, "'nowhere' is no address"));
+    *(int *)data = status;
+    cnode_stop(n);
+}
+
+static void found_at(cnode *n, const char *peer, void *data) {
+    assert_int_equal(cnode_found(n, peer, data), 0);
+}
+
+static void finds_by_callback(void **state) {
+    char address[32];
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .on_lookup = found_at,
+                            .data = address};
+    int up = 1;
+    other o;
+    cnode *a;
+
+    (void)state;
+    start_other(&o);
+    assert_int_equal(cnode_new(&a, &c), 0);
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u", o.port);
+    converse_with(a, "b@127.0.0.1");
+    (void)snprintf(address, sizeof address, "nowhere");
+    assert_int_equal(cnode_connect(a, "c@127.0.0.1", keep_code, &up), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(up, CN_EBADARG);
+    cnode_free(a);
+    stop_other(&o);
+}
+
+static void has_left(cnode *n, int status, const cn_error *err, void *data) {
+    (void)err;
+    *(int *)data = status;
+    cnode_stop(n);
+}
+
+/* Much is queued, and all of it arrives. */
+static void leaves_when_all_is_sent(void **state) {
+    enum { MESSAGES = 100, SIZE = 200000 };
+    static const cnode_proc_config box = {0}, sink = {.name = "sink"};
+    uint8_t *bytes = calloc(1, SIZE);
+    int status = 1;
+    uv_loop_t loop;
+    cnode *a, *b;
+    cnode_proc *p, *s;
+    cnode_msg m;
+    etf_view body = {bytes, SIZE};
+
+    (void)state;
+    assert_non_null(bytes);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    listen_as(&a, "a@127.0.0.1", &loop);
+    listen_as(&b, "b@127.0.0.1", &loop);
+    introduce(a, "b@127.0.0.1", cnode_port(b));
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    assert_int_equal(cnode_spawn(b, &sink, &s), 0);
+    for (int i = 0; i < MESSAGES; i++)
+        assert_int_equal(cnode_send_name(p, "b@127.0.0.1", "sink", "~b", body),
+                         0);
+    assert_int_equal(cnode_leave(a, LONG, has_left, &status), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < MESSAGES; i++)
+        assert_int_equal(cnode_receive(s, LONG, &m), 0);
+    assert_int_equal(cnode_listen(a), CN_ECLOSED);
+    free(bytes);
+    cnode_free(a);
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void count_lines(void *ctx, cn_level level, const char *where,
                         const char *text) {
     (void)level;
@@ -671,6 +872,11 @@ int main(void) {
         cmocka_unit_test(ends_while_it_receives),
         cmocka_unit_test(says_why_it_is_not_made),
         cmocka_unit_test(listens_in_a_range),
+        cmocka_unit_test(listens_at_a_unix_socket),
+        cmocka_unit_test(replaces_a_stale_socket),
+        cmocka_unit_test(adopts_descriptors),
+        cmocka_unit_test(finds_by_callback),
+        cmocka_unit_test(leaves_when_all_is_sent),
         cmocka_unit_test(runs_out_of_descriptors),
     };
 
