@@ -118,7 +118,8 @@ typedef struct asker {
 } asker;
 
 typedef struct event {
-    bool up, hidden;
+    const char *kind;
+    bool hidden;
     uint32_t id;
     uint64_t flags;
     int status;
@@ -910,7 +911,68 @@ static void do_disconnect(driver *d, asker *a, etf_view term) {
                                        : CN_EBADARG);
 }
 
-/* {cookie | address, Node, Atom}; [] takes it back. */
+/* {keep, Node, FirstMs, MaxMs, SteadyMs, Attempts} */
+static void do_keep(driver *d, asker *a, etf_view term) {
+    cnode_keep_opts o = {0};
+    char node[NAME_MAX_];
+    etf_view v;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~i, ~i, ~i, ~i}", &v, &o.first_ms, &o.max_ms,
+                  &o.steady_ms, &o.attempts) == 0 &&
+        text_of(v, node))
+        rc = cnode_keep(d->node, node, &o);
+    answer_code(a, rc);
+}
+
+/* {policy, Node, default | allow | hidden | deny} */
+static void do_policy(driver *d, asker *a, etf_view term) {
+    static const char *const names[] = {"default", "allow", "hidden", "deny"};
+    char node[NAME_MAX_];
+    etf_view v, policy;
+    unsigned i = 0;
+
+    if (etf_match(term, "{_, ~a, ~a}", &v, &policy) != 0 || !text_of(v, node)) {
+        answer_code(a, CN_EBADARG);
+        return;
+    }
+    while (i < 4 && !etf_view_is(policy, names[i]))
+        i++;
+    answer_code(a, cnode_set_policy(d->node, node, (cnode_policy)i));
+}
+
+static void do_listen_unix(driver *d, asker *a, etf_view term) {
+    char path[NAME_MAX_];
+
+    answer_code(a, node_of(term, path) ? cnode_listen_unix(d->node, path)
+                                       : CN_EBADARG);
+}
+
+static void on_left(cnode *n, int status, const cn_error *err, void *data) {
+    asker *a = data;
+
+    (void)n;
+    etf_writer_reset(&a->d->out);
+    if (status == 0)
+        etf_put_atom(&a->d->out, "ok");
+    else
+        (void)etf_pack(&a->d->out, "{error, ~a, ~b}", cn_errname(status),
+                       err->text);
+    answer(a);
+}
+
+/* {leave, Ms}: when it has. */
+static void do_leave(driver *d, asker *a, etf_view term) {
+    uint32_t ms;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~i}", &ms) == 0)
+        rc = cnode_leave(d->node, ms, on_left, a);
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
+/* {cookie | address | found, Node, Atom}; [] takes it back. */
 static void do_setting(driver *d, asker *a, etf_view term) {
     int (*set)(cnode *, const char *, const char *) = cnode_set_cookie;
     char node[NAME_MAX_], text[NAME_MAX_], *value = text;
@@ -925,6 +987,8 @@ static void do_setting(driver *d, asker *a, etf_view term) {
         rc = 0;
     if (rc == 0 && etf_view_is(v[0], "address"))
         set = cnode_set_address;
+    else if (rc == 0 && etf_view_is(v[0], "found"))
+        set = cnode_found;
     answer_code(a, rc == 0 ? set(d->node, node, value) : rc);
 }
 
@@ -940,28 +1004,46 @@ static void do_peers(driver *d, asker *a, etf_view term) {
     answer(a);
 }
 
-static void on_peer(cnode *n, const cnode_peer *p, void *data) {
-    driver *d = data;
+static void note(driver *d, event e, const char *name, const char *text) {
     event *grown = realloc(d->events, (d->event_count + 1) * sizeof *grown);
 
     if (grown == NULL)
         die("memory", "none");
+    e.at = cnode_now(d->node);
+    e.name = keep(name);
+    e.text = keep(text);
     d->events = grown;
-    d->events[d->event_count++] = (event){
-        .up = p->up,
-        .hidden = p->hidden,
-        .id = p->id,
-        .flags = p->flags,
-        .status = p->status,
-        .at = cnode_now(n),
-        .name = keep(p->name),
-        .text = keep(p->text),
-    };
+    d->events[d->event_count++] = e;
+}
+
+static void on_peer(cnode *n, const cnode_peer *p, void *data) {
+    event e = {.kind = p->up ? "up" : "down",
+               .hidden = p->hidden,
+               .id = p->id,
+               .flags = p->flags,
+               .status = p->status};
+
+    (void)n;
+    note(data, e, p->name, p->text);
+}
+
+static void on_retry(cnode *n, const cnode_retry *r, void *data) {
+    event e = {.kind = r->given_up ? "given_up" : "retry",
+               .id = r->failures,
+               .status = r->status};
+
+    (void)n;
+    note(data, e, r->name, r->text);
+}
+
+static void on_lookup(cnode *n, const char *peer, void *data) {
+    (void)n;
+    note(data, (event){.kind = "lookup"}, peer, "");
 }
 
 static void put_event(etf_writer *w, const event *e) {
     etf_put_tuple(w, 7);
-    etf_put_atom(w, e->up ? "up" : "down");
+    etf_put_atom(w, e->kind);
     etf_put_atom(w, e->name);
     etf_put_uint(w, e->id);
     etf_put_bool(w, e->hidden);
@@ -992,7 +1074,8 @@ static void do_flags(driver *d, asker *a, etf_view term) {
     }
     for (size_t i = 0; i < d->event_count; i++)
         if (strcmp(d->events[i].name, node) == 0)
-            flags = d->events[i].up ? d->events[i].flags : 0;
+            flags =
+                strcmp(d->events[i].kind, "up") == 0 ? d->events[i].flags : 0;
     etf_writer_reset(&d->out);
     etf_put_uint(&d->out, flags);
     answer(a);
@@ -1109,6 +1192,11 @@ static const struct command {
     {"disconnect", do_disconnect},
     {"cookie", do_setting},
     {"address", do_setting},
+    {"found", do_setting},
+    {"keep", do_keep},
+    {"policy", do_policy},
+    {"listen_unix", do_listen_unix},
+    {"leave", do_leave},
     {"peers", do_peers},
     {"events", do_events},
     {"flags", do_flags},
@@ -1228,14 +1316,15 @@ typedef struct setting {
 #define SETTING(field, type)                                                   \
     { #field, offsetof(cnode_config, field), type }
 static const setting settings[] = {
-    SETTING(name, TEXT),        SETTING(cookie, TEXT),
-    SETTING(visible, FLAG),     SETTING(no_epmd, FLAG),
-    SETTING(no_takeover, FLAG), SETTING(port, U16),
-    SETTING(address, TEXT),     SETTING(epmd_port, U16),
-    SETTING(ticktime_s, U32),   SETTING(setup_ms, U32),
-    SETTING(max_frame, SIZE),   SETTING(max_queue, SIZE),
-    SETTING(max_mailbox, SIZE), SETTING(max_dials, U32),
-    SETTING(max_pending, SIZE),
+    SETTING(name, TEXT),          SETTING(cookie, TEXT),
+    SETTING(visible, FLAG),       SETTING(no_epmd, FLAG),
+    SETTING(no_takeover, FLAG),   SETTING(port, U16),
+    SETTING(address, TEXT),       SETTING(epmd_port, U16),
+    SETTING(ticktime_s, U32),     SETTING(setup_ms, U32),
+    SETTING(max_frame, SIZE),     SETTING(max_queue, SIZE),
+    SETTING(max_mailbox, SIZE),   SETTING(max_dials, U32),
+    SETTING(max_pending, SIZE),   SETTING(port_max, U16),
+    SETTING(tick_intensity, U32), SETTING(policy, U32),
 };
 
 /* --ticktime-s is ticktime_s. */
@@ -1277,6 +1366,10 @@ static void options(driver *d, char **argv) {
             d->connect[d->connects++] = *++argv;
             continue;
         }
+        if (strcmp(*argv, "--ask") == 0) {
+            d->config.on_lookup = on_lookup;
+            continue;
+        }
         s = setting_of(*argv);
         if (s->type == FLAG)
             *((bool *)((char *)&d->config + s->at)) = true;
@@ -1299,6 +1392,7 @@ static void begin(driver *d) {
     d->config.error = &error;
     d->config.data = d;
     d->config.on_peer = on_peer;
+    d->config.on_retry = on_retry;
     d->config.log = (cn_log){.fn = on_log, .level = CN_LOG_INFO};
     etf_writer_init(&d->out, NULL);
     if (cnode_new(&d->node, &d->config) != 0)
