@@ -75,6 +75,9 @@ static void set_up(sim *s, uint64_t seed, bool trace) {
     s->ticktime_s = 1;
     s->setup_ms = 300 + sim_random(s, 500);
     s->fault_rate = (int)sim_random(s, 3) * 8;
+    s->faultless = sim_chance(s, 15);
+    if (s->faultless)
+        s->fault_rate = 0, s->max_queue = 0;
     sim_model_reset(s);
     for (int i = 0; i < s->count; i++)
         sim_start(s, i);
@@ -82,7 +85,7 @@ static void set_up(sim *s, uint64_t seed, bool trace) {
 
 static void play(sim *s) {
     int steps = 60 + (int)sim_random(s, 160);
-    uint32_t fault = sim_random(s, 4);
+    uint32_t fault = s->faultless ? 0 : sim_random(s, 4);
 
     for (int i = 0; i < steps && !s->failed; i++) {
         uint32_t what = sim_random(s, 100);

@@ -20,6 +20,7 @@
  *     of the process comes after it, nothing before it is missing
  *   - a call, a spawn and a connect are answered once, with a true status
  *   - no callback runs inside a call
+ *   - while nothing fails, no connection is lost and no attempt given up
  *   - when the network has been healed, all agree who is connected and linked,
  *     no queue holds anything, nobody waits for what has happened; when all
  *     has ended, nothing is allocated
@@ -143,6 +144,7 @@ typedef struct sim_monitor {
     uint32_t epoch; /* when it was made */
     uint32_t downs;
     uint32_t tick;
+    int number; /* of the next signal then */
 } sim_monitor;
 
 typedef struct sim_call {
@@ -192,6 +194,7 @@ typedef struct sim_tie {
     uint32_t epoch; /* of its own last link */
     uint32_t downs;
     uint32_t over;     /* connection of it, 0: not sure */
+    int number;        /* of the next signal, at the last link */
     int told;          /* exits that came */
     bool in;           /* the other has linked */
     uint32_t in_epoch; /* the other's epoch then */
@@ -205,10 +208,11 @@ struct sim {
     bool failed;
     char why[512];
     uint64_t now;
-    uint32_t tick; /* counts what happens */
-    bool calm;     /* nothing fails any more */
-    bool over;     /* the program does nothing any more */
-    bool ending;   /* all connections are gone for good */
+    uint32_t tick;  /* counts what happens */
+    bool faultless; /* nothing ever fails */
+    bool calm;      /* nothing fails any more */
+    bool over;      /* the program does nothing any more */
+    bool ending;    /* all connections are gone for good */
     int in_call;
     int count;        /* nodes */
     uint32_t reading; /* id of the link whose bytes are being read */
@@ -223,6 +227,7 @@ struct sim {
     sim_node nodes[SIM_NODES];
     sim_link links[SIM_LINKS];
     bool up[SIM_NODES][SIM_NODES];
+    bool falling[SIM_NODES][SIM_NODES]; /* the log knows that it is down */
     uint32_t uplink[SIM_NODES][SIM_NODES];
     uint32_t epoch[SIM_NODES][SIM_NODES]; /* losses that the log has told of */
     uint32_t downs[SIM_NODES][SIM_NODES];
@@ -294,6 +299,7 @@ void sim_model_reset(sim *s);
 sim_reason sim_fate(const sim_proc *p);
 /* What the losses are counted by when node i sends to j. */
 uint32_t sim_epoch(sim *s, int i, int j);
+uint32_t sim_message_epoch(sim *s, int i, int j);
 void sim_logged(sim *s, int i, cn_level level, const char *text);
 sim_proc *sim_born(sim *s, int node, cnode_proc *proc, bool trap, int name);
 void sim_ended(sim_proc *p, sim_reason reason);

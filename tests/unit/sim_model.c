@@ -15,6 +15,7 @@
 
 void sim_model_reset(sim *s) {
     memset(s->up, 0, sizeof s->up);
+    memset(s->falling, 0, sizeof s->falling);
     memset(s->uplink, 0, sizeof s->uplink);
     memset(s->epoch, 0, sizeof s->epoch);
     memset(s->downs, 0, sizeof s->downs);
@@ -38,7 +39,7 @@ uint32_t sim_epoch(sim *s, int i, int j) {
 
     if (i == j)
         return 0;
-    limbo = s->nodes[i].live && s->up[i][j] &&
+    limbo = s->nodes[i].live && s->up[i][j] && !s->falling[i][j] &&
             !cnode_connected(&s->nodes[i].node, sim_name(j));
     return s->epoch[i][j] * 2 + limbo;
 }
@@ -51,8 +52,17 @@ void sim_logged(sim *s, int i, cn_level level, const char *text) {
         return;
     down = strncmp(text + 3, " is down", 8) == 0;
     s->downs[i][j] += down;
-    if (down || (level == CN_LOG_INFO && text[3] == ':'))
-        s->epoch[i][j]++;
+    s->falling[i][j] |= down;
+    if (!down && (level != CN_LOG_INFO || text[3] != ':'))
+        return;
+    s->epoch[i][j]++;
+    if (s->faultless && !s->ending)
+        sim_fail(s, "nothing is broken, but %s says: %s", sim_name(i), text);
+}
+
+/* Of a message, which waits for that one. */
+uint32_t sim_message_epoch(sim *s, int i, int j) {
+    return (sim_epoch(s, i, j) + 1) & ~UINT32_C(1);
 }
 
 static bool lost_since(sim *s, int i, int j, uint32_t epoch) {
@@ -164,7 +174,7 @@ void sim_node_gone(sim *s, int i) {
                                          ? sim_fate(&s->proc[k])
                                          : shutdown);
     for (int j = 0; j < s->count; j++) {
-        s->up[i][j] = false;
+        s->up[i][j] = s->falling[i][j] = false;
         s->epoch[i][j]++;
     }
 }
@@ -269,15 +279,16 @@ static bool is_its_end(const sim_proc *q, sim_reason r) {
            same_reason(sim_fate(q), r);
 }
 
-/* May a process that is tied to q since that epoch be told this? */
+/* May a process that is tied to q since that epoch be told this? What q has
+ * got of p from that number on, it got after the tie was made. */
 static bool reason_is_true(sim_proc *p, const sim_proc *q, sim_reason r,
-                           uint32_t epoch) {
+                           uint32_t epoch, int number) {
     sim *s = p->sim;
 
     if (r.kind == SIM_NOCONN && lost_since(s, p->node, q->node, epoch))
         return true;
     if (r.kind == SIM_NOPROC)
-        return sim_dead(q);
+        return sim_dead(q) && q->last_from[p->uid] <= number;
     return r.kind != SIM_ALIVE && r.kind != SIM_SHUTDOWN &&
            same_reason(sim_fate(q), r);
 }
@@ -310,6 +321,7 @@ void sim_linked(sim_proc *p, sim_proc *q) {
 
     tie(p, q);
     tie(q, p);
+    t->number = s->sents;
     t->linked = true;
     t->epoch = sim_epoch(s, p->node, q->node);
     t->downs = s->downs[p->node][q->node];
@@ -340,7 +352,7 @@ static void told_by_link(sim_proc *p, sim_proc *q, sim_reason r) {
     if (t->credits <= 0)
         sim_fail(s, "process %d is told too often that %d has ended", p->uid,
                  q->uid);
-    if (!reason_is_true(p, q, r, t->first))
+    if (!reason_is_true(p, q, r, t->first, t->number))
         sim_fail(s, "process %d is told by its link that %d ended: %d, %ld",
                  p->uid, q->uid, (int)r.kind, r.n);
     t->credits--;
@@ -379,7 +391,8 @@ static void explain_end(sim_proc *p, sim_reason r) {
     }
     for (int k = 0; k < s->procs; k++) {
         const sim_tie *t = &s->tie[p->uid][k];
-        if (t->credits > 0 && reason_is_true(p, &s->proc[k], r, t->first))
+        if (t->credits > 0 &&
+            reason_is_true(p, &s->proc[k], r, t->first, t->number))
             return;
     }
     sim_fail(s, "process %d ends without a cause: %d, %ld", p->uid, (int)r.kind,
@@ -418,6 +431,7 @@ void sim_watched(sim_proc *p, sim_proc *q, int node, int name,
         .epoch = sim_epoch(s, p->node, node),
         .downs = s->downs[p->node][node],
         .tick = s->tick,
+        .number = s->sents,
     };
 }
 
@@ -464,7 +478,7 @@ void sim_got_down(sim_proc *p, const cnode_down *d) {
         return;
     }
     q = &s->proc[m->target];
-    if (!reason_is_true(p, q, r, m->epoch))
+    if (!reason_is_true(p, q, r, m->epoch, m->number))
         sim_fail(s, "process %d is told by its monitor that %d ended: %d, %ld",
                  p->uid, q->uid, (int)r.kind, r.n);
     if (is_its_end(q, r))
@@ -552,6 +566,7 @@ void sim_made_child(sim_spawn *w, sim_proc *child) {
         return;
     tie(child, p);
     tie(p, child);
+    t->number = SIM_SENT; /* it may be gone already */
     t->linked = true;
     t->epoch = sim_epoch(s, child->node, p->node);
     t->downs = s->downs[child->node][p->node];
@@ -626,12 +641,40 @@ static void rest_node(sim *s, int i) {
         sim_fail(s, "%s remembers %zu peers", sim_name(i), n->peers.count);
 }
 
+/* Who waits here, and who is watched here, is what the programs have asked
+ * for and have not been told of. */
+static void rest_tables(sim *s, int i) {
+    const cnode *n = &s->nodes[i].node;
+    size_t waiters = 0, watches = 0;
+
+    for (int k = 0; k < s->monitors; k++) {
+        const sim_monitor *m = &s->monitor[k];
+        bool waits = m->state == SIM_WAITING && !sim_dead(&s->proc[m->watcher]);
+        waiters += waits && s->proc[m->watcher].node == i;
+        watches += waits && m->node == i;
+    }
+    for (int k = 0; k < s->calls; k++) {
+        const sim_call *c = &s->call[k];
+        bool waits = c->state == SIM_WAITING && !sim_dead(&s->proc[c->caller]);
+        waiters += waits && s->proc[c->caller].node == i;
+        watches += waits && c->node == i;
+    }
+    for (int k = 0; k < s->aliases; k++)
+        waiters += s->alias[k].active &&
+                   !sim_dead(&s->proc[s->alias[k].owner]) &&
+                   s->proc[s->alias[k].owner].node == i;
+    if (n->waiters.count != waiters || n->watches.count != watches)
+        sim_fail(s, "%s has %zu waiters, not %zu, and %zu watches, not %zu",
+                 sim_name(i), n->waiters.count, waiters, n->watches.count,
+                 watches);
+}
+
 static void rest_sent(sim *s, int number) {
     const sim_sent *m = &s->sent[number];
 
     if (may_be_missing(s, m) || sim_dead(&s->proc[m->to]))
         return;
-    if (m->epoch == sim_epoch(s, s->proc[m->from].node, m->node))
+    if (m->epoch == sim_message_epoch(s, s->proc[m->from].node, m->node))
         sim_fail(s, "signal %d was lost, and nobody was told", number);
 }
 
@@ -709,6 +752,7 @@ void sim_check_rest(sim *s) {
     for (int i = 0; i < s->count; i++) {
         rest_connections(s, i);
         rest_node(s, i);
+        rest_tables(s, i);
     }
     for (int i = 0; i < s->sents; i++)
         rest_sent(s, i);

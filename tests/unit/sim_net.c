@@ -143,7 +143,7 @@ static int shell_dial(void *ctx, cnode__wire *w) {
         return CN_EHOST;
     l->dialling = true;
     l->target = sim_node_of(w->peer->name, strlen(w->peer->name));
-    l->open_at = s->now + sim_random(s, 4) * sim_random(s, 20);
+    l->open_at = s->now + (uint64_t)sim_random(s, 4) * sim_random(s, 20);
     l->hangs = !s->calm && sim_chance(s, (uint32_t)s->fault_rate);
     l->end[0].wire = w;
     l->end[0].node = x->i;

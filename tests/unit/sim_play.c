@@ -99,7 +99,7 @@ static void do_send(sim_proc *p, sim_way way) {
         m.to = some_proc(s)->uid;
         m.node = s->proc[m.to].node;
     }
-    m.epoch = sim_epoch(s, p->node, m.node);
+    m.epoch = sim_message_epoch(s, p->node, m.node);
     note_sent(p, &m, send_it(p, &m));
 }
 
@@ -110,9 +110,19 @@ static void do_burst(sim_proc *p) {
 
 /* --- relations ----------------------------------------------------------- */
 
-static void do_link(sim_proc *p) {
+/* One that p has to do with, if there is one. */
+static sim_proc *some_tied(sim_proc *p) {
     sim *s = p->sim;
     sim_proc *q = some_proc(s);
+
+    for (int k = 0; k < s->procs && !s->tie[p->uid][q->uid].begun; k++)
+        q = &s->proc[k];
+    return q;
+}
+
+static void do_link(sim_proc *p) {
+    sim *s = p->sim;
+    sim_proc *q = sim_chance(s, 40) ? some_tied(p) : some_proc(s);
     int r;
 
     if (q == p)
@@ -126,17 +136,24 @@ static void do_link(sim_proc *p) {
 
 static void do_unlink(sim_proc *p) {
     sim *s = p->sim;
-    sim_proc *q = some_proc(s);
+    sim_proc *q = some_tied(p);
     int r;
 
-    for (int k = 0; k < s->procs && !s->tie[p->uid][q->uid].begun; k++)
-        q = &s->proc[k];
     if (q == p)
         return;
     CALL(s, r, cnode_unlink(p->proc, &q->pid));
     SIM_SAY(s, "%s %d unlinks %d on %s: %s", sim_name(p->node), p->uid, q->uid,
             sim_name(q->node), cn_errname(r));
     sim_unlinked(p, q, r == 0 && !sim_dead(p));
+}
+
+/* What crosses on the way. */
+static void do_flurry(sim_proc *p) {
+    for (uint32_t n = 2 + sim_random(p->sim, 4); n > 0; n--)
+        if (sim_chance(p->sim, 50))
+            do_link(p);
+        else
+            do_unlink(p);
 }
 
 static void do_monitor(sim_proc *p, bool by_name) {
@@ -372,6 +389,8 @@ static void do_disconnect(sim *s, int node) {
     int to = some_node(s);
     int r;
 
+    if (s->faultless)
+        return;
     CALL(s, r, cnode_disconnect(&s->nodes[node].node, sim_name(to)));
     if (r == 0)
         SIM_SAY(s, "%s disconnects %s", sim_name(node), sim_name(to));
@@ -429,8 +448,10 @@ static void do_something(sim_proc *p) {
         do_send(p, SIM_EXIT2);
     else if (what < 53)
         do_link(p);
-    else if (what < 58)
+    else if (what < 56)
         do_unlink(p);
+    else if (what < 58)
+        do_flurry(p);
     else if (what < 66)
         do_monitor(p, false);
     else if (what < 70)
@@ -588,6 +609,7 @@ void sim_on_peer(cnode *n, const cnode_peer *peer, void *data) {
         return;
     }
     s->up[x->i][j] = peer->up;
+    s->falling[x->i][j] = false;
     s->uplink[x->i][j] = s->reading;
 }
 
