@@ -167,11 +167,11 @@ static void on_send_client(cnode_proc *p, const cnode_msg *m, void *data) {
     client *c = data;
     int64_t peer_cpu;
 
-    if (etf_match(m->term, "{opened, ~p}", &c->to) == 0) {
+    if (c->began != 0 && etf_match(m->term, "more") == 0) {
+        send_batch(p, c);
+    } else if (etf_match(m->term, "{opened, ~p}", &c->to) == 0) {
         c->cpu = bench_cpu();
         c->began = bench_now();
-        send_batch(p, c);
-    } else if (etf_match(m->term, "more") == 0) {
         send_batch(p, c);
     } else if (etf_match(m->term, "{done, ~i}", &peer_cpu) == 0) {
         bench_say(
@@ -185,10 +185,10 @@ static void on_ping_client(cnode_proc *p, const cnode_msg *m, void *data) {
     client *c = data;
     etf_view bytes;
 
-    if (etf_match(m->term, "{opened, ~p}", &c->to) == 0)
-        c->cpu = bench_cpu();
-    else if (etf_match(m->term, "~b", &bytes) == 0)
+    if (c->began != 0 && etf_match(m->term, "~b", &bytes) == 0)
         c->times[c->got++] = bench_now() - c->began;
+    else if (etf_match(m->term, "{opened, ~p}", &c->to) == 0)
+        c->cpu = bench_cpu();
     if (c->got == c->job->count) {
         bench_say_times(c->times, c->got, bench_cpu() - c->cpu);
         cnode_stop(cnode_of(p));
