@@ -18,19 +18,28 @@ static uint64_t mix(uint64_t h) {
     return h ^ (h >> 33);
 }
 
+static uint64_t word_at(const uint8_t *p) {
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* The last word overlaps the one before it, so that a number is one word and
+ * no key of 8 bytes or more has a rest. */
 static uint64_t hash_bytes(uint64_t seed, const void *key, size_t n) {
     const uint8_t *p = key;
     uint64_t h = seed ^ (n * 0x9e3779b97f4a7c15ULL);
-    uint64_t word;
+    uint64_t rest = 0;
 
-    for (; n >= 8; n -= 8, p += 8) {
-        memcpy(&word, p, 8);
-        h = mix(h ^ word) + seed;
+    if (n < 8) {
+        for (size_t i = 0; i < n; i++)
+            rest = rest << 8 | p[i];
+        return mix(h ^ rest);
     }
-    word = 0;
-    if (n > 0)
-        memcpy(&word, p, n);
-    return mix(h ^ word);
+    for (size_t i = 0; i < n - 8; i += 8)
+        h = mix(h ^ word_at(p + i)) + seed;
+    return mix(h ^ word_at(p + n - 8));
 }
 
 void cn__map_init(cn_map *m, uint64_t seed, const cn_alloc *alloc) {
