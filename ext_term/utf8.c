@@ -57,17 +57,22 @@ size_t etf__utf8_put(uint8_t *out, uint32_t c) {
     return n;
 }
 
-/* How many of the first bytes are ASCII; a word at a time, for most text is
- * nothing else. */
-static size_t ascii(const uint8_t *p, size_t n) {
-    size_t i = 0;
+static bool ascii_word(const uint8_t *p) {
     uint64_t word;
 
-    for (; n - i >= sizeof word; i += sizeof word) {
-        memcpy(&word, p + i, sizeof word);
-        if ((word & UINT64_C(0x8080808080808080)) != 0)
-            break;
-    }
+    memcpy(&word, p, sizeof word);
+    return (word & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* How many of the first bytes are ASCII; a word at a time, for most text is
+ * nothing else, and the last word may overlap the one before it. */
+static size_t ascii(const uint8_t *p, size_t n) {
+    size_t i = 0;
+
+    while (n - i >= 8 && ascii_word(p + i))
+        i += 8;
+    if (n >= 8 && n - i < 8 && ascii_word(p + n - 8))
+        return n;
     while (i < n && p[i] < 0x80)
         i++;
     return i;
