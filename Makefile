@@ -41,7 +41,7 @@ REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 TERM_PORT := $(BUILD)/tests/term_port
 EI_PORT   := $(BUILD)/tests/ei_port
 DRIVER    := $(BUILD)/tests/node_driver
-CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER)
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(BUILD)/examples/poll
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \

@@ -28,8 +28,7 @@ poll(Node, Cookie) ->
     poll(Node, Cookie, []).
 
 poll(Node, Cookie, More) ->
-    Program = filename:join([filename:dirname(os:getenv("CNODE")), "..",
-                             "examples", "poll"]),
+    Program = os:getenv("POLL_EXAMPLE"),
     [Name, _] = string:split(atom_to_list(Node), "@"),
     {port, Port, _} = erl_epmd:port_please(Name, {127, 0, 0, 1}),
     open_port({spawn_executable, Program},

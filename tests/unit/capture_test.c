@@ -372,6 +372,52 @@ static void nonsense_is_told(void **state) {
     forget(&t);
 }
 
+/* A record of connection 1; both sides have the flags of an OTP node. */
+static void feed_record(cnode_dump *d, int kind, bool out, const char *hex) {
+    uint8_t bytes[256], head[22], *p;
+    size_t n = unhex(hex, bytes, sizeof bytes);
+
+    p = cn__put32(head, (uint32_t)n + 18);
+    p = cn__put8(cn__put8(p, (uint8_t)kind), out);
+    p = cn__put32(cn__put64(cn__put32(p, 1), 0), (uint32_t)n);
+    assert_int_equal(cnode_dump_feed(d, head, (size_t)(p - head)), 0);
+    assert_int_equal(cnode_dump_feed(d, bytes, n), 0);
+}
+
+static void headers_and_fragments_are_read(void **state) {
+    static const uint8_t head[12] = "CNODECAP\0\1";
+    cnode_dump *d = reader_of(head, sizeof head);
+    cnode_dump_message m;
+
+    (void)state;
+    feed_record(d, CNODE_CAPTURE_OPEN, true, "614068");
+    expect(d, CNODE_CAPTURE_OPEN, true, "connected by a@h", &m);
+    feed_record(d, CNODE_CAPTURE_HANDSHAKE, true,
+                "4e 0000006d07df7fbd 00000001 0003 614068");
+    expect(d, CNODE_CAPTURE_HANDSHAKE, true, "name a@h", &m);
+    feed_record(d, CNODE_CAPTURE_HANDSHAKE, false,
+                "4e 0000006d07df7fbd 00000000 00000001 0003 624068");
+    expect(d, CNODE_CAPTURE_HANDSHAKE, false, "challenge from b@h", &m);
+    feed_record(d, CNODE_CAPTURE_FRAME, false,
+                "8344038808000361406801000203626f786804610658520000000001"
+                "00000000000000015201520268016105");
+    expect(d, CNODE_CAPTURE_FRAME, false, "REG_SEND <a@h.1.0> box", &m);
+    assert_int_equal(etf_match(m.ctrl->term, "{5}"), 0);
+    feed_record(d, CNODE_CAPTURE_FRAME, false,
+                "83450000000000000007000000000000000203880800036140680100"
+                "0203626f786804610658520000000001000000000000000152015202"
+                "6801");
+    expect(d, CNODE_CAPTURE_FRAME, false,
+           "first fragment of sequence 7, number 2: more is to come", &m);
+    assert_null(m.ctrl);
+    feed_record(d, CNODE_CAPTURE_FRAME, false,
+                "8346000000000000000700000000000000016105");
+    expect(d, CNODE_CAPTURE_FRAME, false,
+           "fragment of sequence 7, number 1: REG_SEND <a@h.1.0> box", &m);
+    assert_int_equal(etf_match(m.ctrl->term, "{5}"), 0);
+    cnode_dump_free(d);
+}
+
 static void refuse(const char *hex, int code) {
     uint8_t bytes[64];
     cnode_dump_message m;
@@ -465,6 +511,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_harms_nobody),
         cmocka_unit_test(ends_anywhere),
         cmocka_unit_test(nonsense_is_told),
+        cmocka_unit_test(headers_and_fragments_are_read),
         cmocka_unit_test(what_is_no_capture),
         cmocka_unit_test(runs_out_of_memory),
         MESH_CASE(a_node_is_listened_to),
