@@ -41,7 +41,9 @@ REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 TERM_PORT := $(BUILD)/tests/term_port
 EI_PORT   := $(BUILD)/tests/ei_port
 DRIVER    := $(BUILD)/tests/node_driver
-CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(BUILD)/examples/poll
+DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
+               doc/node.md)
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(BUILD)/examples/poll $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
@@ -171,6 +173,15 @@ $(BUILD)/doc/%.o: $(BUILD)/doc/%.c
 	$(call say,CC)
 	$(Q)$(CC) $(CC_FLAGS) -c $< -o $@
 
+$(BUILD)/doc/node/.made: doc/node.md scripts/doc-programs
+	$(call say,GEN)
+	$(Q)rm -rf $(@D) && scripts/doc-programs $< $(@D) && touch $@
+$(DOC_BIN:%=%.c): $(BUILD)/doc/node/.made ;
+$(BUILD)/doc/node/%: $(BUILD)/doc/node/%.c $(BUILD)/libcnode.a
+	$(call say,CC)
+	$(Q)$(CC) -Wall -Wextra -Werror -I. $(PKG_FLAGS) -pthread $(LD_FLAGS) \
+	    $^ $(LIBS) -o $@
+
 ROOT = $(DESTDIR)$(PREFIX)
 
 # Headers, libraries.
@@ -217,7 +228,7 @@ examples: $(EXAMPLES) ## compile the examples
 
 readme: $(README:README.md=$(BUILD)/readme/first) ## compile README's first program
 
-doc: $(BUILD)/doc/terms.o ## compile the programs in doc/terms.md
+doc: $(BUILD)/doc/terms.o $(DOC_BIN) ## compile the programs in doc/
 
 layers: ## no folder includes upward
 	@scripts/check-layers

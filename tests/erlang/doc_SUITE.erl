@@ -1,0 +1,162 @@
+%% SPDX-License-Identifier: Apache-2.0
+%%
+%% The programs in doc/node.md do what the page says, with this node of Erlang
+%% as the other side. They are in the folder $DOC_PROGRAMS.
+-module(doc_SUITE).
+
+-include_lib("stdlib/include/assert.hrl").
+
+-compile([export_all, nowarn_export_all]).
+
+suite() ->
+    [{timetrap, {seconds, 60}}].
+
+all() ->
+    [echo, counter, client, guard, workers, clock, pump, doctor].
+
+init_per_suite(Config) ->
+    cnode_test:init_suite(Config),
+    os:getenv("DOC_PROGRAMS") =/= false orelse
+        ct:fail("DOC_PROGRAMS is not set"),
+    Config.
+
+end_per_suite(_) ->
+    cnode_test:stop_all().
+
+end_per_testcase(_, _) ->
+    [catch exit(P, kill) || Name <- [stock, boss, sums, alarm, sink],
+                            P <- [whereis(Name)], P =/= undefined],
+    cnode_test:flush().
+
+%% --------------------------------------------------------------- programs
+
+start(Name) ->
+    start(Name, [atom_to_list(node())]).
+
+start(Name, Args) ->
+    open_port({spawn_executable,
+               filename:join(os:getenv("DOC_PROGRAMS"), Name)},
+              [{args, Args}, {env, [{"CNODE_COOKIE", cnode_test:cookie()}]},
+               {cd, filename:dirname(cnode_test:file("x"))},
+               {line, 2000}, exit_status]).
+
+line(Port) ->
+    receive {Port, {data, {eol, Line}}} -> Line after 20000 -> timeout end.
+
+ended(Port) ->
+    receive {Port, {exit_status, Status}} -> Status after 20000 -> timeout end.
+
+%% A program without an end of its own.
+terminate(Port) ->
+    {os_pid, Os} = erlang:port_info(Port, os_pid),
+    os:cmd("kill " ++ integer_to_list(Os)),
+    ended(Port).
+
+up(Node) ->
+    cnode_test:wait_until(fun() -> net_kernel:connect_node(Node) end).
+
+got(Pattern) ->
+    receive Pattern -> Pattern after 20000 -> error({missing, Pattern}) end.
+
+%% ------------------------------------------------------------------ cases
+
+echo(_) ->
+    Port = start("echo", []),
+    up('echo@127.0.0.1'),
+    {echo, 'echo@127.0.0.1'} ! {self(), hello},
+    receive {From, hello} -> ?assertEqual('echo@127.0.0.1', node(From)) end,
+    ?assertNot(lists:member('echo@127.0.0.1', nodes())),
+    terminate(Port).
+
+counter(_) ->
+    Node = 'counter@127.0.0.1',
+    Port = start("counter", []),
+    up(Node),
+    ?assertEqual({ok, 2}, gen_server:call({counter, Node}, {add, 2})),
+    ?assertEqual({ok, 5}, gen_server:call({counter, Node}, {add, 3})),
+    gen_server:cast({counter, Node}, reset),
+    ?assertEqual({ok, 1}, gen_server:call({counter, Node}, {add, 1})),
+    ?assertEqual({error, unknown}, gen_server:call({counter, Node}, what)),
+    ?assertEqual(6.0, erpc:call(Node, shape, area, [2.0, 3.0])),
+    ?assertError({exception, badarg, _}, erpc:call(Node, shape, area, [a, b])),
+    ?assertEqual(stopping, gen_server:call({counter, Node}, stop)),
+    ?assertEqual(0, ended(Port)).
+
+client(_) ->
+    register(stock, spawn(fun() ->
+        receive
+            {'$gen_call', From, {left, <<"tea">>}} ->
+                gen_server:reply(From, {ok, 7})
+        end
+    end)),
+    Port = start("client"),
+    ?assertEqual("left: 7", line(Port)),
+    ?assertEqual("sum: 6", line(Port)),
+    ?assertEqual(0, ended(Port)),
+    cnode_test:wait_until(fun() -> whereis(stock) =:= undefined end),
+    Alone = start("client"),
+    ?assertMatch("stock: " ++ _, line(Alone)),
+    ?assertEqual("sum: 6", line(Alone)),
+    ?assertEqual(0, ended(Alone)).
+
+guard(_) ->
+    Boss = cnode_test:alive_process([]),
+    register(boss, Boss),
+    Port = start("guard"),
+    up('guard@127.0.0.1'),
+    Worker = {worker, 'guard@127.0.0.1'},
+    [begin
+         Ref = monitor(process, Worker),
+         cnode_test:wait_until(fun() -> crash(Worker, Ref) end),
+         ?assertEqual("worker ended: {oops,worker}", line(Port))
+     end || _ <- [1, 2, 3]],
+    Boss ! {exit, tired},
+    ?assertEqual("boss is gone: tired", line(Port)),
+    ?assertEqual(0, ended(Port)).
+
+crash(Worker, Ref) ->
+    Worker ! crash,
+    receive
+        {'DOWN', Ref, process, Worker, {oops, worker}} -> true;
+        {'DOWN', Ref, process, Worker, Reason} -> error(Reason)
+    after 1000 -> false
+    end.
+
+workers(_) ->
+    register(sums, self()),
+    Port = start("workers"),
+    [got({from_thread, N}) || N <- [1, 2, 3, 4]],
+    ?assertEqual(0, ended(Port)),
+    unregister(sums).
+
+clock(_) ->
+    register(alarm, self()),
+    Port = start("clock"),
+    [got({tick, N}) || N <- [1, 2, 3]],
+    {bell, 'clock@127.0.0.1'} ! enough,
+    ?assertEqual(0, ended(Port)),
+    unregister(alarm).
+
+%% It sends more than its queue takes, and nothing is lost or out of order.
+pump(_) ->
+    register(sink, self()),
+    Port = start("pump"),
+    [receive {N, <<_:10000/binary>>} -> ok
+     after 20000 -> error({missing, N})
+     end || N <- lists:seq(0, 1999)],
+    receive {done, Busy} -> ?assert(Busy > 0) after 20000 -> error(missing) end,
+    {pump, 'pump@127.0.0.1'} ! stop,
+    ?assertEqual(0, ended(Port)),
+    unregister(sink).
+
+doctor(_) ->
+    Port = start("doctor"),
+    ?assertEqual("pong: in time", line(Port)),
+    ?assertEqual("signals: 1 out, 1 in", line(Port)),
+    ?assertEqual(0, ended(Port)),
+    File = filename:join(filename:dirname(cnode_test:file("x")),
+                         "doctor.capture"),
+    {0, Text, <<>>} = cnode_test:run(["dump", File]),
+    ?assertMatch({match, _}, re:run(Text, "MONITOR_P <.*> undefined #Ref<")),
+    ?assertMatch({match, _}, re:run(Text, "PAYLOAD_MONITOR_P_EXIT undefined .*"
+                                    "noproc\n")).
