@@ -243,7 +243,8 @@ static bool ends_handshake(const uint8_t *p, size_t len, bool to_acceptor) {
 
 static void complete(cnode__tap *t, bool out) {
     way *w = &t->ways[out];
-    uint8_t *p = w->kept.data == NULL ? NULL : w->kept.data + w->kept.head;
+    uint8_t none = 0;
+    uint8_t *p = w->kept.data == NULL ? &none : w->kept.data + w->kept.head;
     size_t len = cn__buf_size(&w->kept);
     bool framed = w->framed;
 

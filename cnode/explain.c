@@ -289,7 +289,7 @@ static etf_view shorten(cnode_dump *d, const cnode_dump_message *m) {
 /* 1: *ctrl is the signal that the frame completes; 0: none. */
 static int read_frame(side *s, etf_view frame, const cnode_ctrl **ctrl) {
     uint8_t head[4];
-    cnode_event ev;
+    cnode_event ev = {.ctrl = NULL};
     int r;
 
     (void)cn__put32(head, (uint32_t)frame.len);

@@ -72,8 +72,9 @@ static int twice(cnode_proc *self, etf_view args, etf_writer *result,
     int i;
 
     (void)self, (void)data;
-    return etf_match(args, "[~i]", &i) == 0 ? etf_pack(result, "~i", 2 * i)
-                                            : CN_EBADARG;
+    return etf_match(args, "[~i]", &i) == 0
+               ? etf_pack(result, "~i", 2 * (int64_t)i)
+               : CN_EBADARG;
 }
 
 static void count(cnode_proc *p, const cnode_msg *m, void *data) {
