@@ -150,7 +150,7 @@ static int old_atom(cnode__cache *c, cn_cursor *in, size_t slot, cn_error *e) {
 }
 
 static unsigned half_byte(const uint8_t *flags, size_t i) {
-    return flags[i / 2] >> (i % 2 * 4) & 15U;
+    return (unsigned)flags[i / 2] >> (i % 2 * 4) & 15U;
 }
 
 static int read_atoms(cnode__cache *c, cn_cursor *in, size_t n, cn_error *e) {
