@@ -114,21 +114,22 @@ static void write_out(sim_end *e) {
     sim *s = e->link->sim;
     cnode_conn *c = conn_of(e);
     sim_end *to = other_of(e);
-    const uint8_t *p;
-    size_t n, some;
+    cn_slice v;
+    size_t some, lent;
 
     if (c == NULL || e->closed || e->link->dialling)
         return;
     check_queue(s, c);
-    while ((p = cnode_conn_output(c, &n)) != NULL && (some = room(s, to)) > 0) {
-        if (some > n)
-            some = n;
+    while ((lent = cnode_conn_output(c, &v, 1)) > 0 &&
+           (some = room(s, to)) > 0) {
+        if (some > v.len)
+            some = v.len;
         if (some > 1 && sim_chance(s, 10))
             some = 1 + sim_random(s, (uint32_t)some);
-        give(to, p, some);
+        give(to, v.data, some);
         cnode_conn_wrote(c, some);
     }
-    if (p == NULL && e->kept != NULL)
+    if (lent == 0 && e->kept != NULL)
         shut(e, false);
 }
 
