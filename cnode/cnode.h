@@ -410,7 +410,9 @@ typedef void (*cnode_leave_cb)(cnode *n, int status, const cn_error *err,
  * `noconnection` for what is linked and monitored; who should see other
  * reasons ends its processes with cnode_exit before. Processes live on, but
  * nothing goes out any more (CN_ENOCONN), and nothing brings the node back.
- * CN_ECLOSED: it leaves already. */
+ * What other threads send has to come before: the last of them calls this by
+ * cnode_post, which comes behind what it has sent. CN_ECLOSED: it leaves
+ * already. */
 CN_API int cnode_leave(cnode *n, uint32_t timeout_ms, cnode_leave_cb cb,
                        void *data);
 /* Whether this node has to do with a peer. CNODE_POLICY_DENY ends what

@@ -58,6 +58,8 @@ int cnode_leave(cnode *n, uint32_t timeout_ms, cnode_leave_cb cb, void *data) {
     if (err != 0)
         return cnode__err(n, err, "out of memory");
     n->leaving = true;
+    n->late = false;
+    n->unsent = 0;
     n->leave_cb = cb;
     n->leave_data = data;
     n->leave_at =

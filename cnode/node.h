@@ -382,7 +382,7 @@ struct cnode {
     uint64_t user;        /* group leader where none is given */
     const char *peer_now; /* node whose signal is being handled */
     bool leaving;         /* cnode_leave was called ... */
-    bool late;            /* ... took too long ... */
+    bool late;            /* ... takes too long ... */
     bool left;            /* ... and is over */
     uint64_t leave_at;    /* at the latest */
     cnode__timer leave_timer;

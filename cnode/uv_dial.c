@@ -267,7 +267,7 @@ bool cnode__uv_accept(cnode__door *d) {
 
 /* AF_INET, AF_INET6, AF_UNIX, or -1: no connected stream of such a kind. */
 static int family_of(int fd) {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t len = sizeof a, size = sizeof(int);
     int type = 0;
 

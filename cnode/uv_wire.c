@@ -238,7 +238,10 @@ void cnode__uv_start(cnode__socket *l) {
 /* --- the end of a wire --------------------------------------------------- */
 
 static void on_linger(uv_timer_t *t) {
-    give_up(t->data);
+    cnode__socket *l = t->data;
+
+    l->shell->node.late = true; /* a peer has not taken all in time */
+    give_up(l);
 }
 
 static void on_shut_down(uv_shutdown_t *req, int status) {
