@@ -256,6 +256,7 @@ leaves_a_peer_that_sleeps(_) ->
             up = tell(D, {connect, Node}),
             Os = peer:call(Peer, os, getpid, []),
             os:cmd("kill -STOP " ++ Os),
+            wait_until(fun() -> is_stopped(Os) end),
             T0 = erlang:monotonic_time(millisecond),
             {error, 'CN_ETIMEDOUT', _} = tell(D, {leave, 1000}),
             Ms = erlang:monotonic_time(millisecond) - T0,
@@ -263,6 +264,15 @@ leaves_a_peer_that_sleeps(_) ->
             ?assert(Ms >= 900 andalso Ms < 5000)
         end)
     end).
+
+%% A signal takes its time: all threads have to have stopped.
+is_stopped(Os) ->
+    Stats = filelib:wildcard("/proc/" ++ Os ++ "/task/*/stat"),
+    lists:all(fun(Path) ->
+                      {ok, Text} = file:read_file(Path),
+                      {match, _} = re:run(Text, "\\) [A-Z] "),
+                      re:run(Text, "\\) T ") =/= nomatch
+              end, Stats).
 
 %% ------------------------------------------------------------- what is told
 
