@@ -324,6 +324,74 @@ static void bad_identifiers(void **state) {
     assert_int_equal(pid.node_len, 0);
 }
 
+/* A pid whose node is n bytes, 'x' but for the last one. */
+static size_t put_long_pid(size_t n, uint8_t last) {
+    static const uint8_t numbers[] = {0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3};
+
+    in[0] = 0x58;
+    in[1] = 0x77;
+    in[2] = (uint8_t)n;
+    memset(in + 3, 'x', n);
+    if (n > 0)
+        in[3 + n - 1] = last;
+    memcpy(in + 3 + n, numbers, sizeof numbers);
+    return 3 + n + sizeof numbers;
+}
+
+/* Whole it is read, cut it is refused, and so is what is no UTF-8. */
+static void pids_of_all_lengths(void **state) {
+    etf_pid pid;
+
+    (void)state;
+    for (size_t n = 0; n <= ETF_NODE_MAX; n++) {
+        size_t len = put_long_pid(n, 'y');
+        etf_reader_init(&r, (etf_view){in, len});
+        etf_get_pid(&r, &pid);
+        assert_int_equal(pid.node_len, n);
+        assert_int_equal(strlen(pid.node), n);
+        assert_memory_equal(pid.node, in + 3, n);
+        assert_int_equal(pid.id * 100 + pid.serial * 10 + pid.creation, 123);
+        done();
+        for (size_t cut = 1; cut < len; cut += n / 8 + 1) {
+            etf_reader_init(&r, (etf_view){in, len - cut});
+            etf_get_pid(&r, &pid);
+            assert_int_equal(r.err, CN_ETRUNC);
+            assert_int_equal(pid.node_len, 0);
+        }
+        (void)put_long_pid(n, 0xe9);
+        etf_reader_init(&r, (etf_view){in, len});
+        etf_get_pid(&r, &pid);
+        assert_int_equal(r.err, n == 0 ? 0 : CN_EBADTERM);
+    }
+}
+
+/* The node may be one of a distribution header's atoms. */
+static void pid_with_cached_node(void **state) {
+    static const etf_view atoms[] = {{(const uint8_t *)"a@b", 3},
+                                     {(const uint8_t *)"\xc3\xa9@b", 4}};
+    static const uint8_t bytes[] = {0x58, 0x52, 0, 0, 0, 0, 1, 0,
+                                    0,    0,    2, 0, 0, 0, 3};
+    etf_pid pid;
+
+    (void)state;
+    memcpy(in, bytes, sizeof bytes);
+    for (uint8_t i = 0; i < 2; i++) {
+        in[2] = i;
+        etf_reader_init(&r, (etf_view){in, sizeof bytes});
+        etf_reader_atoms(&r, atoms, 2);
+        etf_get_pid(&r, &pid);
+        assert_int_equal(pid.node_len, atoms[i].len);
+        assert_memory_equal(pid.node, atoms[i].data, atoms[i].len);
+        assert_int_equal(pid.creation, 3);
+        done();
+    }
+    in[2] = 2;
+    etf_reader_init(&r, (etf_view){in, sizeof bytes});
+    etf_reader_atoms(&r, atoms, 2);
+    etf_get_pid(&r, &pid);
+    assert_int_equal(r.err, CN_EBADTERM);
+}
+
 /* 128 characters are 256 bytes: an atom, but no node. */
 static void long_node(void **state) {
     etf_pid pid;
@@ -570,6 +638,8 @@ int main(void) {
         cmocka_unit_test(tuples_and_maps),
         cmocka_unit_test(identifiers),
         cmocka_unit_test(bad_identifiers),
+        cmocka_unit_test(pids_of_all_lengths),
+        cmocka_unit_test(pid_with_cached_node),
         cmocka_unit_test(long_node),
         cmocka_unit_test(funs_and_records),
         cmocka_unit_test(closure_parts),
