@@ -16,14 +16,14 @@ typedef struct seen {
 } seen;
 
 static void on_message(cnode_proc *p, const cnode_msg *m, void *data) {
-    seen *s = data;
-    int i;
+    seen *x = data;
+    int i = 0;
 
     (void)p;
-    if (etf_match(m->term, "{~i, _}", &i) != 0 || i < s->next)
-        s->in_order = false;
+    if (etf_match(m->term, "{~i, _}", &i) != 0 || i < x->next)
+        x->in_order = false;
     else
-        s->next = i + 1;
+        x->next = i + 1;
 }
 
 static int send_many(cnode_proc *p, int from, int n) {
@@ -36,12 +36,16 @@ static int send_many(cnode_proc *p, int from, int n) {
     return err;
 }
 
-static void start_with_sink(mesh *m, seen *s, cnode_proc **p) {
+/* What the sink has seen; it may outlive a scenario. */
+static seen sink_saw;
+
+static void start_with_sink(mesh *m, cnode_proc **p) {
     const cnode_config small = {.max_queue = 2000};
     const cnode_proc_config sink = {
-        .name = "sink", .on_message = on_message, .data = s};
+        .name = "sink", .on_message = on_message, .data = &sink_saw};
 
     *p = NULL;
+    sink_saw = (seen){.in_order = true};
     OK(m, mesh_start(m, 0, &small));
     OK(m, mesh_start(m, 1, NULL));
     OK(m, mesh_start(m, 2, NULL));
@@ -63,30 +67,28 @@ static cnode_peer_stats stats_of(mesh *m) {
 }
 
 static void what_is_not_taken_is_held(mesh *m) {
-    seen s = {.in_order = true};
     cnode_proc *p;
 
-    start_with_sink(m, &s, &p);
+    start_with_sink(m, &p);
     if (p == NULL)
         return;
     m->nodes[0].elsewhere = true;
     mesh_stall(m, 0, true);
     OK(m, send_many(p, 0, MANY));
     mesh_settle(m);
-    WANT(m, s.next == 0 && stats_of(m).queued < 4000);
+    WANT(m, sink_saw.next == 0 && stats_of(m).queued < 4000);
     mesh_stall(m, 0, false);
     OK(m, send_many(p, MANY, 3));
-    WANT(m, s.next == MANY + 3 && s.in_order);
+    WANT(m, sink_saw.next == MANY + 3 && sink_saw.in_order);
     WANT(m, mesh_cnode(m, 0)->stats.dropped == 0);
     WANT(m, cnode__list_empty(&mesh_cnode(m, 0)->holds));
 }
 
 /* The others' messages pass by what is held. */
 static void nobody_else_waits(mesh *m) {
-    seen s = {.in_order = true};
     cnode_proc *p;
 
-    start_with_sink(m, &s, &p);
+    start_with_sink(m, &p);
     if (p == NULL)
         return;
     m->nodes[0].elsewhere = true;
@@ -100,15 +102,14 @@ static void nobody_else_waits(mesh *m) {
     OK(m, cnode_send_name(p, "c@h", "c", "there"));
     mesh_settle(m);
     SAID(m, "c: there");
-    WANT(m, s.next == MANY && s.in_order);
+    WANT(m, sink_saw.next == MANY && sink_saw.in_order);
 }
 
 /* What was in the connection is lost with it, what was held is not. */
 static void is_held_over_a_lost_connection(mesh *m) {
-    seen s = {.in_order = true};
     cnode_proc *p;
 
-    start_with_sink(m, &s, &p);
+    start_with_sink(m, &p);
     if (p == NULL)
         return;
     m->nodes[0].elsewhere = true;
@@ -117,15 +118,14 @@ static void is_held_over_a_lost_connection(mesh *m) {
     mesh_settle(m);
     mesh_break(m, 0);
     mesh_settle(m);
-    WANT(m, s.next == MANY && s.in_order);
+    WANT(m, sink_saw.next == MANY && sink_saw.in_order);
     WANT(m, stats_of(m).connects == 2);
 }
 
 static void ends_with_the_node(mesh *m) {
-    seen s = {.in_order = true};
     cnode_proc *p;
 
-    start_with_sink(m, &s, &p);
+    start_with_sink(m, &p);
     if (p == NULL)
         return;
     m->nodes[0].elsewhere = true;
