@@ -142,6 +142,36 @@ void cnode__peer_let_go(cnode__peer *p) {
 
 /* --- dialling ------------------------------------------------------------ */
 
+/* The peer itself is in a handshake with us. */
+static cnode__wire *handshake_from(const cnode__peer *p) {
+    for (cnode__list *l = p->wires.next; l != &p->wires; l = l->next) {
+        cnode__wire *w = cnode__list_of(cnode__wire, in_peer, l);
+        if (!w->dialled && !w->failed && w != p->up)
+            return w;
+    }
+    return NULL;
+}
+
+void cnode__peer_await(cnode__peer *p) {
+    cnode *n = p->node;
+    uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
+
+    p->waiting = true;
+    cnode__timer_arm(&n->timers, &p->timer, cnode__now(n) + setup);
+}
+
+/* One attempt at a time: a second one, begun when the peer's own has got as far
+ * as its name, could come up on one side while the first does on the other. */
+static bool leave_it_to_the_peer(cnode__peer *p) {
+    cnode__wire *w = handshake_from(p);
+
+    if (w == NULL)
+        return false;
+    w->redial = true;
+    cnode__peer_await(p);
+    return true;
+}
+
 static int new_attempt(cnode__peer *p, bool counted) {
     cnode *n = p->node;
     uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
@@ -159,12 +189,19 @@ static int new_attempt(cnode__peer *p, bool counted) {
     return 0;
 }
 
-int cnode__peer_dial(cnode__peer *p, bool counted) {
+static int dial_now(cnode__peer *p, bool counted) {
     int err = new_attempt(p, counted);
 
     if (err == 0)
         cnode__lookup(p->dial);
     return err;
+}
+
+int cnode__peer_dial(cnode__peer *p, bool counted) {
+    if (cnode__policy_of(p->node, p) != CNODE_POLICY_DENY &&
+        leave_it_to_the_peer(p))
+        return 0;
+    return dial_now(p, counted);
 }
 
 bool cnode__peer_on_the_way(const cnode__peer *p) {
@@ -283,29 +320,20 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
     tell_peer_event(p, false, why->code, why->text);
 }
 
-/* Is the peer itself in a handshake with us? */
-static bool handshake_from(const cnode__peer *p) {
-    for (cnode__list *l = p->wires.next; l != &p->wires; l = l->next) {
-        const cnode__wire *w = cnode__list_of(cnode__wire, in_peer, l);
-        if (!w->dialled && !w->failed && w != p->up)
+/* What becomes of that one is seen when it is up or buried, and it has a time
+ * limit of its own. */
+static bool waits_for_a_wire(const cnode__peer *p) {
+    for (cnode__list *l = p->wires.next; l != &p->wires; l = l->next)
+        if (cnode__list_of(cnode__wire, in_peer, l)->redial)
             return true;
-    }
     return false;
-}
-
-void cnode__peer_await(cnode__peer *p) {
-    cnode *n = p->node;
-    uint32_t setup = n->config.setup_ms == 0 ? 7000 : n->config.setup_ms;
-
-    p->waiting = true;
-    cnode__timer_arm(&n->timers, &p->timer, cnode__now(n) + setup);
 }
 
 static void peer_timeout(cnode__timer *t) {
     cnode__peer *p = cnode__list_of(cnode__peer, timer, t);
     cn_error e;
 
-    if (!p->waiting)
+    if (!p->waiting || waits_for_a_wire(p))
         return;
     (void)cn__fail(&e, CN_ETIMEDOUT, 0,
                    "it was connecting here itself, but did not finish");
@@ -349,12 +377,14 @@ static void explain_cookie(const cnode__wire *w, cn_error *why) {
             p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
 }
 
+/* Without regard to another that comes in under its name: whoever only says
+ * that name, and has no cookie, could keep us from the peer for ever. */
 static void dial_again(cnode__peer *p) {
     cn_error why;
     int err;
 
     p->waiting = false;
-    err = cnode__peer_dial(p, true);
+    err = dial_now(p, true);
     if (err != 0) {
         (void)cn__fail(&why, err, 0, "%s", cn_strerror(err));
         give_up(p, &why);

@@ -284,6 +284,42 @@ static void waits_for_the_other_attempt(mesh *m) {
     SAID(m, "r1: r@h OK");
 }
 
+/* Its attempt has got as far as its name, so there is no second one, which it
+ * would take while this side takes the first. */
+static void leaves_it_to_the_peer(mesh *m) {
+    mesh_raw *r;
+    cnode *n;
+
+    OK(m, mesh_start(m, 0, NULL));
+    n = mesh_cnode(m, 0);
+    r = mesh_play(m, 0, "r@h");
+    r->mute = true;
+    mesh_raw_dial(r, 0);
+    mesh_settle(m);
+    ASK(m, cnode_connect(n, "r@h", mesh_connected, r1));
+    SAID(m, "");
+    WANT(m, n->wires.next != &n->wires && n->wires.next->next == &n->wires);
+    r->mute = false;
+    SAID(m, "r1: r@h OK");
+    WANT(m, m->nodes[0].ups == 1 && m->nodes[0].downs == 0);
+}
+
+/* ... and when that comes to nothing there is one from here. */
+static void the_peer_leaves_it(mesh *m) {
+    mesh_raw *r;
+
+    OK(m, mesh_start(m, 0, NULL));
+    r = mesh_play(m, 0, "r@h");
+    r->mute = true;
+    mesh_raw_dial(r, 0);
+    mesh_settle(m);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "r@h", mesh_connected, r1));
+    mesh_advance(m, 7000);
+    SAID(m, "");
+    r->mute = false;
+    SAID(m, "r1: r@h OK");
+}
+
 /* The peer has lost its side of the connection; its new one takes over. */
 static void takes_over(mesh *m) {
     mesh_raw *r;
@@ -643,6 +679,8 @@ int main(void) {
         MESH_CASE(an_early_attempt_gives_way),
         MESH_CASE(gives_way_to_nobody),
         MESH_CASE(waits_for_the_other_attempt),
+        MESH_CASE(leaves_it_to_the_peer),
+        MESH_CASE(the_peer_leaves_it),
         MESH_CASE(takes_over),
         MESH_CASE(restarts),
         MESH_CASE(pending_in_order),
