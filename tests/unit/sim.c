@@ -93,7 +93,7 @@ static void play(sim *s) {
             sim_fault(s);
         else if (what < 30)
             sim_act(s);
-        else if (what < 33 || !sim_step(s))
+        else if ((what < 33 && !s->faultless) || !sim_step(s))
             sim_advance(s, 1 + sim_random(s, 400));
     }
 }

@@ -287,8 +287,8 @@ static bool reason_is_true(sim_proc *p, const sim_proc *q, sim_reason r,
 
     if (r.kind == SIM_NOCONN && lost_since(s, p->node, q->node, epoch))
         return true;
-    if (r.kind == SIM_NOPROC)
-        return sim_dead(q) && q->last_from[p->uid] <= number;
+    if (r.kind == SIM_NOPROC && sim_dead(q) && q->last_from[p->uid] <= number)
+        return true;
     return r.kind != SIM_ALIVE && r.kind != SIM_SHUTDOWN &&
            same_reason(sim_fate(q), r);
 }
