@@ -43,7 +43,9 @@ EI_PORT   := $(BUILD)/tests/ei_port
 DRIVER    := $(BUILD)/tests/node_driver
 DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
                doc/node.md)
-CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(BUILD)/examples/poll $(DOC_BIN)
+SIGNALS   := $(BUILD)/tests/signal_driver
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) \
+             $(BUILD)/examples/poll $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
@@ -129,6 +131,11 @@ $(TERM_PORT): $(BUILD)/tests/erlang/term_port.o $(BUILD)/libcli.a \
 
 # A node that a suite commands.
 $(DRIVER): $(BUILD)/tests/erlang/node_driver.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
+
+# Two processes of a node, for what few programs do.
+$(SIGNALS): $(BUILD)/tests/erlang/signal_driver.o $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link)
 
