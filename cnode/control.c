@@ -144,6 +144,44 @@ void cnode__ctrl_clear(cnode_ctrl *c, cnode_signal signal) {
     c->ref.node[0] = '\0';
 }
 
+/* Names are some bytes, and there is room for a thousand. */
+static void copy_pid(etf_pid *to, const etf_pid *from) {
+    to->id = from->id;
+    to->serial = from->serial;
+    to->creation = from->creation;
+    to->node_len = from->node_len;
+    memcpy(to->node, from->node, (size_t)from->node_len + 1);
+}
+
+static void copy_ref(etf_ref *to, const etf_ref *from) {
+    to->n = from->n;
+    memcpy(to->ids, from->ids, sizeof to->ids);
+    to->creation = from->creation;
+    to->node_len = from->node_len;
+    memcpy(to->node, from->node, (size_t)from->node_len + 1);
+}
+
+void cnode__ctrl_copy(cnode_ctrl *to, const cnode_ctrl *from) {
+    to->signal = from->signal;
+    to->op = from->op;
+    to->by_name = from->by_name;
+    to->to_alias = from->to_alias;
+    to->priority = from->priority;
+    to->name = from->name;
+    to->token = from->token;
+    to->term = from->term;
+    to->module = from->module;
+    to->function = from->function;
+    to->arity = from->arity;
+    to->opts = from->opts;
+    to->result = from->result;
+    to->id = from->id;
+    copy_pid(&to->from, &from->from);
+    copy_pid(&to->to, &from->to);
+    copy_pid(&to->group_leader, &from->group_leader);
+    copy_ref(&to->ref, &from->ref);
+}
+
 /* --- priority and aliases --------------------------------------------------
  */
 

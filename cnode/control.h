@@ -72,6 +72,9 @@ enum {
 /* A signal with nothing in it; much cheaper than zeroing all of the struct. */
 void cnode__ctrl_clear(cnode_ctrl *c, cnode_signal signal);
 
+/* The same as *to = *from, without what is behind the names. */
+void cnode__ctrl_copy(cnode_ctrl *to, const cnode_ctrl *from);
+
 /* "SEND_SENDER", or NULL for a number the protocol does not have. */
 const char *cnode__op_name(uint64_t op);
 

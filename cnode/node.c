@@ -11,7 +11,7 @@
 #include "cnode/digest.h"
 #include "cnode/node.h"
 
-enum { LOCAL_ROUNDS = 64 };
+enum { LOCAL_ROUNDS = 64, KEEP_LOCAL = 64 * 1024 };
 
 /* --- errors, time -------------------------------------------------------- */
 
@@ -122,6 +122,7 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->drained);
     cnode__list_init(&n->loans);
     cn__buf_init(&n->local, &n->alloc);
+    cn__buf_init(&n->spare, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
     etf_writer_init(&n->packer, &n->alloc);
     etf_writer_init(&n->message, &n->alloc);
@@ -182,7 +183,10 @@ void cnode__adopt_creation(cnode *n, uint32_t creation) {
 static void run_local(cnode *n) {
     cn_buf b = n->local;
 
-    cn__buf_init(&n->local, &n->alloc);
+    if (cn__buf_size(&b) == 0)
+        return;
+    n->local = n->spare; /* for what these have as their consequence */
+    cn__buf_init(&n->spare, &n->alloc);
     n->peer_now = n->name;
     while (cn__buf_size(&b) > 4) {
         size_t len = cn__be32(cn__buf_at(&b));
@@ -190,13 +194,16 @@ static void run_local(cnode *n) {
         etf_reader r;
         const char *why;
         if (cnode__thaw(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}) == 0) {
-            if (c.from.node_len == 0)
-                c.from = cnode__pid_of(n, cnode__number_of(&c.from));
+            if (c.from.node_len == 0) {
+                c.from.creation = n->creation;
+                cnode__set_node(&c.from, n->name);
+            }
             (void)cnode__signal(n, NULL, &c, &why);
         }
-        cn__buf_consume(&b, len + 4, SIZE_MAX);
+        cn__buf_consume(&b, len + 4, KEEP_LOCAL);
     }
-    cn__buf_free(&b);
+    cn__buf_free(&n->spare);
+    n->spare = b;
 }
 
 static void answer_want(cnode__want *w) {
@@ -341,6 +348,7 @@ void cnode__destroy(cnode *n) {
         cnode__orphan_drop(n, o);
     cn__map_free(&n->orphans);
     cn__buf_free(&n->local);
+    cn__buf_free(&n->spare);
     cnode__timers_free(&n->timers);
     etf_writer_free(&n->packer);
     etf_writer_free(&n->message);

@@ -371,6 +371,7 @@ struct cnode {
     uint64_t quiet_dials; /* when there may be another line about them */
     uint64_t quiet_lost;  /* ... about answers that are lost */
     cn_buf local;         /* signals from our processes to our processes */
+    cn_buf spare;         /* empty: the memory of those that were */
     etf_writer packer;    /* terms of calls in progress */
     etf_writer message;   /* what is being sent */
     etf_writer scratch;

@@ -270,11 +270,16 @@ static bool number_of_ref(const cnode *n, const etf_ref *ref,
     return true;
 }
 
+static void make_pid_local(const cnode *n, etf_pid *pid) {
+    if (cnode__own_pid(n, pid))
+        forget_node(&pid->creation, &pid->node_len, pid->node);
+}
+
 void cnode__make_local(const cnode *n, cnode_ctrl *c) {
     uint64_t number;
 
-    c->from = local_pid(n, c->from);
-    c->to = local_pid(n, c->to);
+    make_pid_local(n, &c->from);
+    make_pid_local(n, &c->to);
     if (number_of_ref(n, &c->ref, &number))
         forget_node(&c->ref.creation, &c->ref.node_len, c->ref.node);
 }

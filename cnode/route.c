@@ -13,9 +13,10 @@
 static const uint64_t every_flag = ~UINT64_C(0);
 
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out) {
-    cnode_ctrl copy = *c;
+    cnode_ctrl copy;
     int err;
 
+    cnode__ctrl_copy(&copy, c);
     etf_writer_reset(w);
     err = cnode__ctrl_put(w, &copy, every_flag, false);
     return err != 0 ? err : etf_writer_finish(w, out);
@@ -96,8 +97,9 @@ static int route_pending(cnode__peer *p, const cnode_ctrl *c) {
 
 /* Our own identifiers go without the name of the node, which may change. */
 static int route_here(cnode *n, const cnode_ctrl *c) {
-    cnode_ctrl local = *c;
+    cnode_ctrl local;
 
+    cnode__ctrl_copy(&local, c);
     cnode__make_local(n, &local);
     return keep_frozen(n, NULL, &local);
 }

@@ -561,6 +561,55 @@ static void idle_ones_are_small(void **state) {
     assert_in_range(cost_of(12289, kinds, 3), 1, 300);
 }
 
+/* --- messages without allocations ---------------------------------------- */
+
+static void count_message(cnode_proc *p, const cnode_msg *m, void *data) {
+    (void)p;
+    (void)m;
+    ++*(int *)data;
+}
+
+static void send_some(mesh *m, cnode_proc *from, const etf_pid *to) {
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(cnode_send(from, to, "{message, ~i}", i), 0);
+        if (i % 50 == 49)
+            mesh_settle(m);
+    }
+}
+
+/* To a process with callbacks, from here and from another node: what a node
+ * has once allocated is enough for the messages that follow. */
+static void messages_take_no_memory(void **state) {
+    static mesh m = {.victim = -1};
+    int count = 0;
+    const cnode_proc_config c = {.on_message = count_message, .data = &count};
+    fault_alloc f;
+    cnode_config config = {0};
+    cnode_proc *near, *far, *p;
+    size_t calls;
+    etf_pid to;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(mesh_start(&m, 0, &config), 0);
+    assert_int_equal(mesh_start(&m, 1, NULL), 0);
+    assert_int_equal(cnode_spawn(mesh_cnode(&m, 0), &c, &p), 0);
+    assert_int_equal(cnode_spawn(mesh_cnode(&m, 0), &c, &near), 0);
+    assert_int_equal(cnode_spawn(mesh_cnode(&m, 1), &c, &far), 0);
+    to = cnode_self(p);
+    send_some(&m, near, &to);
+    send_some(&m, far, &to);
+    calls = f.calls;
+    send_some(&m, near, &to);
+    assert_int_equal(f.calls, calls);
+    send_some(&m, far, &to);
+    assert_int_equal(f.calls, calls);
+    assert_int_equal(count, 4000);
+    mesh_stop(&m, 0);
+    mesh_stop(&m, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -584,6 +633,7 @@ int main(void) {
         MESH_CASE(sends_from_elsewhere),
         cmocka_unit_test(many_end),
         cmocka_unit_test(idle_ones_are_small),
+        cmocka_unit_test(messages_take_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
