@@ -206,13 +206,18 @@ void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags) {
     (void)come_up(c, &ev);
 }
 
-void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl) {
+void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op) {
     size_t queued = cnode_conn_queued(c);
+    cnode_ctrl said;
 
     c->stats.signals_out++;
     if (queued > c->stats.queued_high)
         c->stats.queued_high = queued;
-    cnode__conn_trace(c, false, ctrl);
+    if (c->config.on_frame == NULL)
+        return;
+    said = *ctrl;
+    said.op = op;
+    cnode__conn_trace(c, false, &said);
 }
 
 int cnode_conn_next(cnode_conn *c, cnode_event *ev) {

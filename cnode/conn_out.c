@@ -233,10 +233,11 @@ static int may_send(const cnode_conn *c, const cnode_ctrl *ctrl) {
     return cnode_conn_queued(c) > queue_limit(c, ctrl) ? CN_EBUSY : 0;
 }
 
-static int write_ctrl(cnode_conn *c, cnode_ctrl *ctrl, cnode__parcel *p) {
+static int write_ctrl(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t *op,
+                      cnode__parcel *p) {
     int err =
         cnode__ctrl_put_tuple(&c->writer, ctrl, cnode_conn_common_flags(c),
-                              !cnode__conn_headers(c), &p->payload);
+                              !cnode__conn_headers(c), op, &p->payload);
 
     return err != 0 ? err : etf_writer_finish(&c->writer, &p->ctrl);
 }
@@ -278,24 +279,24 @@ static bool must_wait(const cnode_conn *c, const cnode_ctrl *ctrl,
 }
 
 int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
-    cnode_ctrl out = *ctrl;
     cn_slice v = {ctrl->term.data, ctrl->term.len};
     cnode__parcel p = {.v = &v, .nv = 1, .len = v.len};
     int err = may_send(c, ctrl);
+    uint8_t op;
 
     if (err != 0)
         return err;
     if (v.len > MAX_BODY && !cnode__conn_headers(c))
         return CN_ELIMIT; /* before anything of it is copied */
-    err = write_ctrl(c, &out, &p);
+    err = write_ctrl(c, ctrl, &op, &p);
     if (!p.payload)
         p.nv = p.len = 0;
     if (err == 0)
         err =
-            must_wait(c, &out, &p) ? send_later(c, &out, &p) : send_now(c, &p);
+            must_wait(c, ctrl, &p) ? send_later(c, ctrl, &p) : send_now(c, &p);
     clear_writer(c);
     if (err == 0)
-        cnode__conn_said(c, &out);
+        cnode__conn_said(c, ctrl, op);
     return err;
 }
 
@@ -335,6 +336,7 @@ int cnode_conn_send_shared(cnode_conn *c, const cnode_ctrl *ctrl,
     cnode_ctrl out = *ctrl;
     cnode__parcel p = {.v = v, .nv = n};
     int err = may_send(c, ctrl);
+    uint8_t op;
 
     if (err != 0)
         return err;
@@ -344,11 +346,11 @@ int cnode_conn_send_shared(cnode_conn *c, const cnode_ctrl *ctrl,
             return CN_ELIMIT;
     if (p.len == 0 || ctrl->signal > CNODE_SIG_ALIAS_SEND)
         return CN_EBADARG;
-    err = write_ctrl(c, &out, &p);
+    err = write_ctrl(c, &out, &op, &p);
     if (err == 0)
         err = share(c, &out, &p, release, arg);
     clear_writer(c);
     if (err == 0)
-        cnode__conn_said(c, &out);
+        cnode__conn_said(c, &out, op);
     return err;
 }

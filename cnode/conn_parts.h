@@ -100,7 +100,7 @@ static inline bool cnode__conn_headers(const cnode_conn *c) {
 /* --- conn.c --- */
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 /* A signal has been queued: counts and traces it. */
-void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl);
+void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op);
 
 /* Goes on where a handshake has ended, with the flags of both sides, in order
  * to read what a connection has carried. */

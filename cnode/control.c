@@ -439,22 +439,28 @@ static int choose_op(const cnode_ctrl *c, uint64_t flags, uint8_t *op) {
         [CNODE_SIG_SPAWN_REPLY] = {0, 0, 31, 32},
         [CNODE_SIG_GROUP_LEADER] = {0, 0, 7, 7},
     };
-    static const uint64_t monitors =
-        (UINT64_C(1) << 3) | (UINT64_C(1) << 5); /* BEAM wants both */
-    const uint64_t needs[] = {
-        [CNODE_SIG_SEND] = CNODE_FLAG_SEND_SENDER,
-        [CNODE_SIG_ALIAS_SEND] = CNODE_FLAG_ALIAS,
-        [CNODE_SIG_UNLINK] = CNODE_FLAG_UNLINK_ID,
-        [CNODE_SIG_UNLINK_ACK] = CNODE_FLAG_UNLINK_ID,
-        [CNODE_SIG_EXIT] = CNODE_FLAG_EXIT_PAYLOAD,
-        [CNODE_SIG_EXIT2] = CNODE_FLAG_EXIT_PAYLOAD,
-        [CNODE_SIG_MONITOR] = monitors,
-        [CNODE_SIG_DEMONITOR] = monitors,
-        [CNODE_SIG_DOWN] = CNODE_FLAG_EXIT_PAYLOAD,
-        [CNODE_SIG_SPAWN_REQUEST] = CNODE_FLAG_SPAWN,
-        [CNODE_SIG_SPAWN_REPLY] = CNODE_FLAG_SPAWN,
+    enum {
+#define FLAG_BIT(name, bit) BIT_##name = (bit),
+        CNODE_FLAG_MAP(FLAG_BIT)
+#undef FLAG_BIT
+    };
+#define NEED(name) (UINT64_C(1) << BIT_##name)
+    static const uint64_t needs[] = {
+        [CNODE_SIG_SEND] = NEED(SEND_SENDER),
+        [CNODE_SIG_ALIAS_SEND] = NEED(ALIAS),
+        [CNODE_SIG_UNLINK] = NEED(UNLINK_ID),
+        [CNODE_SIG_UNLINK_ACK] = NEED(UNLINK_ID),
+        [CNODE_SIG_EXIT] = NEED(EXIT_PAYLOAD),
+        [CNODE_SIG_EXIT2] = NEED(EXIT_PAYLOAD),
+        /* the BEAM wants both */
+        [CNODE_SIG_MONITOR] = NEED(DIST_MONITOR) | NEED(DIST_MONITOR_NAME),
+        [CNODE_SIG_DEMONITOR] = NEED(DIST_MONITOR) | NEED(DIST_MONITOR_NAME),
+        [CNODE_SIG_DOWN] = NEED(EXIT_PAYLOAD),
+        [CNODE_SIG_SPAWN_REQUEST] = NEED(SPAWN),
+        [CNODE_SIG_SPAWN_REPLY] = NEED(SPAWN),
         [CNODE_SIG_GROUP_LEADER] = 0,
     };
+#undef NEED
     bool traced = c->token.len > 0;
     bool modern;
 
@@ -543,7 +549,7 @@ static void put_tuple(etf_writer *w, const cnode_ctrl *c, const ctrl_row *row) {
     uint8_t flags;
 
     if (row->op != CNODE__OP_ALTACT_SIG_SEND) {
-        etf_put_tuple(w, strlen(row->layout) + 1);
+        etf_put_tuple(w, row->elements + 1U);
         etf_put_uint(w, row->op);
         for (const char *l = row->layout; *l != '\0'; l++)
             put_element(w, c, *l);
@@ -559,14 +565,14 @@ static void put_tuple(etf_writer *w, const cnode_ctrl *c, const ctrl_row *row) {
         etf_put_term(w, c->token);
 }
 
-int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
-                          bool versions, bool *payload) {
+int cnode__ctrl_put_tuple(etf_writer *w, const cnode_ctrl *c, uint64_t flags,
+                          bool versions, uint8_t *op, bool *payload) {
     const ctrl_row *row;
-    int err = choose_op(c, flags, &c->op);
+    int err = choose_op(c, flags, op);
 
     if (err != 0)
         return err;
-    row = row_of(c->op);
+    row = row_of(*op);
     if (versions)
         etf_put_version(w);
     put_tuple(w, c, row);
@@ -577,7 +583,7 @@ int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                     bool versions) {
     bool payload;
-    int err = cnode__ctrl_put_tuple(w, c, flags, versions, &payload);
+    int err = cnode__ctrl_put_tuple(w, c, flags, versions, &c->op, &payload);
 
     if (err != 0 || !payload)
         return err;

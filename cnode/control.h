@@ -19,6 +19,8 @@
 #ifndef CNODE_CONTROL_H
 #define CNODE_CONTROL_H
 
+#include <string.h>
+
 #include "cnode/conn.h"
 
 #define CTRL_MAP(X)                                                            \
@@ -101,9 +103,22 @@ int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
 int cnode__ctrl_put(etf_writer *w, cnode_ctrl *c, uint64_t flags,
                     bool versions);
 
-/* The tuple alone; *payload: one belongs behind it. */
-int cnode__ctrl_put_tuple(etf_writer *w, cnode_ctrl *c, uint64_t flags,
-                          bool versions, bool *payload);
+/* The tuple alone, with its number in *op; *payload: one belongs behind it. */
+int cnode__ctrl_put_tuple(etf_writer *w, const cnode_ctrl *c, uint64_t flags,
+                          bool versions, uint8_t *op, bool *payload);
+
+/* A pid without the room behind the name of its node, unless it is none. */
+static inline void cnode__copy_pid(etf_pid *to, const etf_pid *from) {
+    if (from->node_len > ETF_NODE_MAX) {
+        *to = *from;
+        return;
+    }
+    to->id = from->id;
+    to->serial = from->serial;
+    to->creation = from->creation;
+    to->node_len = from->node_len;
+    memcpy(to->node, from->node, (size_t)from->node_len + 1);
+}
 
 /* One line without control characters, C1 neither: name and elements, as
  * snprintf. */

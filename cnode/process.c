@@ -21,14 +21,19 @@ void cnode__set_node(etf_pid *pid, const char *node) {
     memcpy(pid->node, node, len + 1);
 }
 
+static void set_pid(etf_pid *pid, uint64_t number, uint32_t creation,
+                    const char *node) {
+    /* 28 bits of id, the rest in the serial: never used twice. */
+    pid->id = (uint32_t)(number & 0x0fffffff);
+    pid->serial = (uint32_t)(number >> 28);
+    pid->creation = creation;
+    cnode__set_node(pid, node);
+}
+
 static etf_pid make_pid(uint64_t number, uint32_t creation, const char *node) {
     etf_pid pid;
 
-    /* 28 bits of id, the rest in the serial: never used twice. */
-    pid.id = (uint32_t)(number & 0x0fffffff);
-    pid.serial = (uint32_t)(number >> 28);
-    pid.creation = creation;
-    cnode__set_node(&pid, node);
+    set_pid(&pid, number, creation, node);
     return pid;
 }
 
@@ -564,7 +569,7 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
     if (n->shell->on_loop(n->shell_ctx)) {
         if (p->ended) /* its links and monitors have been told */
             return cnode__gone(p);
-        c->from = cnode__pid_of(n, p->number);
+        set_pid(&c->from, p->number, n->creation, n->name);
         if (c->signal != CNODE_SIG_EXIT2) /* these have none in Erlang */
             cnode__trace_put(p, c);
         return send_here(n, node, node_len, c, in, count);
@@ -578,7 +583,7 @@ int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
     cnode_ctrl c;
 
     cnode__ctrl_clear(&c, CNODE_SIG_SEND);
-    c.to = *to;
+    cnode__copy_pid(&c.to, to);
     return send_packed(p, to->node, to->node_len, &c, in, n);
 }
 
