@@ -389,7 +389,9 @@ struct cnode {
     cnode__timer leave_timer;
     cnode_leave_cb leave_cb;
     void *leave_data;
-    size_t unsent; /* bytes that were given up */
+    size_t unsent;          /* bytes that were given up */
+    cnode__peer *last_peer; /* that was looked up, or NULL */
+    size_t last_peer_len;   /* of its name */
 };
 
 /* --- node.c --- */

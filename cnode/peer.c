@@ -56,6 +56,16 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
     return NULL;
 }
 
+/* Who sends often sends to the same node. */
+static cnode__peer *known_peer(cnode *n, const char *name, size_t len) {
+    if (n->last_peer != NULL && n->last_peer_len == len &&
+        memcmp(n->last_peer->name, name, len) == 0)
+        return n->last_peer;
+    n->last_peer = cn__map_get(&n->peers, name, len);
+    n->last_peer_len = len;
+    return n->last_peer;
+}
+
 int cnode__find_peer_n(cnode *n, const char *name, size_t len,
                        cnode__peer **out) {
     char text[CNODE__NAME_MAX + 1];
@@ -63,7 +73,7 @@ int cnode__find_peer_n(cnode *n, const char *name, size_t len,
     *out = NULL;
     if (cnode__is_self(n, name, len))
         return 0;
-    *out = cn__map_get(&n->peers, name, len);
+    *out = known_peer(n, name, len);
     if (*out != NULL)
         return 0;
     if (len > CNODE__NAME_MAX || memchr(name, '\0', len) != NULL)
@@ -106,6 +116,8 @@ static void drop_pending(cnode__peer *p) {
 void cnode__peer_free(cnode__peer *p) {
     cnode *n = p->node;
 
+    if (n->last_peer == p)
+        n->last_peer = NULL;
     (void)cn__map_remove(&n->peers, p->name, strlen(p->name));
     (void)cnode__keep_end(p);
     cnode__list_leave(&p->in_born);
