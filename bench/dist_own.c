@@ -13,10 +13,13 @@
 #include "cnode/cnode.h"
 
 /* So many bytes of messages are sent, then the loop turns; above MAX_QUEUE
- * waiting ones a message is not taken. */
-enum { BATCH = 64 * 1024, MAX_QUEUE = 8 << 20 };
+ * waiting ones a message is not taken until on_drain. */
+enum { BATCH = 64 * 1024, MAX_QUEUE = 4 << 20 };
 
-static cnode *new_node(const char *name, uv_loop_t *loop) {
+static void on_drain(cnode *n, const char *peer, void *client);
+
+/* client: who sends, if any */
+static cnode *new_node(const char *name, uv_loop_t *loop, void *client) {
     cn_error why;
     cnode *n;
     cnode_config c = {.name = name,
@@ -24,6 +27,8 @@ static cnode *new_node(const char *name, uv_loop_t *loop) {
                       .address = "127.0.0.1",
                       .loop = loop,
                       .max_queue = MAX_QUEUE,
+                      .on_drain = on_drain,
+                      .data = client,
                       .error = &why};
 
     if (cnode_new(&n, &c) != 0)
@@ -120,7 +125,7 @@ static void on_bench(cnode_proc *p, const cnode_msg *m, void *data) {
 }
 
 void own_serve(const job *j) {
-    cnode *n = new_node(j->name, NULL);
+    cnode *n = new_node(j->name, NULL, NULL);
     cnode_proc_config c = {.name = "bench", .on_message = on_bench};
 
     must(n, cnode_spawn(n, &c, NULL), "spawn");
@@ -132,6 +137,7 @@ void own_serve(const job *j) {
 /* --- sending -------------------------------------------------------------- */
 
 typedef struct client {
+    cnode_proc *proc;
     const job *job;
     etf_view payload;
     etf_pid to;
@@ -156,11 +162,18 @@ static void send_batch(cnode_proc *p, void *data) {
         c->sent++;
         bytes += c->job->size + 64;
     }
-    if (err == CN_EBUSY)
-        err = cnode_after(p, 1, send_batch, c);
-    else if (err == 0 && c->sent < c->job->count)
+    if (err == 0 && c->sent < c->job->count)
         err = cnode_send(p, &me, "more");
-    must(cnode_of(p), err, "send");
+    if (err != CN_EBUSY)
+        must(cnode_of(p), err, "send");
+}
+
+static void on_drain(cnode *n, const char *peer, void *data) {
+    client *c = data;
+
+    (void)n, (void)peer;
+    if (c != NULL)
+        send_batch(c->proc, c);
 }
 
 static void on_send_client(cnode_proc *p, const cnode_msg *m, void *data) {
@@ -202,13 +215,14 @@ static void run_client(client *c, const char *what,
                        void (*on_message)(cnode_proc *, const cnode_msg *,
                                           void *)) {
     const job *j = c->job;
-    cnode *n = new_node(j->name, NULL);
+    cnode *n = new_node(j->name, NULL, c);
     cnode_proc_config config = {.on_message = on_message, .data = c};
     cnode_proc *p;
     etf_pid me;
 
     c->payload = (etf_view){bench_payload(j->size), j->size};
     must(n, cnode_spawn(n, &config, &p), "spawn");
+    c->proc = p;
     me = cnode_self(p);
     must(n,
          cnode_send_name(p, j->target, "bench", "{open, ~p, ~a, ~i}", &me, what,
@@ -249,7 +263,7 @@ static cnode *connect_one(const job *j, uv_loop_t *loop, long i, long *left) {
     cnode *n;
 
     (void)snprintf(name, sizeof name, "c%ld%s", i, j->name);
-    n = new_node(name, loop);
+    n = new_node(name, loop, NULL);
     must(n, cnode_connect(n, j->target, on_connected, left), "connect");
     return n;
 }
