@@ -27,7 +27,8 @@ uint64_t cnode_conn_flags(void) {
            CNODE_FLAG_BIG_SEQTRACE_LABELS | CNODE_FLAG_EXIT_PAYLOAD |
            CNODE_FLAG_UNLINK_ID | CNODE_FLAG_MANDATORY_25_DIGEST |
            CNODE_FLAG_SPAWN | CNODE_FLAG_V4_NC | CNODE_FLAG_ALIAS |
-           CNODE_FLAG_ALTACT_SIG;
+           CNODE_FLAG_ALTACT_SIG | CNODE_FLAG_DIST_HDR_ATOM_CACHE |
+           CNODE_FLAG_FRAGMENTS;
 }
 
 size_t cnode_flags_print(uint64_t flags, char *out, size_t cap) {

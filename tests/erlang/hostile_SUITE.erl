@@ -23,8 +23,7 @@ suite() ->
     [{timetrap, {seconds, 30}}].
 
 all() ->
-    [good_peer, good_peer_visible, headers_not_offered,
-     headers_and_fragments, cache_turned_over,
+    [good_peer, good_peer_visible, headers_and_fragments, cache_turned_over,
      bad_control, bad_payload, bad_numbers, bad_headers, bad_fragments,
      bad_signals, unknown_op_ends, known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
@@ -161,63 +160,35 @@ good_peer_visible(Config) ->
     pong = raw_peer:ping(S, Node),
     raw_peer:close(S).
 
-%% A peer that uses what this node did not offer breaks the rules, even when all
-%% else about it is right.
-headers_not_offered(Config) ->
-    ?assertEqual(0, offered(Config)),
-    Message = fun(Me) -> [bare({6, Me, '', echo}), bare({Me, hello})] end,
-    [ends(Config, What, raw_peer:flags(cache), Send)
-     || {What, Send} <-
-            [{header, fun(S, Me) -> send_frame(S, [131, 68, 0, Message(Me)])
-                      end},
-             {fragment, fun(S, Me) -> start_fragment(S, 5, 1, Message(Me))
-                        end}]].
-
-offered(Config) ->
-    S = raw_peer:connect(port(Config)),
-    raw_peer:send_name(S, raw_node(), raw_peer:flags(cache), 16#12345678),
-    <<"ok">> = raw_peer:recv_status(S),
-    #{flags := Theirs} = raw_peer:recv_challenge(S),
-    raw_peer:close(S),
-    Theirs band ((1 bsl 13) bor (1 bsl 23)).
-
-if_offered(Config, Test) ->
-    case offered(Config) of
-        0 -> {skip, "headers and fragments are not offered"};
-        _ -> Test()
-    end.
-
 %% Atoms new and cached, by index, in the control message and in what it
 %% carries; the same cut into fragments, with other messages between them.
 headers_and_fragments(Config) ->
-    if_offered(Config, fun() ->
-        {S, _, Me} = peer(Config, raw_peer:flags(cache)),
-        Echo = [<<104, 4, 97, 6>>, bare(Me), bare(''), <<82, 0>>],
-        Hello = [<<104, 2>>, bare(Me), <<82, 1>>],
-        New = <<2, 16#88, 0, 7, 4, "echo", 9, 5, "hello">>,
-        Old = <<2, 16#00, 0, 7, 9>>,
-        send_frame(S, [131, 68, New, Echo, Hello]),
-        carries(S, <<"hello">>),
-        send_frame(S, [131, 68, Old, Echo, Hello]),
-        carries(S, <<>>),
-        First = fun(Seq, N) ->
-                    send_frame(S, [<<131, 69, Seq:64, N:64>>, Old, Echo])
-                end,
-        First(5, 4),
-        First(9, 2),
-        fragment(S, 5, 3, <<104, 2>>),
-        %% From here on slot 9 is another atom, but not for these two.
-        send_frame(S, [131, 68, <<2, 16#80, 0, 7, 9, 3, "bye">>, Echo, Hello]),
-        carries(S, <<"bye">>),
-        fragment(S, 5, 2, bare(Me)),
-        fragment(S, 9, 1, Hello),
-        carries(S, <<>>),
-        fragment(S, 5, 1, <<82, 1>>),
-        carries(S, <<>>),
-        raw_peer:tick(S),
-        ?assertNot(closed(S, 300)),
-        raw_peer:close(S)
-    end).
+    {S, _, Me} = peer(Config, raw_peer:flags(cache)),
+    Echo = [<<104, 4, 97, 6>>, bare(Me), bare(''), <<82, 0>>],
+    Hello = [<<104, 2>>, bare(Me), <<82, 1>>],
+    New = <<2, 16#88, 0, 7, 4, "echo", 9, 5, "hello">>,
+    Old = <<2, 16#00, 0, 7, 9>>,
+    send_frame(S, [131, 68, New, Echo, Hello]),
+    carries(S, <<"hello">>),
+    send_frame(S, [131, 68, Old, Echo, Hello]),
+    carries(S, <<>>),
+    First = fun(Seq, N) ->
+                send_frame(S, [<<131, 69, Seq:64, N:64>>, Old, Echo])
+            end,
+    First(5, 4),
+    First(9, 2),
+    fragment(S, 5, 3, <<104, 2>>),
+    %% From here on slot 9 is another atom, but not for these two.
+    send_frame(S, [131, 68, <<2, 16#80, 0, 7, 9, 3, "bye">>, Echo, Hello]),
+    carries(S, <<"bye">>),
+    fragment(S, 5, 2, bare(Me)),
+    fragment(S, 9, 1, Hello),
+    carries(S, <<>>),
+    fragment(S, 5, 1, <<82, 1>>),
+    carries(S, <<>>),
+    raw_peer:tick(S),
+    ?assertNot(closed(S, 300)),
+    raw_peer:close(S).
 
 %% The next frame that is no tick is a message with a header, and has this in
 %% it; cached atoms have not.
@@ -231,23 +202,21 @@ carries(S, Bytes) ->
 
 %% 20 MB of atoms of the longest kind go through the 2048 slots of the cache.
 cache_turned_over(Config) ->
-    if_offered(Config, fun() ->
-        Before = cnode_test:rss(?config(serve, Config)),
-        {S, _, Me} = peer(Config, raw_peer:flags(cache)),
-        Nowhere = bare({20, Me, nobody, raw_peer:ref(raw_node(), 1)}),
-        [begin
-             Flags = <<<<(16#88 bor (Segment * 16#11))>>
-                       || _ <- lists:seq(1, 64)>>,
-             Atoms = [<<I, 255, (binary:copy(<<Char>>, 255))/binary>>
-                      || I <- lists:seq(From, From + 127)],
-             send_frame(S, [<<131, 68, 128>>, Flags, 0, Atoms, Nowhere])
-         end || Char <- lists:seq($a, $z) ++ lists:seq($A, $M),
-                Segment <- lists:seq(0, 7), From <- [0, 128]],
-        unharmed(Config),
-        bounded(Config, Before, 8000),
-        ?assertNot(closed(S, 300)),
-        raw_peer:close(S)
-    end).
+    Before = cnode_test:rss(?config(serve, Config)),
+    {S, _, Me} = peer(Config, raw_peer:flags(cache)),
+    Nowhere = bare({20, Me, nobody, raw_peer:ref(raw_node(), 1)}),
+    [begin
+         Flags = <<<<(16#88 bor (Segment * 16#11))>>
+                   || _ <- lists:seq(1, 64)>>,
+         Atoms = [<<I, 255, (binary:copy(<<Char>>, 255))/binary>>
+                  || I <- lists:seq(From, From + 127)],
+         send_frame(S, [<<131, 68, 128>>, Flags, 0, Atoms, Nowhere])
+     end || Char <- lists:seq($a, $z) ++ lists:seq($A, $M),
+            Segment <- lists:seq(0, 7), From <- [0, 128]],
+    unharmed(Config),
+    bounded(Config, Before, 8000),
+    ?assertNot(closed(S, 300)),
+    raw_peer:close(S).
 
 %% A term without the 131.
 bare(Term) ->

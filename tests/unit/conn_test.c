@@ -436,7 +436,11 @@ static int signals_scenario(fault_alloc *f, void *arg) {
         assert_int_equal(cnode_conn_error(p.a)->code, 0);
         pump(&p);
     }
-    if (f->failed)
+    /* What only saves bytes, the atom cache, may do without memory; then all
+     * arrives as ever. */
+    if (f->failed && err == 0 && p.err == 0)
+        assert_non_null(strstr(p.log, sent_log));
+    else if (f->failed)
         assert_int_equal(err != 0 ? err : p.err, CN_ENOMEM);
     part(&p);
     return f->failed ? CN_ENOMEM : 0;
@@ -1161,7 +1165,7 @@ static void test_answer_unasked(void **state) {
 /* All of the handshake at once, before anybody answered. */
 static void test_hasty_peer(void **state) {
     cnode_conn_config config = {
-        .name = "py@127.0.0.1", .challenge = 77, .flags = cnode_conn_flags()};
+        .name = "py@127.0.0.1", .challenge = 77, .flags = plain.flags};
     cnode_event ev;
     cnode_conn *c;
 
@@ -1193,8 +1197,7 @@ static void test_flags(void **state) {
 
     (void)state;
     assert_true((cnode_conn_flags() & CNODE__MANDATORY) == CNODE__MANDATORY);
-    assert_true(cnode_conn_flags() ==
-                UINT64_C(0x2d075f5fbc) - CNODE_FLAG_DIST_HDR_ATOM_CACHE * 0);
+    assert_true(cnode_conn_flags() == UINT64_C(0x2d07df7fbc));
     assert_int_equal(cnode_flags_print(0, text, sizeof text), 0);
     assert_string_equal(text, "");
     n = cnode_flags_print(1 | CNODE_FLAG_NATIVE_RECORDS | UINT64_C(1) << 63,
