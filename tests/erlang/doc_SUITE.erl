@@ -12,7 +12,7 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [echo, counter, client, guard, workers, clock, pump, doctor].
+    [echo, counter, client, guard, stay, workers, clock, pump, doctor].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -121,6 +121,20 @@ crash(Worker, Ref) ->
         {'DOWN', Ref, process, Worker, Reason} -> error(Reason)
     after 1000 -> false
     end.
+
+stay(_) ->
+    Node = 'stay@127.0.0.1',
+    register(log, self()),
+    Port = start("stay"),
+    ?assertEqual("up", line(Port)),
+    true = erlang:disconnect_node(Node),
+    ?assertEqual("down: the peer closed the connection", line(Port)),
+    ?assertEqual("up", line(Port)),
+    {stay, Node} ! go,
+    ?assertEqual({last, words}, got({last, words})),
+    ?assertEqual("down: this node leaves", line(Port)),
+    ?assertEqual(0, ended(Port)),
+    unregister(log).
 
 workers(_) ->
     register(sums, self()),
