@@ -20,12 +20,19 @@
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
 
-enum { MAX_CONNECTIONS = 1024, KEEP_BUFFER = 256 * 1024, TEXT = 1024 };
+enum {
+    MAX_CONNECTIONS = 1024,
+    KEEP_BUFFER = 256 * 1024,
+    TEXT = 1024,
+    LOST = 16
+};
 
 typedef struct side {
     char name[CNODE__NAME_MAX + 1];
     uint64_t flags;
-    cnode_conn *reader; /* of what this side has said; NULL: none yet */
+    cnode_conn *reader;  /* of what this side has said; NULL: none yet */
+    uint64_t lost[LOST]; /* sequences that begin with a cut fragment; 0: none */
+    unsigned next_lost;
 } side;
 
 typedef struct link {
@@ -260,26 +267,101 @@ static void explain_fragment(cnode_dump *d, const cnode_dump_message *m) {
     say(d, ", number %" PRIu64 ": ", cn__take64(&c));
 }
 
-/* What a cut frame in the simple form has of its control message, with an
- * empty list in place of its payload. */
-static etf_view shorten(cnode_dump *d, const cnode_dump_message *m) {
-    static const uint8_t nil[] = {131, 106};
+/* The id of a fragment's sequence, or 0 for another frame. */
+static uint64_t sequence_of(etf_view in, uint64_t *left) {
+    if (in.len < 18 || in.data[0] != 131 ||
+        (in.data[1] != CNODE__FRAGMENT_FIRST && in.data[1] != CNODE__FRAGMENT))
+        return 0;
+    *left = cn__be64(in.data + 10);
+    return cn__be64(in.data + 2);
+}
+
+/* Sequences whose first fragment was cut are not put together. Few are open at
+ * a time; an older one than the last of them is told of as an error. */
+static void lose(side *s, uint64_t sequence) {
+    s->lost[s->next_lost++ % LOST] = sequence;
+}
+
+/* Is it a later fragment of such a sequence? */
+static bool is_lost(side *s, etf_view in) {
+    uint64_t left = 0, sequence = sequence_of(in, &left);
+
+    if (sequence == 0 || in.data[1] != CNODE__FRAGMENT)
+        return false;
+    for (size_t i = 0; i < LOST; i++) {
+        if (s->lost[i] != sequence)
+            continue;
+        s->lost[i] = left == 1 ? 0 : sequence;
+        return true;
+    }
+    return false;
+}
+
+/* Over the atoms of a header; returns how many there are. */
+static size_t pass_atoms(cn_cursor *c) {
+    size_t n = cn__take8(c);
+    const uint8_t *flags = n == 0 ? NULL : cn__take(c, n / 2 + 1);
+    bool wide;
+
+    if (flags == NULL)
+        return 0;
+    wide = (flags[n / 2] >> (n % 2 * 4) & 1) != 0;
+    for (size_t i = 0; i < n && !c->bad; i++) {
+        bool is_new = (flags[i / 2] >> (i % 2 * 4) & 8) != 0;
+        (void)cn__take8(c);
+        if (is_new)
+            (void)cn__take(c, wide ? cn__take16(c) : cn__take8(c));
+    }
+    return n;
+}
+
+/* Where the control message of a frame ends; 0: it is not all there. */
+static size_t end_of_control(etf_view in) {
+    static const etf_view any[UINT8_MAX] = {{NULL, 0}};
+    cn_cursor c = cn__cursor(in.data, in.len);
+    bool simple = cn__take8(&c) == CNODE__PASS_THROUGH;
+    uint8_t tag = simple ? 0 : cn__take8(&c);
+    etf_reader r;
+    size_t n = 0;
+
+    if (tag == CNODE__FRAGMENT_FIRST)
+        (void)cn__take(&c, 16); /* sequence and fragment */
+    if (tag == CNODE__FRAGMENT_FIRST || tag == CNODE__HEADER)
+        n = pass_atoms(&c);
+    else if (!simple)
+        return 0;
+    if (c.bad)
+        return 0;
+    etf_reader_init(&r, (etf_view){c.p, c.left});
+    etf_reader_atoms(&r, any, n);
+    if (simple)
+        etf_get_version(&r);
+    etf_skip(&r);
+    return r.err != 0 ? 0 : in.len - etf_reader_left(&r);
+}
+
+/* What a cut frame has of its header and control message, which the cache of
+ * atoms needs, with an empty list in place of its payload: one that begins a
+ * sequence of fragments is made a whole one. */
+static etf_view shorten(cnode_dump *d, side *s, const cnode_dump_message *m) {
+    static const uint8_t whole[] = {131, CNODE__HEADER}, nil[] = {131, 106};
     static const etf_view none = {NULL, 0};
     etf_view in = m->bytes;
-    etf_reader r;
-    size_t n;
+    size_t n = end_of_control(in), at = 0, version = 1;
+    uint64_t left = 0, sequence = sequence_of(in, &left);
 
-    if (in.len == 0 || in.data[0] != CNODE__PASS_THROUGH)
+    if (n == 0)
         return none;
-    etf_reader_init(&r, (etf_view){in.data + 1, in.len - 1});
-    etf_get_version(&r);
-    etf_skip(&r);
-    if (r.err != 0)
-        return none;
-    n = in.len - etf_reader_left(&r);
     cn__buf_consume(&d->frame, cn__buf_size(&d->frame), KEEP_BUFFER);
-    if (cn__buf_append(&d->frame, in.data, n) != 0 ||
-        cn__buf_append(&d->frame, nil, sizeof nil) != 0) {
+    if (sequence != 0)
+        at = 18;
+    if (left > 1)
+        lose(s, sequence);
+    if (in.data[0] == CNODE__PASS_THROUGH)
+        version = 0;
+    if ((at > 0 && cn__buf_append(&d->frame, whole, sizeof whole) != 0) ||
+        cn__buf_append(&d->frame, in.data + at, n - at) != 0 ||
+        cn__buf_append(&d->frame, nil + version, sizeof nil - version) != 0) {
         (void)cn__fail(&d->error, CN_ENOMEM, 0, "out of memory");
         return none;
     }
@@ -323,22 +405,27 @@ static void explain_signal(cnode_dump *d, side *s, etf_view frame,
 
 static void explain_frame(cnode_dump *d, link *l, cnode_dump_message *m) {
     etf_view frame = m->bytes;
+    side *s = &l->sides[m->out];
 
     if (m->size == 0) {
         say(d, "tick");
         return;
     }
     m->cut = m->bytes.len < m->size;
-    if (m->cut)
-        frame = shorten(d, m);
     explain_fragment(d, m);
+    if (is_lost(s, frame)) {
+        say(d, "the beginning was cut");
+        return;
+    }
+    if (m->cut)
+        frame = shorten(d, s, m);
     if (frame.len == 0) {
         complain(d, "the frame was cut and cannot be explained");
         return;
     }
     if (need_reader(d, l, m->out) != 0)
         return;
-    explain_signal(d, &l->sides[m->out], frame, m);
+    explain_signal(d, s, frame, m);
 }
 
 /* --- records ------------------------------------------------------------- */
