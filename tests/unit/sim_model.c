@@ -731,9 +731,15 @@ static void rest_tie(sim *s, const sim_proc *p, const sim_proc *q) {
 static void rest_link(sim *s, const sim_proc *p, const sim_proc *q) {
     const cnode__link *l, *m;
 
-    if (sim_dead(p) || sim_dead(q) || !s->tie[p->uid][q->uid].begun)
+    if (sim_dead(p) || !s->tie[p->uid][q->uid].begun)
         return;
     l = cnode__link_find(p->proc, &q->pid);
+    if (sim_dead(q)) {
+        if (l != NULL)
+            sim_fail(s, "process %d keeps its link to %d, which has ended",
+                     p->uid, q->uid);
+        return;
+    }
     m = cnode__link_find(q->proc, &p->pid);
     if ((l == NULL) != (m == NULL))
         sim_fail(s, "processes %d and %d do not agree that they are linked",
