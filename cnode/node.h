@@ -392,6 +392,7 @@ struct cnode {
     size_t unsent;          /* bytes that were given up */
     cnode__peer *last_peer; /* that was looked up, or NULL */
     size_t last_peer_len;   /* of its name */
+    uint64_t lacks;         /* flags that it does not announce, for tests */
 };
 
 /* --- node.c --- */

@@ -143,7 +143,7 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
         .name = n->name,
         .takeover = !n->config.no_takeover,
         .creation = n->creation,
-        .flags = cnode_conn_flags() |
+        .flags = (cnode_conn_flags() & ~n->lacks) |
                  (shows_itself(n, w->peer) ? CNODE_FLAG_PUBLISHED : 0),
         .setup_ms = n->config.setup_ms,
         .ticktime_ms = n->config.ticktime_s > UINT32_MAX / 1000

@@ -256,6 +256,10 @@ void sim_start(sim *s, int i) {
     SIM_SAY(s, "%s starts, life %u", names[i], x->life);
     if (cnode__init(&x->node, &c, &shell, x) != 0 || sim_export(s, i) != 0)
         sim_fail(s, "%s does not start: %s", names[i], x->node.error.text);
+    if (sim_chance(s, 20))
+        x->node.lacks |= CNODE_FLAG_FRAGMENTS;
+    if (sim_chance(s, 20))
+        x->node.lacks |= CNODE_FLAG_DIST_HDR_ATOM_CACHE;
 }
 
 static void cut(sim_link *l, bool quietly);

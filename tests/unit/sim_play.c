@@ -36,11 +36,13 @@ static int some_node(sim *s) {
 
 /* --- sending ------------------------------------------------------------- */
 
-enum { BODY_MAX = 6000 };
+enum { BODY_MAX = 6000, HUGE_MAX = 300000 };
 
 static size_t body_size(sim *s) {
     uint32_t how = sim_random(s, 10);
 
+    if (s->max_queue == 0 && sim_random(s, 60) == 0)
+        return sim_random(s, HUGE_MAX); /* in fragments */
     return sim_random(s, how < 7 ? 20 : how < 9 ? 400 : BODY_MAX);
 }
 
@@ -55,7 +57,7 @@ static void note_sent(sim_proc *p, const sim_sent *m, int err) {
 }
 
 static int send_it(sim_proc *p, const sim_sent *m) {
-    uint8_t body[BODY_MAX];
+    static uint8_t body[HUGE_MAX];
     sim *s = p->sim;
     size_t n = body_size(s);
     etf_view v = {body, n};
