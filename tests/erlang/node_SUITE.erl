@@ -23,13 +23,14 @@ all() ->
 groups() ->
     [{hidden, [], common()},
      {visible, [], common()},
-     {own, [], [million_in_order, c_killed, erlang_killed, c_kills_c,
+     {own, [], [million_in_order, flood_delays_nobody, killed_while_sending,
+                c_killed_while_sending, c_killed, erlang_killed, c_kills_c,
                 c_processes_end, erlang_processes_end, simultaneous_connects,
                 epmd_restarts, c_restarts, erlang_restarts, ticks]}].
 
 common() ->
-    [driver_obeys, calls_from_c, links_from_c, monitors_from_c, signals_in_order,
-     big_to_c, big_from_c, big_both_ways, small_between_big,
+    [driver_obeys, calls_from_c, links_from_c, monitors_from_c, spawns_from_c,
+     aliases, signals_in_order, large_reasons, large_calls, big_to_c, big_from_c, big_both_ways, small_between_big,
      atoms_to_c, atoms_from_c, atoms_in_one_message].
 
 init_per_suite(Config) ->
@@ -210,6 +211,114 @@ monitors_from_c(Config) ->
                              monitors => {0, 5, 0}, strange => 0}),
     await_report(D, Off, #{downs => [], strange => 0}).
 
+%% A C process starts one here, with a link and a monitor.
+spawns_from_c(Config) ->
+    D = ?config(driver, Config),
+    {Group, [P]} = spawned(D, 1, trap),
+    Remote = fun(M, F, A) ->
+                     node_driver:tell(D, {remote, Group, node(), M, F, A})
+             end,
+    {'CN_OK', Child} = Remote(?MODULE, told_to_exit, [self()]),
+    receive {Child, started} -> ok end,
+    ?assertEqual({links, [P]}, process_info(Child, links)),
+    ?assertEqual({monitored_by, [P]}, process_info(Child, monitored_by)),
+    Child ! {exit, {over, "now"}},
+    await_report(D, Group, #{exits => [{{over, "now"}, 1}],
+                             downs => [{{over, "now"}, 1}],
+                             links => {0, 1, 0}, monitors => {0, 1, 0},
+                             strange => 0}),
+    %% One that does not exist starts all the same, and ends at once.
+    {'CN_OK', _} = Remote(no_such, function, [1]),
+    wait_until(fun() ->
+                       #{links := L, monitors := M, strange := 0} =
+                           node_driver:report(D, Group),
+                       {L, M} =:= {{0, 2, 0}, {0, 2, 0}}
+               end),
+    #{downs := Downs} = node_driver:report(D, Group),
+    ?assertMatch([{undef, [{no_such, function, [1], _} | _]}],
+                 [R || {R, 1} <- Downs, element(1, R) =:= undef]).
+
+told_to_exit(To) ->
+    To ! {self(), started},
+    receive {exit, R} -> exit(R) end.
+
+aliases(Config) ->
+    D = ?config(driver, Config),
+    {Group, [P]} = spawned(D, 1, trap),
+    Me = self(),
+    Messages = fun(N) -> await_report(D, Group, #{messages => N}) end,
+    {ok, Alias} = node_driver:tell(D, {alias, Group, false}),
+    {ok, Once} = node_driver:tell(D, {alias, Group, true}),
+    [Alias ! {Me, I, x} || I <- [1, 2, 3]],
+    [Once ! {Me, I, x} || I <- [4, 5, 6]],
+    P ! {Me, 5, x},
+    Messages(5),
+    ok = node_driver:tell(D, {unalias, Group, Alias}),
+    Alias ! {Me, 6, x},
+    P ! {Me, 6, x},
+    Messages(6),
+    await_report(D, Group, #{disorder => 0}),
+    %% And ours from there.
+    Here = alias(),
+    ok = node_driver:tell(D, {alias_send, Here, {hello, [1]}}),
+    receive M1 -> ?assertEqual({hello, [1]}, M1) end,
+    Reply = alias([reply]),
+    [ok = node_driver:tell(D, {alias_send, Reply, I}) || I <- [1, 2]],
+    unalias(Here),
+    ok = node_driver:tell(D, {alias_send, Here, gone}),
+    {sent, [S], _} = node_driver:tell(D, {send, Me, #{}}),
+    receive M2 -> ?assertEqual(1, M2) end,
+    receive M3 -> ?assertEqual({S, 1, <<>>}, M3) end,
+    ?assertEqual([], flush()).
+
+%% Exit reasons that do not fit into one fragment, with small ones between.
+large_reasons(Config) ->
+    D = ?config(driver, Config),
+    Reason = {large, binary:copy(<<"reason ">>, 100000)},
+    {Group, _} = spawned(D, 1, trap),
+    All = [cnode_test:alive_process([]) || _ <- lists:seq(1, 6)],
+    node_driver:ok(D, {link, Group, All}),
+    node_driver:ok(D, {monitor, Group, All}),
+    {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [], 9000}),
+    [P ! {exit, R} || {P, R} <- lists:zip(All, [Reason, small, Reason, small,
+                                                Reason, small])],
+    wait_until(fun() ->
+                       #{exits := Exits, downs := Downs} =
+                           node_driver:report(D, Group),
+                       [lists:sort(X) || X <- [Exits, Downs]] =:=
+                           lists:duplicate(2, [{small, 3}, {Reason, 3}])
+               end),
+    {Group2, Pids} = spawned(D, 3, trap),
+    Refs = [begin link(P), monitor(process, P) end || P <- Pids],
+    barrier(D),
+    node_driver:ok(D, {exit, Group2, Reason}),
+    [receive {'EXIT', P, R} -> ?assert(R =:= Reason) end || P <- Pids],
+    [receive {'DOWN', Ref, _, _, R} -> ?assert(R =:= Reason) end
+     || Ref <- Refs],
+    {Group3, [Plain]} = spawned(D, 1, plain),
+    exit(Plain, Reason),
+    await_report(D, Group3, #{ends => [{Reason, 1}]}),
+    Me = spawn_monitor(fun() -> receive after infinity -> ok end end),
+    node_driver:ok(D, {exit_signal, Group, [element(1, Me)], Reason}),
+    receive {'DOWN', _, _, _, R4} -> ?assert(R4 =:= Reason) end,
+    ?assertEqual([], flush()).
+
+%% Arguments and results as large.
+large_calls(Config) ->
+    D = ?config(driver, Config),
+    Large = binary:copy(<<"argument">>, 100000),
+    {'CN_OK', Back} = node_driver:command(D, {rpc, node(), lists, reverse,
+                                              [[1, Large]], 9000}),
+    ?assert(Back =:= [Large, 1]),
+    {'CN_EREMOTE', {error, {badmatch, Same}, _}} =
+        node_driver:command(D, {rpc, node(), erlang, error,
+                                [{badmatch, Large}], 9000}),
+    ?assert(Same =:= Large),
+    {Group, _} = spawned(D, 1, trap),
+    {'CN_OK', _} = node_driver:command(D, {remote, Group, node(), erlang, exit,
+                                           [Large]}),
+    await_report(D, Group, #{exits => [{Large, 1}], downs => [{Large, 1}]}).
+
 %% From one C process to one Erlang process, and back: messages, link, exit.
 signals_in_order(Config) ->
     D = ?config(driver, Config),
@@ -331,6 +440,85 @@ million_in_order(_) ->
     receive {Counter, {counted, Last}} ->
             ?assertEqual(lists:duplicate(8, Messages), maps:values(Last)) end,
     node_driver:stop(D).
+
+%% One node sends as much as it can, and the calls of another one are answered.
+flood_delays_nobody(_) ->
+    D = #{node := Node} = node_driver:start(#{}),
+    {Group, [To]} = spawned(D, 1, trap),
+    {Peer, _} = cnode_test:start_peer(#{}),
+    ok = peer:call(Peer, ?MODULE, start_flood, [To, 2]),
+    wait_until(fun() ->
+                       #{messages := M} = node_driver:report(D, Group),
+                       M > 1000
+               end),
+    Times = [begin
+                 {Us, _} = timer:tc(gen_server, call, [{driver, Node}, stats]),
+                 Us div 1000
+             end || _ <- lists:seq(1, 50)],
+    #{messages := Messages, disorder := 0} = node_driver:report(D, Group),
+    ct:log("~p messages of the flood; calls took, ms: ~w", [Messages, Times]),
+    ?assert(lists:nth(40, lists:sort(Times)) < 300),
+    cnode_test:stop_peer(Peer),
+    node_driver:stop(D).
+
+start_flood(To, Count) ->
+    [spawn(fun() -> flood(To, 1) end) || _ <- lists:seq(1, Count)],
+    ok.
+
+flood(To, I) ->
+    To ! {self(), I, <<>>},
+    flood(To, I + 1).
+
+%% In the middle of messages that take long: what was not whole never comes, and
+%% the memory for it is given back.
+killed_while_sending(_) ->
+    D = node_driver:start(#{}),
+    {Group, [To]} = spawned(D, 1, trap),
+    Rss = cnode_test:rss(D),
+    [begin
+         {Peer, Node} = cnode_test:start_peer(#{}),
+         ok = peer:call(Peer, ?MODULE, start_big_flood, [To, 4]),
+         #{messages := Before} = node_driver:report(D, Group),
+         wait_until(fun() ->
+                            #{messages := M} = node_driver:report(D, Group),
+                            M > Before
+                    end),
+         os:cmd("kill -KILL " ++ peer:call(Peer, os, getpid, [], 60000)),
+         node_driver:await_event(D, {down, Node}, 1, 10000),
+         cnode_test:stop_peer(Peer)
+     end || _ <- [1, 2]],
+    #{messages := Messages, disorder := 0, bytes := Bytes} =
+        node_driver:report(D, Group),
+    ?assert(Bytes > Messages * (8 bsl 20)),
+    ?assert(Bytes < Messages * (8 bsl 20) + Messages * 200),
+    Kb = cnode_test:rss(D),
+    ct:log("~p messages, VmRSS ~p kB, at first ~p", [Messages, Kb, Rss]),
+    node_driver:stop(D).
+
+start_big_flood(To, Count) ->
+    Bin = binary:copy(<<"12345678">>, 1 bsl 20),
+    [spawn(fun() -> [To ! {self(), I, Bin} || I <- lists:seq(1, 100)] end)
+     || _ <- lists:seq(1, Count)],
+    ok.
+
+%% The same the other way.
+c_killed_while_sending(_) ->
+    D = node_driver:start(#{}),
+    Bin = pattern(8 bsl 20),
+    Me = self(),
+    Sender = spawn_link(fun() ->
+                                catch node_driver:tell(
+                                        D, {send, Me,
+                                            #{messages => 100, senders => 4,
+                                              size => 8 bsl 20}})
+                        end),
+    receive {_, 1, B} -> ?assert(B =:= Bin) end,
+    cnode_test:kill9(D),
+    receive {'EXIT', Sender, normal} -> ok end,
+    wait_until(fun() -> not lists:member(maps:get(node, D), nodes(connected))
+               end),
+    [?assert(X =:= Bin) || {P, I, X} <- flush(), is_pid(P), is_integer(I)],
+    ok.
 
 %% ------------------------------------------------------------------------ atoms
 

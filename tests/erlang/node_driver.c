@@ -1140,6 +1140,112 @@ static void do_rpc(driver *d, asker *a, etf_view term) {
         answer_code(a, rc);
 }
 
+/* The link is noted as that of any other process it has. */
+typedef struct remote {
+    member *m;
+    asker *who;
+} remote;
+
+static void on_spawned(cnode_proc *self, int status, etf_view result,
+                       void *data) {
+    remote *r = data;
+    etf_pid pid;
+    key k;
+
+    if (status == 0 && etf_match(result, "~p", &pid) == 0) {
+        k = key_of_pid(r->m, &pid);
+        (void)relation_get(r->m->group, &r->m->group->links, &k);
+    }
+    on_result(self, status, result, r->who);
+    free(r);
+}
+
+static int spawn_remote(remote *r, const cnode_spawn_opts *to, etf_view args) {
+    group *g = r->m->group;
+    etf_ref ref;
+    key k;
+    int rc =
+        cnode_spawn_remote(r->m->proc, to, on_spawned, r, &ref, "~t", args);
+
+    if (rc != 0)
+        return rc;
+    k = key_of_ref(r->m, &ref);
+    relation_get(g, &g->monitors, &k)->ref = ref;
+    return 0;
+}
+
+static void do_remote(driver *d, asker *a, etf_view term) {
+    char node[NAME_MAX_], module[NAME_MAX_], function[NAME_MAX_];
+    cnode_spawn_opts to = {.node = node,
+                           .module = module,
+                           .function = function,
+                           .link = true,
+                           .monitor = true};
+    remote *r = take(sizeof *r);
+    etf_view v[5];
+    int rc = CN_EBADARG;
+    group *g = NULL;
+
+    if (etf_match(term, "{_, ~a, ~a, ~a, ~a, ~t}", &v[0], &v[1], &v[2], &v[3],
+                  &v[4]) == 0)
+        g = group_of(d, v[0]);
+    if (g != NULL && g->n > 0 && g->members[0].proc != NULL &&
+        text_of(v[1], node) && text_of(v[2], module) &&
+        text_of(v[3], function)) {
+        *r = (remote){&g->members[0], a};
+        rc = spawn_remote(r, &to, v[4]);
+    }
+    if (rc != 0) {
+        free(r);
+        answer_code(a, rc);
+    }
+}
+
+/* --- aliases -------------------------------------------------------------- */
+
+static cnode_proc *first_of(driver *d, etf_view name) {
+    group *g = group_of(d, name);
+
+    return g == NULL || g->n == 0 ? NULL : g->members[0].proc;
+}
+
+static void do_alias(driver *d, asker *a, etf_view term) {
+    etf_view name, once;
+    etf_ref alias;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~a}", &name, &once) == 0 &&
+        first_of(d, name) != NULL)
+        rc = cnode_alias(first_of(d, name), etf_view_is(once, "true"), &alias);
+    if (rc != 0) {
+        answer_code(a, rc);
+        return;
+    }
+    etf_writer_reset(&d->out);
+    (void)etf_pack(&d->out, "{ok, ~r}", &alias);
+    answer(a);
+}
+
+static void do_unalias(driver *d, asker *a, etf_view term) {
+    etf_view name;
+    etf_ref alias;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~r}", &name, &alias) == 0 &&
+        first_of(d, name) != NULL)
+        rc = cnode_unalias(first_of(d, name), &alias);
+    answer_code(a, rc);
+}
+
+static void do_alias_send(driver *d, asker *a, etf_view term) {
+    etf_view x;
+    etf_ref alias;
+
+    answer_code(a, etf_match(term, "{_, ~r, ~t}", &alias, &x) == 0
+                       ? cnode_send_alias(d->self, &alias, "~t", x)
+                       : CN_EBADARG);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static void do_crc(driver *d, asker *a, etf_view term) {
@@ -1200,6 +1306,10 @@ static const struct command {
     {"peers", do_peers},
     {"events", do_events},
     {"flags", do_flags},
+    {"remote", do_remote},
+    {"alias", do_alias},
+    {"unalias", do_unalias},
+    {"alias_send", do_alias_send},
     {"stats", do_stats},
     {"call", do_call},
     {"rpc", do_rpc},
@@ -1325,6 +1435,7 @@ static const setting settings[] = {
     SETTING(max_mailbox, SIZE),   SETTING(max_dials, U32),
     SETTING(max_pending, SIZE),   SETTING(port_max, U16),
     SETTING(tick_intensity, U32), SETTING(policy, U32),
+    SETTING(max_partial, SIZE),   SETTING(max_sequences, U32),
 };
 
 /* --ticktime-s is ticktime_s. */
