@@ -48,7 +48,8 @@ all() ->
      peer_stopped_shortly, peer_stopped, we_stop_shortly, we_stop,
      we_stop_and_the_peer_waits, stopped_peer_delays_nobody,
      reset_from_there, reset_from_here, half_open, half_open_peer_returns,
-     dial_into_nothing, dial_refused, cut_while_dialling].
+     dial_into_nothing, dial_refused, cut_while_dialling,
+     kept_peers_come_back].
 
 %% ------------------------------------------------------------------- machines
 
@@ -174,8 +175,6 @@ driver(Space, Host, Prefix) ->
 
 driver(Space, Node) ->
     node_driver:start(#{name => Node, wrap => inside(Space),
-                        %% so that memory that was freed is soon given back
-                        env => [{"ASAN_OPTIONS", "quarantine_size_mb=4"}],
                         args => ["--ticktime-s", integer_to_list(?TICK),
                                  "--setup-ms", "3000",
                                  "--max-queue", "8000000"]}).
@@ -883,3 +882,32 @@ cut_while_dialling(Config) ->
      end || {Delay, Where} <- [{0, ?HERE}, {1, ?THERE}, {2, ?HERE}]],
     meet(World),
     no_leak(World).
+
+%% Peers that are to be kept are connected again by themselves, once they can be,
+%% whatever was the matter; the waits grow up to their bound.
+kept_peers_come_back(Config) ->
+    World = #{d := D, e := E, node := Node} = relate(Config),
+    #{node := Other} = E,
+    [node_driver:ok(D, {keep, N, 200, 800}) || N <- [Node, Other]],
+    lose_all(World),
+    [d_told(World, N, ?SILENT, silent()) || N <- [Node, Other]],
+    lost_once(World, with_erlang),
+    lost_once(World, with_c),
+    %% At least one attempt fails, after the setup time of 3 s.
+    wait_until(fun() ->
+                       [x || {N, _, Failures, _} <-
+                                 node_driver:tell(D, retries),
+                             N =:= Other, Failures > 0] =/= []
+               end),
+    find_all(World),
+    [wait_until(fun() -> lists:member(N, node_driver:tell(D, peers)) end, 12000)
+     || N <- [Node, Other]],
+    Retries = node_driver:tell(D, retries),
+    ct:log("~p", [Retries]),
+    [?assert(Wait >= 50 andalso Wait =< 800) || {_, _, _, Wait} <- Retries],
+    %% What is disconnected by request stays so.
+    [ok = node_driver:tell(D, {disconnect, N}) || N <- [Node, Other]],
+    wait_until(fun() -> node_driver:tell(D, peers) =:= [] end),
+    receive after 1500 -> ok end,
+    ?assertEqual([], node_driver:tell(D, peers)),
+    again(World).

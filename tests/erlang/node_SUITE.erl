@@ -493,6 +493,7 @@ killed_while_sending(_) ->
     ?assert(Bytes < Messages * (8 bsl 20) + Messages * 200),
     Kb = cnode_test:rss(D),
     ct:log("~p messages, VmRSS ~p kB, at first ~p", [Messages, Kb, Rss]),
+    ?assert(Kb < Rss + 60000),
     node_driver:stop(D).
 
 start_big_flood(To, Count) ->

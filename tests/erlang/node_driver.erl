@@ -29,6 +29,8 @@ start(Opts) ->
         ++ maps:get(args, Opts, []),
     Err = cnode_test:file("stderr"),
     Env = [{"CT_STDERR", Err},
+           %% so that with the sanitizer, too, memory that is freed goes back
+           {"ASAN_OPTIONS", "quarantine_size_mb=4"},
            {"CNODE_COOKIE", maps:get(cookie, Opts, cnode_test:cookie())}
            | maps:get(env, Opts, [])],
     Command = ["-c", "exec \"$@\" 2>\"$CT_STDERR\"", "sh"
