@@ -195,17 +195,18 @@ start_peer(Space, Name) ->
     ok = peer:call(Peer, ?MODULE, start_recorder, []),
     {Peer, Node}.
 
-%% Everybody connected, as each side sees it.
+%% Everybody connected, as each side sees it. One side may still be about to
+%% notice that the old connection is dead, so all is asked again.
 meet(#{d := D, e := E, peer := Peer, node := Node}) ->
     #{node := C} = D,
     #{node := Other} = E,
-    wait_until(fun() -> node_driver:tell(D, {connect, Node}) =:= up end, 20000),
-    wait_until(fun() -> node_driver:tell(D, {connect, Other}) =:= up end, 20000),
-    wait_until(fun() -> lists:member(C, node_driver:tell(E, peers)) end),
     wait_until(fun() ->
-                       lists:member(C, peer:call(Peer, erlang, nodes,
-                                                 [connected]))
-               end).
+                       node_driver:tell(D, {connect, Node}) =:= up
+                           andalso node_driver:tell(D, {connect, Other}) =:= up
+                           andalso lists:member(C, node_driver:tell(E, peers))
+                           andalso lists:member(C, peer:call(Peer, erlang, nodes,
+                                                             [connected]))
+               end, 20000).
 
 kill(Signal, Pid) ->
     os:cmd(lists:concat(["kill -", Signal, " ", Pid])),
