@@ -14,29 +14,50 @@
  * then the answer is {Number, Answer} on stdout. The end of stdin ends the
  * program. The commands, and their answers if not ok:
  *
- *   {spawn, Group, N, Mode}     N processes, of mode trap, plain (exits end it)
- *                               or echo (traps, and sends {self(), Body} for
- *                               {From, Body}): the list of their pids
- *   {link, Group, Targets}      pids; the i-th process and target of the longer
- *   {unlink, Group, Targets}    side go with the i-th of the other one, modulo
- *                               its length: one links with all, or all with one
- *   {monitor, Group, Targets}   pids and {Name, Node}, the same way
- *   {demonitor, Group}          all of them
- *   {exit, Group, Reason}       ends its processes
+ *   {spawn, Group, N, Mode}   N processes, of mode trap, plain (exits end it)
+ *                             or echo (traps, and sends {self(), Body} for
+ *                             {From, Body}): the list of their pids
+ *   {link, Group, Targets}    with pids, the i-th process with the i-th, modulo
+ *                             the length of the shorter side: one links with
+ *                             all, or all with one
+ *   {unlink, Group, Targets}
+ *   {monitor, Group, Targets} pids and {Name, Node}, the same way
+ *   {demonitor, Group}        all of them
+ *   {exit, Group, Reason}     ends its processes
  *   {exit_signal, Group, Targets, Reason}
- *   {send, Target, Options}     a pid or {Name, Node} gets {Sender, I, X}, I
- * from 1 to messages, from each of `senders` new processes, interleaved. X is a
- * binary of `size` bytes, or with `atoms` the atom a<I rem atoms>. When all are
- * queued: {sent, Senders, Busy}, with how often the queue was full {report,
- * Group}             what arrived there so far, a map; see report() {connect,
- * Node}             up, or {error, Code, Text} {disconnect, Node} {cookie,
- * Node, C}  {address, Node, A} peers                       names of those
- * connected events                      {Now, [{up | down, Node, Id, Hidden,
- * Code, Text, At}]}, times in ms stats                       a map {call, Node,
- * Name, Ms, Request}, {rpc, Node, M, F, Args, Ms} {Code, Result}, Code 'CN_OK'
- * or another {crc, Term}                 crc32 of its bytes, without version
- * byte {stall, Ms}                 the loop stands still so long after the
- * answer stop
+ *   {send, Target, Options}   a pid or {Name, Node} gets {Sender, I, X}, I from
+ *                             1 to messages, from each of `senders` processes,
+ *                             interleaved. X is a binary of `size` bytes, or
+ *                             with `atoms` the atom a<I rem atoms>. When all
+ *                             are queued: {sent, Senders, Busy}, with how often
+ *                             the queue was full
+ *   {remote, Group, Node, M, F, Args}
+ *                             the first of the group spawns there, with link
+ *                             and monitor: {Code, Pid}
+ *   {alias, Group, Once}      of the first of the group: {ok, Ref}
+ *   {unalias, Group, Ref}
+ *   {alias_send, Ref, Term}   from `driver`
+ *   {report, Group}           what arrived there, a map; see report()
+ *   {connect, Node}           up, or {error, Code, Text}
+ *   {disconnect, Node}
+ *   {keep, Node, FirstMs, MaxMs, SteadyMs, Attempts}
+ *   {policy, Node, Policy}    default, allow, hidden, deny
+ *   {listen_unix, Path}
+ *   {leave, Ms}               ok when it has, or {error, Code, Text}
+ *   {cookie, Node, C}         as {address, Node, A}, and {found, Node, A} for
+ *                             a lookup (--ask); [] takes it back
+ *   peers                     names of those connected
+ *   events                    {Now, [{Kind, Node, Id, Hidden, Code, Text, At}]}
+ *                             with times in ms; of kind up, down, retry,
+ *                             given_up (Id: failures) or lookup
+ *   {flags, Node}             what was agreed on with it (conn.h), or 0
+ *   stats                     a map
+ *   {call, Node, Name, Ms, Request}
+ *   {rpc, Node, M, F, Args, Ms}
+ *                             {Code, Result}, Code 'CN_OK' or another
+ *   {crc, Term}               crc32 of its bytes, without version byte
+ *   {stall, Ms}               after the answer the loop stands so long
+ *   stop
  */
 #include <errno.h>
 #include <inttypes.h>
