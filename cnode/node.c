@@ -11,7 +11,7 @@
 #include "cnode/digest.h"
 #include "cnode/node.h"
 
-enum { LOCAL_ROUNDS = 64, KEEP_LOCAL = 64 * 1024 };
+enum { LOCAL_ROUNDS = 64, KEEP_LOCAL = 64 * 1024, KEEP_WRITER = 64 * 1024 };
 
 /* --- errors, time -------------------------------------------------------- */
 
@@ -273,6 +273,20 @@ static bool has_work(const cnode *n) {
            !cnode__list_empty(&n->loans);
 }
 
+/* One large message must not occupy memory for good, but many in a row would
+ * get it again each time: it goes in a turn that has none. True: there may be
+ * one more turn at once for that. */
+static bool rest_writer(cnode *n) {
+    bool used = n->message_used;
+
+    n->message_used = false;
+    if (n->message.cap <= KEEP_WRITER)
+        return false;
+    if (!used)
+        etf_writer_free(&n->message);
+    return used;
+}
+
 bool cnode__pump(cnode *n) {
     bool worked = has_work(n), carried;
     int rounds = 0;
@@ -291,7 +305,7 @@ bool cnode__pump(cnode *n) {
              ++rounds < LOCAL_ROUNDS);
     run_born(n);
     cnode__left(n);
-    return worked || carried || has_work(n);
+    return rest_writer(n) || worked || carried || has_work(n);
 }
 
 uint64_t cnode__deadline(const cnode *n) {

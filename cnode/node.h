@@ -393,6 +393,7 @@ struct cnode {
     cnode__peer *last_peer; /* that was looked up, or NULL */
     size_t last_peer_len;   /* of its name */
     uint64_t lacks;         /* flags that it does not announce, for tests */
+    bool message_used;      /* since the pump looked */
 };
 
 /* --- node.c --- */

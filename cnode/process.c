@@ -10,8 +10,6 @@
 #include "cnode/control.h"
 #include "cnode/node.h"
 
-enum { KEEP_WRITER = 64 * 1024 };
-
 /* --- pids ---------------------------------------------------------------- */
 
 void cnode__set_node(etf_pid *pid, const char *node) {
@@ -524,8 +522,7 @@ static int send_here(cnode *n, const char *node, size_t node_len, cnode_ctrl *c,
         err = cnode__find_peer_n(n, node, node_len, &peer);
     if (err == 0)
         err = cnode__route(n, peer, c);
-    if (n->message.cap > KEEP_WRITER)
-        etf_writer_free(&n->message);
+    n->message_used = true;
     return err;
 }
 
