@@ -610,6 +610,33 @@ static void messages_take_no_memory(void **state) {
     mesh_stop(&m, 1);
 }
 
+/* The room for a large message is kept while such messages come, and given
+ * back in the first turn without one. */
+static void large_messages(void **state) {
+    static uint8_t zeros[100000];
+    static mesh m = {.victim = -1};
+    cnode_proc_config c = {.name = "p"};
+    cnode *n;
+    cnode_proc *p;
+    size_t cap;
+
+    (void)state;
+    assert_int_equal(mesh_start(&m, 0, NULL), 0);
+    n = mesh_cnode(&m, 0);
+    assert_int_equal(cnode_spawn(n, &c, &p), 0);
+    assert_int_equal(
+        cnode_send_name(p, NULL, "p", "~b", ((etf_view){zeros, sizeof zeros})),
+        0);
+    cap = n->message.cap;
+    assert_true(cap > sizeof zeros);
+    assert_true(cnode__pump(n));
+    assert_int_equal(n->message.cap, cap);
+    while (cnode__pump(n))
+        ;
+    assert_int_equal(n->message.cap, 0);
+    mesh_stop(&m, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -632,6 +659,7 @@ int main(void) {
         MESH_CASE(timers),
         MESH_CASE(sends_from_elsewhere),
         cmocka_unit_test(many_end),
+        cmocka_unit_test(large_messages),
         cmocka_unit_test(idle_ones_are_small),
         cmocka_unit_test(messages_take_no_memory),
     };
