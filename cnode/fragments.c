@@ -77,8 +77,7 @@ static int no_memory(cn_error *e) {
 
 static int too_long(const cnode__fragments *f, size_t len, cn_error *e) {
     return cn__fail(e, CN_ELIMIT, 0,
-                    "a message in fragments has %zu bytes and more, which is "
-                    "over the limit of %zu",
+                    "a message of %zu bytes and more is over the limit of %zu",
                     len, f->max_message);
 }
 

@@ -236,8 +236,8 @@ call_too_large(Config) ->
     {0, _, <<>>} = run(Call ++ ["--max-frame", "101000"]),
     {3, <<>>, Err} = run(Call ++ ["--max-frame", "100000"]),
     ?assertMatch({match, _},
-                 re:run(Err, Node ++ ": a message of [0-9]+ bytes is over the "
-                        "limit of 100000\n"
+                 re:run(Err, Node ++ ": a message of [0-9]+ bytes and more is "
+                        "over the limit of 100000\n"
                         "hint: --max-frame BYTES takes larger messages\n$")).
 
 call_timeout(Config) ->

@@ -499,7 +499,7 @@ static void test_limits(void **state) {
     hears(&config,
           FIRST("07", "03") "00" CONTROL "6d 00000196" X250 "/" NEXT("07", "02")
               X50,
-          "in fragments has 332 bytes and more, which is over the limit of "
+          "a message of 332 bytes and more is over the limit of "
           "310");
     /* Each of the little terms is an atom of 250 characters. */
     hears(&config, "83 44 01 08 05 fa" X250 CONTROL "5200", NULL);
