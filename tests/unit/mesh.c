@@ -710,7 +710,7 @@ void mesh_connected(cnode *n, const char *peer, int status, const cn_error *err,
 
 /* --- playing ------------------------------------------------------------- */
 
-static void free_mesh(mesh *m) {
+void mesh_free(mesh *m) {
     mesh_end *e, *next;
 
     for (int i = 0; i < MESH_NODES; i++)
@@ -756,7 +756,7 @@ static int play_once(fault_alloc *f, void *arg) {
     m->fault = p->victim >= 0 ? f : NULL;
     p->scenario(m);
     all_is_answered(m);
-    free_mesh(m);
+    mesh_free(m);
     free(m);
     return 0;
 }

@@ -96,6 +96,8 @@ void mesh_run_case(void **state);
  * log, alloc and on_peer are filled in where they are not set. */
 int mesh_start(mesh *m, int i, const cnode_config *config);
 void mesh_stop(mesh *m, int i);
+/* For a test with a mesh of its own: stops all, and frees what is left. */
+void mesh_free(mesh *m);
 cnode *mesh_cnode(mesh *m, int i);
 
 /* Until nothing moves any more. */

@@ -267,8 +267,9 @@ static void count_losses(void *ctx, cn_level level, const char *where,
 /* `nok`, and then nothing comes: what waited is lost, as the log says. */
 static void waits_for_the_other_attempt(mesh *m) {
     mesh_raw *r;
-    int losses = 0;
+    static int losses; /* the hook stays until the node is freed */
 
+    losses = 0;
     OK(m, mesh_start(m, 0, NULL));
     mesh_cnode(m, 0)->config.log = (cn_log){count_losses, &losses, CN_LOG_INFO};
     r = mesh_play(m, 0, "r@h");
