@@ -350,7 +350,9 @@ start(Args, Opts) ->
                            case Fd3 of false -> ""; _ -> " 3<\"$CT_FD3\"" end]),
     Env = [{"CT_STDERR", Err}, {"CNODE_COOKIE", env_cookie(Opts)},
            {"HOME", maps:get(home, Opts, "/nonexistent")},
-           {"XDG_CONFIG_HOME", maps:get(config, Opts, false)}]
+           {"XDG_CONFIG_HOME", maps:get(config, Opts, false)},
+           %% What a sanitized program has freed must not count as its memory.
+           {"ASAN_OPTIONS", "quarantine_size_mb=1"}]
         ++ [{"CT_STDIN", In} || is_list(In)]
         ++ [{"CT_FD3", Fd3} || is_list(Fd3)] ++ maps:get(env, Opts, []),
     own_port(["-c", Script, "sh", os:getenv("CNODE") | Args], Env,
