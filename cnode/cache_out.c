@@ -265,7 +265,7 @@ size_t cnode__out_cache_head_size(const cnode__out_cache *c) {
     size_t flags = c->n_refs == 0 ? 0 : c->n_refs / 2 + 1;
 
     return 1 + flags + c->n_refs + c->new_bytes +
-           c->n_new * (c->long_atoms ? 2U : 1U);
+           c->n_new * (size_t)(c->long_atoms ? 2 : 1);
 }
 
 /* Half a byte each, the low half first; the one behind the last atom says how

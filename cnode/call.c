@@ -489,6 +489,8 @@ static int put_options(etf_writer *w, const cnode_spawn_opts *o,
         (void)etf_pack(&text, o->options);
         err = etf_writer_finish(&text, &more);
     }
+    if (err != 0)
+        more = no_options;
     etf_reader_init(&r, more);
     etf_begin_list(w);
     if (o->link)

@@ -133,7 +133,7 @@ int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
 /* The size of the frame at the front, with its length; what is not known yet
  * are at least the four bytes of the length. */
 static int measure(cnode_conn *c, etf_view bytes, size_t *size) {
-    size_t n = bytes.len < 4 ? 0 : cn__be32(bytes.data);
+    size_t n = bytes.data == NULL || bytes.len < 4 ? 0 : cn__be32(bytes.data);
 
     *size = n + 4;
     if (n > c->config.max_frame)

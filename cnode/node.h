@@ -586,7 +586,7 @@ void cnode__trace_free(cnode_proc *p);
 /* Counts a message that p will not get, and logs the first of them. */
 void cnode__drop_message(cnode_proc *p, const char *why);
 /* Puts it into the mailbox, if there is room. */
-void cnode__mail_keep(cnode_proc *p, const cnode__message *m);
+void cnode__mail_keep(cnode_proc *p, const cnode__message *in);
 /* Out of the mailbox; what is in it, lent as the mail is, *from too. */
 cnode__mail *cnode__mail_take(cnode_proc *p);
 void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from);

@@ -583,8 +583,8 @@ static bool quick_ref(etf_reader *r, etf_ref *out) {
     out->creation = cn__be32(p);
     p += 4;
     for (uint16_t i = 0; i < ETF_REF_WORDS; i++)
-        out->ids[i] = i < n ? cn__be32(p + 4 * i) : 0;
-    r->at = p + 4 * n;
+        out->ids[i] = i < n ? cn__be32(p + (size_t)4 * i) : 0;
+    r->at = p + (size_t)4 * n;
     return true;
 }
 

@@ -184,7 +184,7 @@ typedef struct driver {
     etf_writer out;
 } driver;
 
-static void die(const char *what, const char *why) {
+static _Noreturn void die(const char *what, const char *why) {
     (void)fprintf(stderr, "node_driver: %s: %s\n", what, why);
     exit(1);
 }

@@ -580,7 +580,7 @@ static void test_cache_is_bounded(void **state) {
             if (round == 1 && slot == 0)
                 full = f.live;
         }
-    assert_true(full > 2048 * 255 && full < 700000);
+    assert_true(full > (size_t)2048 * 255 && full < 700000);
     assert_true(f.live <= full);
     cnode_conn_free(e.c);
     assert_int_equal(f.live, 0);

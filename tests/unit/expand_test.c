@@ -86,8 +86,8 @@ static void refused(void **state) {
 /* Each part of an identifier is missing once; nothing of it is given. */
 static void cut_identifiers(void **state) {
     static const char *const ids[] = {"58 5200 000000010000000200000003",
-                                      "58 7703614062 000000010000000200"
-                                      "000003",
+                                      ("58 7703614062 000000010000000200"
+                                       "000003"),
                                       "5a0002 5200 00000004 0000000500000006",
                                       "5a0001 7703614062 00000004 00000005"};
     etf_pid pid;

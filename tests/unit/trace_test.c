@@ -245,7 +245,7 @@ static void what_is_no_token(mesh *m) {
     cnode_proc *p;
     mesh_raw *r;
     cnode_ctrl s = {.signal = CNODE_SIG_SEND};
-    uint8_t bytes[64], buf[16];
+    uint8_t bytes[64] = {0}, buf[16];
 
     OK(m, mesh_start(m, 0, NULL));
     OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &p));
