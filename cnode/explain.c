@@ -252,28 +252,23 @@ static void explain_handshake(cnode_dump *d, link *l, cnode_dump_message *m) {
 
 /* --- frames -------------------------------------------------------------- */
 
-/* 131 69 sequence (8) fragment (8), counting down to 1. */
-static void explain_fragment(cnode_dump *d, const cnode_dump_message *m) {
-    cn_cursor c = cn__cursor(m->bytes.data, m->bytes.len);
-    uint8_t tag;
-
-    (void)cn__take8(&c);
-    tag = cn__take8(&c);
-    if (m->bytes.len < 18 || m->bytes.data[0] != 131 ||
-        (tag != 69 && tag != 70))
-        return;
-    say(d, "%s of sequence %" PRIu64, tag == 69 ? "first fragment" : "fragment",
-        cn__take64(&c));
-    say(d, ", number %" PRIu64 ": ", cn__take64(&c));
-}
-
-/* The id of a fragment's sequence, or 0 for another frame. */
+/* 131 69 or 70, sequence (8), fragment (8), counting down to 1: the id of the
+ * sequence, or 0 for another frame. */
 static uint64_t sequence_of(etf_view in, uint64_t *left) {
     if (in.len < 18 || in.data[0] != 131 ||
         (in.data[1] != CNODE__FRAGMENT_FIRST && in.data[1] != CNODE__FRAGMENT))
         return 0;
     *left = cn__be64(in.data + 10);
     return cn__be64(in.data + 2);
+}
+
+static void explain_fragment(cnode_dump *d, etf_view in) {
+    uint64_t left = 0, sequence = sequence_of(in, &left);
+
+    if (sequence != 0)
+        say(d, "%s of sequence %" PRIu64 ", number %" PRIu64 ": ",
+            in.data[1] == CNODE__FRAGMENT_FIRST ? "first fragment" : "fragment",
+            sequence, left);
 }
 
 /* Sequences whose first fragment was cut are not put together. Few are open at
@@ -412,7 +407,7 @@ static void explain_frame(cnode_dump *d, link *l, cnode_dump_message *m) {
         return;
     }
     m->cut = m->bytes.len < m->size;
-    explain_fragment(d, m);
+    explain_fragment(d, frame);
     if (is_lost(s, frame)) {
         say(d, "the beginning was cut");
         return;
