@@ -277,12 +277,15 @@ coverage: ## how much of ext_term/ the unit tests and replay reach
 	    unit replay
 	@scripts/coverage $(BUILD)/coverage 97 90
 
-.PHONY: lint everything
+.PHONY: lint everything asan-everything
 lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 	@BUILD=$(BUILD) scripts/lint
 
-# All that a compiler can complain about, for lint.
-everything: all $(TERM_PORT) $(DRIVER) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
+# All that is compiled, for lint and before tests that run side by side.
+everything: all $(CT_BIN) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
+
+asan-everything:
+	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" everything
 
 .PHONY: ct ct-asan test-otp test
 ct: all $(CT_BIN) ## Common Test suites with the installed OTP; CNODE=program to test
