@@ -36,7 +36,8 @@ static void require_same(const etf_reader *a, const etf_reader *b) {
                         : etf_reader_left(a) == etf_reader_left(b));
 }
 
-/* Keys may be equal, which skipping does not look at. */
+/* Keys may be equal, which skipping does not look at; it is said before what
+ * is said of bytes behind the term. */
 static void check(const etf_reader *skipped, etf_view in) {
     etf_error e = {0};
     int err = etf_check(NULL, NULL, in, &e);
@@ -44,7 +45,7 @@ static void check(const etf_reader *skipped, etf_view in) {
     if (skipped->err != 0)
         REQUIRE(err == skipped->err && e.at == skipped->err_at);
     else if (etf_reader_left(skipped) > 0)
-        REQUIRE(err == CN_EBADTERM && e.at == end_of(skipped, in));
+        REQUIRE(err == CN_EBADTERM && e.at <= end_of(skipped, in));
     else
         REQUIRE(err == 0 || (err == CN_EBADTERM && e.at < in.len));
 }
