@@ -631,6 +631,16 @@ static void add_ref(line *l, const etf_ref *r) {
     add(l, ">");
 }
 
+/* At most so much of it as a line has room for beside the rest. */
+static void add_term(line *l, const char *what, etf_view term) {
+    char text[200];
+
+    if (term.len == 0)
+        return;
+    (void)etf_print(term, text, sizeof text);
+    add(l, " %s%s", what, text);
+}
+
 static void add_element(line *l, const cnode_ctrl *c, char letter) {
     if ((letter == 'T' || letter == 'F') && c->by_name)
         letter = 'n';
@@ -658,6 +668,17 @@ static void add_element(line *l, const cnode_ctrl *c, char letter) {
             (int)(c->function.len > 255 ? 255 : c->function.len),
             (const char *)c->function.data, c->arity);
         break;
+    case 'g':
+        add(l, " leader");
+        add_pid(l, &c->group_leader);
+        break;
+    case 'o':
+        if (etf_match(c->opts, "[]") != 0)
+            add_term(l, "options ", c->opts);
+        break;
+    case 'k':
+        add_term(l, "token ", c->token);
+        break;
     case 'v':
         if (c->result.len > 0)
             add_view(l, c->result);
@@ -676,6 +697,7 @@ static void add_altact(line *l, const cnode_ctrl *c) {
         add(l, " priority");
     add_pid(l, &c->from);
     add_element(l, c, altact_target(c));
+    add_element(l, c, 'k');
 }
 
 /* U+0080 to U+009F in UTF-8, or the first half of it where the line is cut. */

@@ -49,7 +49,7 @@ call_is_explained(_) ->
     has([hd(Lines)], "^[0-9-]+T[0-9:.]+Z 1 connected by "),
     has(Lines, " from \\Q" ++ Node ++ "\\E [0-9]+: challenge from \\Q" ++ Node),
     has(Lines, " to \\Q" ++ Node ++ "\\E [0-9]+: SPAWN_REQUEST .*"
-        "erpc:execute_call/4 \\[#Ref<.*>,lists,seq,\\[1,3\\]\\]$"),
+        "erpc:execute_call/4 options \\[monitor\\] \\[#Ref<.*>,lists,seq,\\[1,3\\]\\]$"),
     has(Lines, " from \\Q" ++ Node ++ "\\E [0-9]+: .*SPAWN_REPLY "),
     has(Lines, "PAYLOAD_MONITOR_P_EXIT .*return,\\[1,2,3\\]\\}$"),
     has([lists:last(Lines)], " 1 closed"),

@@ -621,7 +621,8 @@ static const struct {
     {"83 6804 6103" PID PID2 "6a", "EXIT <a@b.1.2> <c@d.3.0>"},
     {"83 6801 6105", "NODE_LINK"},
     {"83 6804 6106" PID "7700 7703666f6f" OK, "REG_SEND <a@b.1.2> foo"},
-    {"83 6805 6110" PID "7700 7703666f6f 6a" OK, "REG_SEND_TT <a@b.1.2> foo"},
+    {"83 6805 6110" PID "7700 7703666f6f 6a" OK,
+     "REG_SEND_TT <a@b.1.2> foo token []"},
     {"83 6804 6113" PID PID2 REF,
      "MONITOR_P <a@b.1.2> <c@d.3.0> #Ref<a@b.3.2.1>"},
     {"83 6804 6113" PID "7703666f6f" REF,
@@ -631,7 +632,11 @@ static const struct {
     {"83 6804 611c 7703666f6f" PID2 REF OK,
      "PAYLOAD_MONITOR_P_EXIT foo <c@d.3.0> #Ref<a@b.3.2.1>"},
     {"83 6806 611d" REF PID PID "6803 77016d 770166 6102 6a 83 6a",
-     "SPAWN_REQUEST #Ref<a@b.3.2.1> <a@b.1.2> m:f/2"},
+     "SPAWN_REQUEST #Ref<a@b.3.2.1> <a@b.1.2> leader <a@b.1.2> m:f/2"},
+    {"83 6807 611e" REF PID PID2
+     "6803 77016d 770166 6100 6c00000001 77046c696e6b 6a 6105 83 6a",
+     "SPAWN_REQUEST_TT #Ref<a@b.3.2.1> <a@b.1.2> leader <c@d.3.0> m:f/0 "
+     "options [link] token 5"},
     {"83 6805 611f" REF PID "6103" PID2,
      "SPAWN_REPLY #Ref<a@b.3.2.1> <a@b.1.2> 3 <c@d.3.0>"},
     {"83 6805 611f" REF PID "6100 77066261646f7074",
@@ -643,6 +648,8 @@ static const struct {
      "ALTACT_SIG_SEND <a@b.1.2> #Ref<a@b.3.2.1>"},
     {"83 6804 6125 6111" PID PID2 OK,
      "ALTACT_SIG_SEND exit priority <a@b.1.2> <c@d.3.0>"},
+    {"83 6805 6125 6106" PID REF "6105" OK,
+     "ALTACT_SIG_SEND <a@b.1.2> #Ref<a@b.3.2.1> token 5"},
     {"83 6804 6125 6109" PID "7703666f6f" OK,
      "ALTACT_SIG_SEND priority <a@b.1.2> foo"},
     /* A name cannot write on somebody's terminal, or a second line. */
