@@ -451,8 +451,9 @@ typedef struct cnode_from {
 } cnode_from;
 
 /* A mailbox is full: what of it is given up. Each message that is lost so is
- * counted, and the first one since the mailbox was read is logged. What links
- * and monitors tell is not counted among what fills it, and never lost. */
+ * counted, and the first one since the mailbox was read is logged, at most one
+ * such line a second for the node. What links and monitors tell is not counted
+ * among what fills it, and never lost. */
 typedef enum cnode_when_full {
     CNODE_FULL_DROP_NEW,    /* the message that has come */
     CNODE_FULL_DROP_OLDEST, /* those that have waited longest */

@@ -19,7 +19,7 @@ static void drop(cnode_proc *p, cnode_drop kind, const char *why) {
 
     cnode__stats_dropped(n, kind);
     p->dropped++;
-    if (p->overflowed)
+    if (p->overflowed || !cnode__seldom(n, &n->quiet_full))
         return;
     p->overflowed = true;
     cn__log(&n->config.log, CN_LOG_ERROR, "process",

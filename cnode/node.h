@@ -370,6 +370,7 @@ struct cnode {
     uint32_t dials;       /* attempts made for what is sent */
     uint64_t quiet_dials; /* when there may be another line about them */
     uint64_t quiet_lost;  /* ... about answers that are lost */
+    uint64_t quiet_full;  /* ... about mailboxes that are full */
     cn_buf local;         /* signals from our processes to our processes */
     cn_buf spare;         /* empty: the memory of those that were */
     etf_writer packer;    /* terms of calls in progress */

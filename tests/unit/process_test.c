@@ -290,6 +290,9 @@ static void mailbox_overflows(mesh *m) {
     WANT(m, cnode__take(box, &msg));
     view = (etf_view){(const uint8_t *)big, sizeof big};
     OK(m, cnode_send_name(box, NULL, "box", "~b", view));
+    WANT(m, m->nodes[0].troubles == 1); /* one a second */
+    mesh_advance(m, 1000);
+    OK(m, cnode_send_name(box, NULL, "box", "~b", view));
     WANT(m, m->nodes[0].troubles == 2);
     assert_non_null(strstr(m->nodes[0].log, "box"));
     assert_false(cnode__take(box, &msg));
