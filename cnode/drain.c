@@ -40,6 +40,10 @@ static size_t level(const cnode__peer *p) {
            (w == NULL || w->conn == NULL ? 0 : cnode_conn_queued(w->conn));
 }
 
+bool cnode__is_parked(const cnode__peer *p) {
+    return p->node->config.max_parked > 0 && level(p) > high_mark(p->node);
+}
+
 void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err) {
     const cnode *n = p->node;
 
@@ -48,8 +52,8 @@ void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err) {
         return;
     if (err == CN_EBUSY)
         p->drain_owed = level(p) > low_mark(n);
-    else if (err == 0 && n->config.max_parked > 0)
-        p->drain_owed = level(p) > high_mark(n);
+    else if (err == 0)
+        p->drain_owed = cnode__is_parked(p);
 }
 
 void cnode__drain_check(cnode__peer *p) {

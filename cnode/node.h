@@ -113,7 +113,7 @@ typedef struct cnode__counts {
     uint32_t pings;
     uint32_t rtt_us;
     uint32_t rtt_min_us;
-    bool stalled; /* the last signal was refused */
+    bool stalled; /* the last signal was refused or parked */
 } cnode__counts;
 
 /* Another node, connected or not. */
@@ -540,6 +540,8 @@ void cnode__carry_end(cnode *n);
 /* --- drain.c --- */
 /* Most bytes of messages that may wait for a peer. */
 size_t cnode__queue_max(const cnode *n);
+/* More waits for p than without parking would. */
+bool cnode__is_parked(const cnode__peer *p);
 /* What became of a signal for p. */
 void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err);
 /* Less may be waiting for p. */
@@ -665,8 +667,8 @@ void cnode__task_free(cnode_proc *p);
 /* Takes over what a connection has counted; before it or its peer goes. */
 void cnode__stats_keep(cnode__wire *w);
 void cnode__stats_dropped(cnode *n, cnode_drop why);
-/* What became of a signal for p: CN_EBUSY is counted. */
-void cnode__stats_refused(cnode__peer *p, int err);
+/* What became of a signal for p: CN_EBUSY is counted, and what is parked. */
+void cnode__stats_routed(cnode__peer *p, int err);
 /* What waits for p is about to be thrown away. */
 void cnode__stats_unreached(cnode__peer *p);
 uint64_t cnode__clock_us(cnode *n);

@@ -132,7 +132,7 @@ static const char *why_not(const cnode__peer *p, int err) {
 static int routed(cnode *n, cnode__peer *peer, const cnode_ctrl *c, int err) {
     n->creation_used = true;
     if (peer != NULL) {
-        cnode__stats_refused(peer, err);
+        cnode__stats_routed(peer, err);
         cnode__drain_note(peer, c, err);
     }
     if (err == 0)

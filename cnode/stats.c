@@ -49,16 +49,16 @@ void cnode__stats_dropped(cnode *n, cnode_drop why) {
     n->stats.drops[why]++;
 }
 
-void cnode__stats_refused(cnode__peer *p, int err) {
+void cnode__stats_routed(cnode__peer *p, int err) {
     cnode__counts *c = &p->counts;
 
-    if (err != CN_EBUSY) {
+    if (err == CN_EBUSY || (err == 0 && cnode__is_parked(p))) {
+        c->stalls += !c->stalled;
+        c->refused += err == CN_EBUSY;
+        c->stalled = true;
+    } else {
         c->stalled = c->stalled && err != 0;
-        return;
     }
-    c->stalls += !c->stalled;
-    c->refused++;
-    c->stalled = true;
 }
 
 /* Signals that wait are frames with their length in front; messages are those

@@ -128,11 +128,14 @@ static void parked_only(mesh *m) {
                                        .low_queue = 100,
                                        .max_parked = 16000,
                                        .on_drain = on_drain};
+    cnode_peer_stats stats;
     cnode_proc *p;
 
     NEED(m, p = stalled_pair(m, &small));
     for (int i = 0; i < 30; i++)
         OK(m, cnode_send_name(p, "b@h", "nobody", "~b", body));
+    cnode_get_peer_stats(mesh_cnode(m, 0), "b@h", &stats);
+    WANT(m, stats.stalls == 1 && stats.refused == 0);
     mesh_stall(m, 0, false);
     SAID(m, "a@h: drained b@h");
 }
