@@ -16,6 +16,7 @@
 
 #include "cnode/control.h"
 #include "cnode/node.h"
+#include "cnode/sized.h"
 
 enum { DEFAULT_TIMEOUT = 5000 };
 
@@ -231,15 +232,22 @@ static int call(cnode_proc *p, const cnode_call_opts *o, cnode__wait kind,
     return err;
 }
 
-int cnode_call_args(cnode_proc *p, const cnode_call_opts *o, cnode_call_cb cb,
-                    void *data, const etf_in *in, size_t count) {
+int cnode_call_args_sized(cnode_proc *p, const cnode_call_opts *given,
+                          size_t size, cnode_call_cb cb, void *data,
+                          const etf_in *in, size_t count) {
+    cnode_call_opts known;
+    const cnode_call_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     etf_view request;
     int err = pack_args(p->node, in, count, &request);
     return err != 0 ? err : call(p, o, WAIT_CALL, cb, data, request);
 }
 
-int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o, const etf_in *in,
-                    size_t count) {
+int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *given,
+                          size_t size, const etf_in *in, size_t count) {
+    cnode_call_opts known;
+    const cnode_call_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode *n = p->node;
     cnode__peer *peer;
     const char *node;
@@ -400,8 +408,12 @@ static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
     return err;
 }
 
-int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
-                   void *data, const etf_in *in, size_t count) {
+int cnode_rpc_args_sized(cnode_proc *p, const cnode_rpc_opts *given,
+                         size_t size, cnode_call_cb cb, void *data,
+                         const etf_in *in, size_t count) {
+    cnode_rpc_opts known;
+    const cnode_rpc_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode *n = p->node;
     cnode__peer *peer;
     etf_view args;
@@ -415,8 +427,11 @@ int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
                      : call_erpc(p, peer, o, cb, data, args);
 }
 
-int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
-                        const etf_in *in, size_t count) {
+int cnode_rpc_cast_args_sized(cnode_proc *p, const cnode_rpc_opts *given,
+                              size_t size, const etf_in *in, size_t count) {
+    cnode_rpc_opts known;
+    const cnode_rpc_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode *n = p->node;
     spawn_request s = {"erpc", "execute_cast", o->group_leader, no_options,
                        3,      nothing};
@@ -537,9 +552,13 @@ static int check_options(cnode *n, const cnode_spawn_opts *o) {
     return 0;
 }
 
-int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
-                            cnode_call_cb cb, void *data, etf_ref *ref,
-                            const etf_in *in, size_t count) {
+int cnode_spawn_remote_args_sized(cnode_proc *p, const cnode_spawn_opts *given,
+                                  size_t size, cnode_call_cb cb, void *data,
+                                  etf_ref *ref, const etf_in *in,
+                                  size_t count) {
+    cnode_spawn_opts known;
+    const cnode_spawn_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode *n = p->node;
     spawn_request s = {o->module,  o->function, o->group_leader,
                        no_options, 0,           nothing};

@@ -21,6 +21,11 @@
  *
  * Errors: calls return 0 or a negative CN_E* code; cnode_error tells more
  * about the last one. Terms given to a call are copied before it returns.
+ *
+ * Growth: structs that the program fills or is given may get more fields at
+ * their end. Start them zeroed; the inline functions pass the size that the
+ * program was compiled with on to those that end in _sized, which bindings
+ * call themselves.
  */
 #ifndef CNODE_CNODE_H
 #define CNODE_CNODE_H
@@ -380,7 +385,12 @@ typedef struct cnode_keep_opts {
  * may be changed there. on_retry of cnode_config tells. cnode_disconnect ends
  * it, and so does CNODE_POLICY_DENY. Again with other options changes them. o
  * may be NULL. CN_EBADARG, CN_ENOTALLOWED (cnode_set_policy), CN_ENOMEM. */
-CN_API int cnode_keep(cnode *n, const char *peer, const cnode_keep_opts *o);
+CN_API int cnode_keep_sized(cnode *n, const char *peer,
+                            const cnode_keep_opts *o, size_t size);
+static inline int cnode_keep(cnode *n, const char *peer,
+                             const cnode_keep_opts *o) {
+    return cnode_keep_sized(n, peer, o, sizeof *o);
+}
 /* Answers config.on_lookup: the address, in the form of cnode_set_address; "":
  * EPMD knows; NULL: there is none, the attempt ends with CN_ENOENT. An address
  * that cannot be is CN_EBADARG for the attempt. An attempt that is not answered
@@ -486,11 +496,20 @@ typedef struct cnode_proc_config {
 
 /* Makes a process; it is cheap, there may be a million (300 bytes for one that
  * is idle and has no name). CN_EEXIST: the name is registered. */
-CN_API int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out);
+CN_API int cnode_spawn_sized(cnode *n, const cnode_proc_config *c, size_t size,
+                             cnode_proc **out);
+static inline int cnode_spawn(cnode *n, const cnode_proc_config *c,
+                              cnode_proc **out) {
+    return cnode_spawn_sized(n, c, sizeof *c, out);
+}
 /* Another behaviour for a process, e.g. one that Erlang has spawned. The name
  * in c, if any, is registered in addition. What is in its mailbox goes to the
  * callbacks. */
-CN_API int cnode_become(cnode_proc *p, const cnode_proc_config *c);
+CN_API int cnode_become_sized(cnode_proc *p, const cnode_proc_config *c,
+                              size_t size);
+static inline int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
+    return cnode_become_sized(p, c, sizeof *c);
+}
 /* Ends a process with a reason: its links and monitors are told. p must not
  * be used any more. The reason is a pattern as in etf_pack. */
 #define cnode_exit(p, ...) cnode_exit_args((p), ETF_INS(__VA_ARGS__))
@@ -644,8 +663,12 @@ typedef struct cnode_monitor_opts {
     bool priority;       /* its DOWN goes before other messages */
     etf_view tag;        /* instead of 'DOWN' in the message; empty: 'DOWN' */
 } cnode_monitor_opts;
-CN_API int cnode_monitor_with(cnode_proc *p, const cnode_monitor_opts *o,
-                              etf_ref *ref);
+CN_API int cnode_monitor_with_sized(cnode_proc *p, const cnode_monitor_opts *o,
+                                    size_t size, etf_ref *ref);
+static inline int cnode_monitor_with(cnode_proc *p, const cnode_monitor_opts *o,
+                                     etf_ref *ref) {
+    return cnode_monitor_with_sized(p, o, sizeof *o, ref);
+}
 
 /* A message {~r...} sent to the alias reaches p until it is taken back, or
  * until the first one when once. */
@@ -682,13 +705,22 @@ typedef struct cnode_call_opts {
 /* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea"). */
 #define cnode_call(p, o, cb, data, ...)                                        \
     cnode_call_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
-CN_API int cnode_call_args(cnode_proc *p, const cnode_call_opts *o,
-                           cnode_call_cb cb, void *data, const etf_in *in,
-                           size_t n);
+CN_API int cnode_call_args_sized(cnode_proc *p, const cnode_call_opts *o,
+                                 size_t size, cnode_call_cb cb, void *data,
+                                 const etf_in *in, size_t n);
+static inline int cnode_call_args(cnode_proc *p, const cnode_call_opts *o,
+                                  cnode_call_cb cb, void *data,
+                                  const etf_in *in, size_t n) {
+    return cnode_call_args_sized(p, o, sizeof *o, cb, data, in, n);
+}
 /* gen_server:cast; o->timeout_ms is not used. */
 #define cnode_cast(p, o, ...) cnode_cast_args((p), (o), ETF_INS(__VA_ARGS__))
-CN_API int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o,
-                           const etf_in *in, size_t n);
+CN_API int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *o,
+                                 size_t size, const etf_in *in, size_t n);
+static inline int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o,
+                                  const etf_in *in, size_t n) {
+    return cnode_cast_args_sized(p, o, sizeof *o, in, n);
+}
 
 typedef struct cnode_rpc_opts {
     const char *node;
@@ -703,14 +735,23 @@ typedef struct cnode_rpc_opts {
  * When it times out the function keeps running there, as in Erlang. */
 #define cnode_rpc(p, o, cb, data, ...)                                         \
     cnode_rpc_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
-CN_API int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o,
-                          cnode_call_cb cb, void *data, const etf_in *in,
-                          size_t n);
+CN_API int cnode_rpc_args_sized(cnode_proc *p, const cnode_rpc_opts *o,
+                                size_t size, cnode_call_cb cb, void *data,
+                                const etf_in *in, size_t n);
+static inline int cnode_rpc_args(cnode_proc *p, const cnode_rpc_opts *o,
+                                 cnode_call_cb cb, void *data, const etf_in *in,
+                                 size_t n) {
+    return cnode_rpc_args_sized(p, o, sizeof *o, cb, data, in, n);
+}
 /* erpc:cast: waits for nothing. */
 #define cnode_rpc_cast(p, o, ...)                                              \
     cnode_rpc_cast_args((p), (o), ETF_INS(__VA_ARGS__))
-CN_API int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
-                               const etf_in *in, size_t n);
+CN_API int cnode_rpc_cast_args_sized(cnode_proc *p, const cnode_rpc_opts *o,
+                                     size_t size, const etf_in *in, size_t n);
+static inline int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
+                                      const etf_in *in, size_t n) {
+    return cnode_rpc_cast_args_sized(p, o, sizeof *o, in, n);
+}
 
 /* The same two for other threads: they wait for the answer, while the loop
  * runs in its own thread. They return what cnode_call_cb gets as its status.
@@ -719,14 +760,24 @@ CN_API int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
  * freed. cnode_error is not for other threads. */
 #define cnode_call_wait(n, o, result, ...)                                     \
     cnode_call_wait_args((n), (o), (result), ETF_INS(__VA_ARGS__))
-CN_API int cnode_call_wait_args(cnode *n, const cnode_call_opts *o,
-                                etf_writer *result, const etf_in *in,
-                                size_t count);
+CN_API int cnode_call_wait_args_sized(cnode *n, const cnode_call_opts *o,
+                                      size_t size, etf_writer *result,
+                                      const etf_in *in, size_t count);
+static inline int cnode_call_wait_args(cnode *n, const cnode_call_opts *o,
+                                       etf_writer *result, const etf_in *in,
+                                       size_t count) {
+    return cnode_call_wait_args_sized(n, o, sizeof *o, result, in, count);
+}
 #define cnode_rpc_wait(n, o, result, ...)                                      \
     cnode_rpc_wait_args((n), (o), (result), ETF_INS(__VA_ARGS__))
-CN_API int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
-                               etf_writer *result, const etf_in *in,
-                               size_t count);
+CN_API int cnode_rpc_wait_args_sized(cnode *n, const cnode_rpc_opts *o,
+                                     size_t size, etf_writer *result,
+                                     const etf_in *in, size_t count);
+static inline int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
+                                      etf_writer *result, const etf_in *in,
+                                      size_t count) {
+    return cnode_rpc_wait_args_sized(n, o, sizeof *o, result, in, count);
+}
 
 /* Spawns on another node. result of cb is the pid; CN_ENOTSUP with an atom
  * when it was refused. With monitor, on_down comes with *ref. When the calling
@@ -749,9 +800,18 @@ typedef struct cnode_spawn_opts {
 } cnode_spawn_opts;
 #define cnode_spawn_remote(p, o, cb, data, ref, ...)                           \
     cnode_spawn_remote_args((p), (o), (cb), (data), (ref), ETF_INS(__VA_ARGS__))
-CN_API int cnode_spawn_remote_args(cnode_proc *p, const cnode_spawn_opts *o,
-                                   cnode_call_cb cb, void *data, etf_ref *ref,
-                                   const etf_in *in, size_t n);
+CN_API int cnode_spawn_remote_args_sized(cnode_proc *p,
+                                         const cnode_spawn_opts *o, size_t size,
+                                         cnode_call_cb cb, void *data,
+                                         etf_ref *ref, const etf_in *in,
+                                         size_t n);
+static inline int cnode_spawn_remote_args(cnode_proc *p,
+                                          const cnode_spawn_opts *o,
+                                          cnode_call_cb cb, void *data,
+                                          etf_ref *ref, const etf_in *in,
+                                          size_t n) {
+    return cnode_spawn_remote_args_sized(p, o, sizeof *o, cb, data, ref, in, n);
+}
 
 /* --- functions for other nodes ------------------------------------------- */
 

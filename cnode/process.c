@@ -9,6 +9,7 @@
 
 #include "cnode/control.h"
 #include "cnode/node.h"
+#include "cnode/sized.h"
 
 /* --- pids ---------------------------------------------------------------- */
 
@@ -261,7 +262,11 @@ static void unmake(cnode_proc *p) {
     free_proc(p);
 }
 
-int cnode_spawn(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
+int cnode_spawn_sized(cnode *n, const cnode_proc_config *given, size_t size,
+                      cnode_proc **out) {
+    cnode_proc_config known;
+    const cnode_proc_config *c =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode_proc *p;
     int err = cnode__proc_new(n, c, &p);
 
@@ -340,7 +345,11 @@ static void empty_mailbox(cnode_proc *p, void *arg) {
     }
 }
 
-int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
+int cnode_become_sized(cnode_proc *p, const cnode_proc_config *given,
+                       size_t size) {
+    cnode_proc_config known;
+    const cnode_proc_config *c =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode *n = p->node;
     cnode__kind *kind = NULL;
     int err = p->ended ? cnode__gone(p) : 0;

@@ -8,6 +8,7 @@
  * better.
  */
 #include "cnode/node.h"
+#include "cnode/sized.h"
 
 enum {
     FIRST_MS = 1000,
@@ -172,7 +173,11 @@ static int keep(cnode__peer *p, const cnode_keep_opts *o) {
     return err == 0 ? 0 : cnode__err(p->node, err, "%s", cn_strerror(err));
 }
 
-int cnode_keep(cnode *n, const char *peer, const cnode_keep_opts *o) {
+int cnode_keep_sized(cnode *n, const char *peer, const cnode_keep_opts *given,
+                     size_t size) {
+    cnode_keep_opts known;
+    const cnode_keep_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     cnode__peer *p;
     int err;
 

@@ -12,6 +12,7 @@
 
 #include "cnode/control.h"
 #include "cnode/node.h"
+#include "cnode/sized.h"
 
 /* --- keys ---------------------------------------------------------------- */
 
@@ -436,8 +437,11 @@ static int monitor_name(cnode_proc *p, const cnode_monitor_opts *o,
     return monitor(p, where, strlen(where), o, item, ref);
 }
 
-int cnode_monitor_with(cnode_proc *p, const cnode_monitor_opts *o,
-                       etf_ref *ref) {
+int cnode_monitor_with_sized(cnode_proc *p, const cnode_monitor_opts *given,
+                             size_t size, etf_ref *ref) {
+    cnode_monitor_opts known;
+    const cnode_monitor_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     if ((o->pid == NULL) == (o->name == NULL))
         return cnode__err(p->node, CN_EBADARG,
                           "monitor: give a process by pid or by name");

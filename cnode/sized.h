@@ -17,4 +17,14 @@ static inline void cnode__copy_sized(void *out, size_t out_size,
     memcpy(out, from, both);
 }
 
+/* The same for options; returns out, or NULL for none. */
+static inline const void *cnode__take_sized(void *out, size_t out_size,
+                                            const void *from,
+                                            size_t from_size) {
+    if (from == NULL)
+        return NULL;
+    cnode__copy_sized(out, out_size, from, from_size);
+    return out;
+}
+
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cnode/sized.h"
 #include "cnode/uv_shell.h"
 #include "epmd/uv_link.h"
 
@@ -259,12 +260,12 @@ static int tell_why(const cnode_config *c, int err, const cn_error *e) {
 }
 
 int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
-    cnode_config c = {0};
+    cnode_config c;
     cnode__uv *s;
     int err;
 
     *out = NULL;
-    memcpy(&c, config, size < sizeof c ? size : sizeof c);
+    cnode__copy_sized(&c, sizeof c, config, size);
     s = cn__calloc(&c.alloc, 1, sizeof *s);
     if (s == NULL)
         return tell_why(&c, CN_ENOMEM, NULL);

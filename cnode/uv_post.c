@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "cnode/sized.h"
 #include "cnode/uv_shell.h"
 
 enum { KEEP_LETTERS = 256 * 1024, DEFAULT_LETTERS = 256 << 20 };
@@ -270,15 +271,23 @@ static int wait_for(cnode *n, waiting *w, const etf_in *in, size_t count) {
     return err;
 }
 
-int cnode_call_wait_args(cnode *n, const cnode_call_opts *o, etf_writer *result,
-                         const etf_in *in, size_t count) {
+int cnode_call_wait_args_sized(cnode *n, const cnode_call_opts *given,
+                               size_t size, etf_writer *result,
+                               const etf_in *in, size_t count) {
+    cnode_call_opts known;
+    const cnode_call_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     waiting w = {.call = o, .result = result};
 
     return wait_for(n, &w, in, count);
 }
 
-int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o, etf_writer *result,
-                        const etf_in *in, size_t count) {
+int cnode_rpc_wait_args_sized(cnode *n, const cnode_rpc_opts *given,
+                              size_t size, etf_writer *result, const etf_in *in,
+                              size_t count) {
+    cnode_rpc_opts known;
+    const cnode_rpc_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
     waiting w = {.rpc = o, .result = result};
 
     return wait_for(n, &w, in, count);

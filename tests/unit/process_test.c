@@ -298,6 +298,22 @@ static void mailbox_overflows(mesh *m) {
     assert_false(cnode__take(box, &msg));
 }
 
+/* A program that was compiled when structs were shorter. */
+static void older_program(mesh *m) {
+    static const cnode_proc_config c = {
+        .name = "box", .trap_exit = true, .max_messages = 1};
+    static const size_t size = offsetof(cnode_proc_config, max_mailbox);
+    cnode_proc *box;
+    cnode_msg msg;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn_sized(mesh_cnode(m, 0), &c, size, &box));
+    OK(m, cnode_send_name(box, NULL, "box", "one"));
+    OK(m, cnode_send_name(box, NULL, "box", "two"));
+    WANT(m, cnode__take(box, &msg) && cnode__take(box, &msg));
+    OK(m, cnode_become_sized(box, &(cnode_proc_config){0}, size));
+}
+
 /* A mailbox that becomes something else gives its mail to that. */
 static void mail_waits_for_a_behaviour(mesh *m) {
     static const cnode_proc_config c = {.name = "box"};
@@ -653,6 +669,7 @@ int main(void) {
         MESH_CASE(mailbox_drops_the_oldest),
         MESH_CASE(mailbox_ends_its_process),
         MESH_CASE(mailbox_overflows),
+        MESH_CASE(older_program),
         MESH_CASE(mail_waits_for_a_behaviour),
         MESH_CASE(ends_in_its_callback),
         MESH_CASE(asks_nothing_after_its_end),
