@@ -6,6 +6,7 @@
  * Failures: the first one is kept in `error` and every later call returns it.
  */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "cnode/conn_parts.h"
@@ -69,29 +70,110 @@ static void set_defaults(cnode_conn_config *c) {
         c->max_queue = DEFAULT_QUEUE;
 }
 
+cnode__rules *cnode__rules_new(const cnode_conn_config *config) {
+    cnode__rules *r = cn__calloc(&config->alloc, 1, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->refs = 1;
+    r->config = *config;
+    set_defaults(&r->config);
+    return r;
+}
+
+void cnode__rules_drop(cnode__rules *r) {
+    cn_alloc alloc;
+
+    if (r == NULL || --r->refs > 0)
+        return;
+    alloc = r->config.alloc;
+    cn__free(&alloc, r, 1, sizeof *r);
+}
+
 int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
                    uint64_t now) {
-    cnode_conn *c = cn__calloc(&config->alloc, 1, sizeof *c);
-    const cn_alloc *alloc;
+    cnode__rules *rules = cnode__rules_new(config);
+    int err;
+
+    *out = NULL;
+    if (rules == NULL)
+        return CN_ENOMEM;
+    err = cnode__conn_new(out, rules, config, now);
+    cnode__rules_drop(rules);
+    return err;
+}
+
+/* --- what kills it ------------------------------------------------------- */
+
+/* Never written to. */
+static cn_error no_memory = {CN_ENOMEM, 0, "out of memory"};
+
+cn_error *cnode__conn_why(cnode_conn *c) {
+    if (c->error == NULL)
+        c->error = cn__calloc(&c->rules->config.alloc, 1, sizeof *c->error);
+    if (c->error == NULL)
+        c->error = &no_memory;
+    return c->error;
+}
+
+int cnode__conn_fail(cnode_conn *c, int code, const char *fmt, ...) {
+    cn_error *e = cnode__conn_why(c);
+    va_list ap;
+
+    if (e == &no_memory)
+        return e->code;
+    e->code = code;
+    va_start(ap, fmt);
+    (void)vsnprintf(e->text, sizeof e->text, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+static void free_error(cnode_conn *c) {
+    if (c->error != &no_memory)
+        cn__free(&c->rules->config.alloc, c->error, 1, sizeof *c->error);
+    c->error = NULL;
+}
+
+/* Room for a reason is there during the handshake and while signals are taken
+ * apart, for that is where most things go wrong. */
+void cnode__conn_relax(cnode_conn *c) {
+    if (!cnode__conn_dead(c) && c->greeting == NULL && c->work == NULL)
+        free_error(c);
+}
+
+/* --- birth and death ----------------------------------------------------- */
+
+static int greet(cnode_conn *c, const cnode_conn_config *config) {
+    const cn_alloc *alloc = &c->rules->config.alloc;
+    cnode__greeting *g = cn__calloc(alloc, 1, sizeof *g);
+
+    c->greeting = g;
+    if (g == NULL || cnode__conn_why(c)->code != 0)
+        return CN_ENOMEM;
+    cn__buf_init(&g->out, alloc);
+    cn__buf_init(&g->lent, alloc);
+    return cnode__hs_init(&g->hs, config, &g->out, c->error);
+}
+
+int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
+                    const cnode_conn_config *config, uint64_t now) {
+    const cnode_conn_config *own = &rules->config;
+    cnode_conn *c = cn__calloc(&own->alloc, 1, sizeof *c);
     int err;
 
     *out = NULL;
     if (c == NULL)
         return CN_ENOMEM;
-    c->config = *config;
-    set_defaults(&c->config);
-    alloc = &c->config.alloc;
-    cnode__conn_in_init(c);
-    cn__buf_init(&c->out, alloc);
-    cn__buf_init(&c->lent, alloc);
-    cnode__out_init(&c->queue, alloc);
-    cnode__out_cache_init(&c->out_cache, alloc);
-    cnode__flows_init(c);
-    etf_writer_init(&c->writer, cn__alloc(alloc));
-    c->interval = c->config.ticktime_ms / c->config.intensity +
-                  (c->config.ticktime_ms % c->config.intensity != 0);
-    c->deadline = now + c->config.setup_ms;
-    err = cnode__hs_init(&c->hs, config, &c->out, &c->error);
+    c->rules = rules;
+    rules->refs++;
+    c->frame_ctx = config->frame_ctx;
+    cn__buf_init(&c->in, &own->alloc);
+    cnode__out_init(&c->queue, &own->alloc);
+    c->interval = own->ticktime_ms / own->intensity +
+                  (own->ticktime_ms % own->intensity != 0);
+    c->deadline = now + own->setup_ms;
+    err = greet(c, config);
     if (err != 0) {
         cnode_conn_free(c);
         return err;
@@ -103,22 +185,35 @@ int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
     return 0;
 }
 
+/* The peer has had time to read what it was told. */
+static void end_greeting(cnode_conn *c) {
+    cnode__greeting *g = c->greeting;
+
+    if (g == NULL)
+        return;
+    cnode__hs_free(&g->hs);
+    cn__buf_free(&g->out);
+    cn__buf_free(&g->lent);
+    cn__free(&c->rules->config.alloc, g, 1, sizeof *g);
+    c->greeting = NULL;
+}
+
 void cnode_conn_free(cnode_conn *c) {
+    cnode__rules *rules;
     cn_alloc alloc;
 
     if (c == NULL)
         return;
-    alloc = c->config.alloc;
-    cnode__tap_free(c->tap, c->error.text);
-    cnode__hs_free(&c->hs);
+    rules = c->rules;
+    alloc = rules->config.alloc;
+    cnode__tap_free(c->tap, cnode_conn_error(c)->text);
+    end_greeting(c);
     cnode__conn_in_free(c);
-    cn__buf_free(&c->out);
-    cn__buf_free(&c->lent);
-    cnode__flows_free(c);
-    cnode__out_free(&c->queue);
-    cnode__out_cache_clear(&c->out_cache);
-    etf_writer_free(&c->writer);
+    cnode__conn_out_free(c);
+    cn__strfree(&alloc, c->peer);
+    free_error(c);
     cn__free(&alloc, c, 1, sizeof *c);
+    cnode__rules_drop(rules);
 }
 
 /* --- events -------------------------------------------------------------- */
@@ -127,43 +222,55 @@ static void fill_event(const cnode_conn *c, cnode_event *ev,
                        cnode_event_type type) {
     *ev = (cnode_event){
         .type = type,
-        .peer = c->hs.peer,
-        .peer_flags = c->hs.peer_flags,
-        .peer_creation = c->hs.peer_creation,
-        .name = c->hs.name,
-        .creation = c->hs.creation,
+        .peer = cnode_conn_peer(c),
+        .peer_flags = c->peer_flags,
+        .peer_creation = c->peer_creation,
         .ctrl = type == CNODE_EV_SIGNAL ? &c->work->ctrl : NULL,
     };
 }
 
+/* One of the handshake. */
+static void fill_greeting(cnode_conn *c, cnode_event *ev,
+                          cnode_event_type type) {
+    const cnode__hs *h = &c->greeting->hs;
+
+    c->peer_flags = h->peer_flags;
+    c->peer_creation = h->peer_creation;
+    fill_event(c, ev, type);
+    ev->name = h->name;
+    ev->creation = h->creation;
+    if (type == CNODE_EV_NAME && h->dynamic_name)
+        ev->name = h->peer, ev->peer = "";
+}
+
 /* One step of the handshake: 1 a step was made, 0 more bytes are needed. */
 static int step_handshake(cnode_conn *c) {
+    cnode__hs *h = &c->greeting->hs;
     const uint8_t *p = cn__buf_at(&c->in);
-    int64_t n = cnode__hs_measure(&c->hs, p, cn__buf_size(&c->in));
+    int64_t n = cnode__hs_measure(h, p, cn__buf_size(&c->in));
     int err;
 
     if (n <= 0)
         return (int)n;
-    err = cnode__hs_message(&c->hs, p + 2, (size_t)n - 2);
+    err = cnode__hs_message(h, p + 2, (size_t)n - 2);
     cn__buf_consume(&c->in, (size_t)n, CNODE__KEEP_BUFFER);
     /* Whole messages count, not bytes: a peer that trickles is cut off. */
-    c->deadline = c->fed_at + c->config.setup_ms;
+    c->deadline = c->fed_at + c->rules->config.setup_ms;
     return err != 0 ? err : 1;
 }
 
 static int next_handshake(cnode_conn *c, cnode_event *ev) {
+    cnode__greeting *g = c->greeting;
     int step = 1;
 
-    while (step == 1 && c->hs.state != HS_DONE &&
-           c->hs.state != HS_EXPECT_ANSWER)
+    while (step == 1 && g->hs.state != HS_DONE &&
+           g->hs.state != HS_EXPECT_ANSWER)
         step = step_handshake(c);
     if (step < 0)
         return step;
-    if (c->hs.state == HS_EXPECT_ANSWER && !c->name_told) {
-        c->name_told = true;
-        fill_event(c, ev, CNODE_EV_NAME);
-        if (c->hs.dynamic_name)
-            ev->name = c->hs.peer, ev->peer = "";
+    if (g->hs.state == HS_EXPECT_ANSWER && !g->name_told) {
+        g->name_told = true;
+        fill_greeting(c, ev, CNODE_EV_NAME);
         return 1;
     }
     return 0;
@@ -172,38 +279,58 @@ static int next_handshake(cnode_conn *c, cnode_event *ev) {
 static void log_flags(const cnode_conn *c) {
     char flags[512];
 
-    if (!cn__logs(&c->config.log, CN_LOG_DEBUG))
+    if (!cn__logs(&c->rules->config.log, CN_LOG_DEBUG))
         return;
-    (void)cnode_flags_print(cnode_conn_common_flags(c), flags, sizeof flags);
-    cn__log_line(&c->config.log, CN_LOG_DEBUG, "conn", "%s: both know %s",
-                 c->hs.peer, flags);
+    (void)cnode_flags_print(c->common, flags, sizeof flags);
+    cn__log_line(&c->rules->config.log, CN_LOG_DEBUG, "conn",
+                 "%s: both know %s", c->peer, flags);
 }
 
 /* The handshake just ended: from now on there are ticks. */
 static int come_up(cnode_conn *c, cnode_event *ev) {
+    const cnode__hs *h = &c->greeting->hs;
+
+    c->peer = cn__strdup(&c->rules->config.alloc, h->peer);
+    if (c->peer == NULL)
+        return cnode__conn_fail(c, CN_ENOMEM, "out of memory");
     c->up = true;
+    c->common = h->flags & h->peer_flags;
     c->deadline = c->fed_at + c->interval;
     c->heard = c->spoke = true;
-    fill_event(c, ev, CNODE_EV_UP);
+    if (cn__buf_size(&c->in) == 0)
+        cn__buf_free(&c->in);
+    fill_greeting(c, ev, CNODE_EV_UP);
     log_flags(c);
     return 1;
+}
+
+void cnode__conn_greeted(cnode_conn *c) {
+    const cnode__greeting *g = c->greeting;
+
+    if (!c->up || g == NULL || cn__buf_size(&g->out) > 0 ||
+        cn__buf_size(&g->lent) > 0)
+        return;
+    end_greeting(c);
+    cnode__conn_relax(c);
 }
 
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl) {
     char text[512];
 
-    if (c->config.on_frame == NULL)
+    if (c->rules->config.on_frame == NULL)
         return;
     (void)cnode__ctrl_print(ctrl, text, sizeof text);
-    c->config.on_frame(c->config.frame_ctx, in, text, ctrl->term);
+    c->rules->config.on_frame(c->frame_ctx, in, text, ctrl->term);
 }
 
 void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags) {
     cnode_event ev;
 
-    c->hs.flags = flags;
-    c->hs.peer_flags = peer_flags;
-    c->hs.state = HS_DONE;
+    cnode__hs *h = &c->greeting->hs;
+
+    h->flags = flags;
+    h->peer_flags = peer_flags;
+    h->state = HS_DONE;
     (void)come_up(c, &ev);
 }
 
@@ -214,30 +341,36 @@ void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op) {
     c->stats.signals_out++;
     if (queued > c->stats.queued_high)
         c->stats.queued_high = queued;
-    if (c->config.on_frame == NULL)
+    if (c->rules->config.on_frame == NULL)
         return;
     said = *ctrl;
     said.op = op;
     cnode__conn_trace(c, false, &said);
 }
 
-int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
+static int next_event(cnode_conn *c, cnode_event *ev) {
     int r;
 
-    if (c->error.code != 0)
-        return c->error.code;
-    if (!c->up) {
-        r = next_handshake(c, ev);
-        if (r == 0 && c->hs.state == HS_DONE)
-            r = come_up(c, ev);
-    } else {
+    if (c->up) {
+        cnode__conn_greeted(c);
         r = cnode__conn_next_signal(c);
         c->stats.signals_in += r == 1;
         if (r == 1)
             fill_event(c, ev, CNODE_EV_SIGNAL);
+        return r;
     }
-    if (r < 0 && c->error.code == 0)
-        (void)cn__fail(&c->error, r, 0, "%s", cn_strerror(r));
+    r = next_handshake(c, ev);
+    return r == 0 && c->greeting->hs.state == HS_DONE ? come_up(c, ev) : r;
+}
+
+int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
+    int r;
+
+    if (cnode__conn_dead(c))
+        return c->error->code;
+    r = next_event(c, ev);
+    if (r < 0 && !cnode__conn_dead(c))
+        (void)cnode__conn_fail(c, r, "%s", cn_strerror(r));
     return r;
 }
 
@@ -245,28 +378,30 @@ int cnode_conn_answer(cnode_conn *c, cnode_answer a, const char *cookie,
                       const char *name, uint32_t creation) {
     int err;
 
-    if (c->error.code != 0)
-        return c->error.code;
-    err = cnode__hs_answer(&c->hs, a, cookie, name, creation);
-    if (err != 0 && c->error.code == 0)
-        (void)cn__fail(&c->error, err, 0, "%s", cn_strerror(err));
+    if (cnode__conn_dead(c))
+        return c->error->code;
+    err = c->up ? CN_EBUG
+                : cnode__hs_answer(&c->greeting->hs, a, cookie, name, creation);
+    if (err != 0 && !cnode__conn_dead(c))
+        (void)cnode__conn_fail(c, err, "%s", cn_strerror(err));
     return err;
 }
 
 void cnode_conn_hide(cnode_conn *c) {
-    if (c->hs.state == HS_EXPECT_ANSWER)
-        c->hs.flags &= ~CNODE_FLAG_PUBLISHED;
+    if (!c->up && c->greeting->hs.state == HS_EXPECT_ANSWER)
+        c->greeting->hs.flags &= ~CNODE_FLAG_PUBLISHED;
 }
 
 int cnode_conn_eof(cnode_conn *c) {
-    if (c->error.code != 0)
-        return c->error.code;
+    if (cnode__conn_dead(c))
+        return c->error->code;
     if (!c->up)
-        return cnode__hs_ended(&c->hs, false);
-    return cn__fail(&c->error, CN_ECLOSED, 0,
-                    cnode__conn_in_part(c)
-                        ? "the peer closed the connection inside a message"
-                        : "the peer closed the connection");
+        return cnode__hs_ended(&c->greeting->hs, false);
+    return cnode__conn_fail(c, CN_ECLOSED, "%s",
+                            cnode__conn_in_part(c)
+                                ? "the peer closed the connection inside a "
+                                  "message"
+                                : "the peer closed the connection");
 }
 
 /* --- time ---------------------------------------------------------------- */
@@ -277,33 +412,34 @@ uint64_t cnode_conn_deadline(const cnode_conn *c) {
 
 static int send_tick(cnode_conn *c) {
     if (cnode__conn_put_tick(c) != 0)
-        return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
+        return cnode__conn_fail(c, CN_ENOMEM, "out of memory");
     c->tick_left = 4; /* there is nothing in front of it */
     c->stats.ticks_out++;
-    cn__log(&c->config.log, CN_LOG_DEBUG, "conn", "%s: tick", c->hs.peer);
+    cn__log(&c->rules->config.log, CN_LOG_DEBUG, "conn", "%s: tick", c->peer);
     return 0;
 }
 
 int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
     bool tick;
 
-    if (c->error.code != 0)
-        return c->error.code;
+    if (cnode__conn_dead(c))
+        return c->error->code;
     if (now < c->deadline)
         return 0;
     if (!c->up)
-        return cnode__hs_ended(&c->hs, true);
+        return cnode__hs_ended(&c->greeting->hs, true);
     c->silent = c->heard ? 0 : c->silent + 1;
-    if (c->silent >= c->config.intensity)
-        return cn__fail(&c->error, CN_ETIMEDOUT, 0,
-                        "nothing was heard for %" PRIu64 " ms "
-                        "(net_tick_timeout)",
-                        (uint64_t)c->silent * c->interval);
+    if (c->silent >= c->rules->config.intensity)
+        return cnode__conn_fail(c, CN_ETIMEDOUT,
+                                "nothing was heard for %" PRIu64 " ms "
+                                "(net_tick_timeout)",
+                                (uint64_t)c->silent * c->interval);
     tick = (!c->spoke || !c->heard) && cnode_conn_queued(c) == 0;
     if (!c->spoke)
         cnode__conn_trim_output(c);
     c->heard = c->spoke = false;
     cnode__conn_in_rest(c);
+    cnode__conn_relax(c);
     c->deadline = now + c->interval;
     return tick ? send_tick(c) : 0;
 }
@@ -311,15 +447,15 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
 /* --- what it is ---------------------------------------------------------- */
 
 bool cnode_conn_up(const cnode_conn *c) {
-    return c->up && c->error.code == 0;
+    return c->up && !cnode__conn_dead(c);
 }
 
 uint64_t cnode_conn_common_flags(const cnode_conn *c) {
-    return c->hs.flags & c->hs.peer_flags;
+    return c->common;
 }
 
 const char *cnode_conn_peer(const cnode_conn *c) {
-    return c->hs.peer;
+    return c->peer != NULL ? c->peer : c->greeting->hs.peer;
 }
 
 void cnode_conn_get_stats_sized(const cnode_conn *c, cnode_conn_stats *out,
@@ -328,5 +464,7 @@ void cnode_conn_get_stats_sized(const cnode_conn *c, cnode_conn_stats *out,
 }
 
 const cn_error *cnode_conn_error(const cnode_conn *c) {
-    return &c->error;
+    static const cn_error none = {0};
+
+    return c->error != NULL ? c->error : &none;
 }

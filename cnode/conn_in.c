@@ -25,12 +25,9 @@ enum {
     PROMISE = 256 * 1024 /* most room that is made on the word of a peer */
 };
 
-void cnode__conn_in_init(cnode_conn *c) {
-    const cnode_conn_config *config = &c->config;
-    cnode__fragments *f = &c->fragments;
+static void init_fragments(cnode_conn *c, cnode__fragments *f) {
+    const cnode_conn_config *config = &c->rules->config;
 
-    cn__buf_init(&c->in, &config->alloc);
-    cnode__cache_init(&c->cache, &config->alloc);
     /* Where it lies in memory is not for the peer to know. */
     cnode__fragments_init(f, config->challenge ^ (uint64_t)(uintptr_t)c,
                           &config->alloc);
@@ -44,17 +41,20 @@ void cnode__conn_in_init(cnode_conn *c) {
 }
 
 static void free_work(cnode_conn *c) {
-    if (c->work != NULL)
-        etf_writer_free(&c->work->expanded);
-    cn__free(&c->config.alloc, c->work, 1, sizeof *c->work);
+    if (c->work == NULL)
+        return;
+    etf_writer_free(&c->work->expanded);
+    cnode__fragments_free(&c->work->fragments);
+    cn__free(&c->rules->config.alloc, c->work, 1, sizeof *c->work);
     c->work = NULL;
 }
 
 void cnode__conn_in_free(cnode_conn *c) {
     free_work(c);
     cn__buf_free(&c->in);
-    cnode__cache_free(&c->cache);
-    cnode__fragments_free(&c->fragments);
+    if (c->cache != NULL)
+        cnode__cache_free(c->cache);
+    cn__free(&c->rules->config.alloc, c->cache, 1, sizeof *c->cache);
 }
 
 static void consume_used(cnode_conn *c) {
@@ -68,16 +68,20 @@ static void consume_used(cnode_conn *c) {
     }
     c->used = 0;
     c->used_given = false;
-    if (c->work != NULL && c->work->expanded.cap > keep)
+    if (c->work == NULL)
+        return;
+    if (c->work->expanded.cap > keep)
         etf_writer_free(&c->work->expanded);
-    cnode__fragments_done(&c->fragments);
+    cnode__fragments_done(&c->work->fragments);
 }
 
 void cnode__conn_in_rest(cnode_conn *c) {
     consume_used(c);
     if (!c->worked) {
-        free_work(c);
-        cnode__fragments_rest(&c->fragments);
+        if (c->work != NULL && c->work->fragments.open.count == 0)
+            free_work(c);
+        if (c->work != NULL)
+            cnode__fragments_rest(&c->work->fragments);
         if (cn__buf_size(&c->in) == 0)
             cn__buf_free(&c->in);
     }
@@ -104,9 +108,9 @@ static int top_up(cnode_conn *c, size_t size) {
         n = c->given.len;
     }
     if (!room || cn__buf_append(&c->in, c->given.data, n) != 0)
-        return cn__fail(&c->error, CN_ENOMEM, 0,
-                        "out of memory for %zu received bytes",
-                        have + c->given.len);
+        return cnode__conn_fail(c, CN_ENOMEM,
+                                "out of memory for %zu received bytes",
+                                have + c->given.len);
     c->given.data += n;
     c->given.len -= n;
     return 0;
@@ -115,8 +119,8 @@ static int top_up(cnode_conn *c, size_t size) {
 int cnode_conn_feed(cnode_conn *c, const uint8_t *in, size_t n, uint64_t now) {
     int err;
 
-    if (c->error.code != 0)
-        return c->error.code;
+    if (cnode__conn_dead(c))
+        return c->error->code;
     consume_used(c);
     err = top_up(c, SIZE_MAX); /* what the last feed gave */
     if (err != 0)
@@ -136,10 +140,10 @@ static int measure(cnode_conn *c, etf_view bytes, size_t *size) {
     size_t n = bytes.data == NULL || bytes.len < 4 ? 0 : cn__be32(bytes.data);
 
     *size = n + 4;
-    if (n > c->config.max_frame)
-        return cn__fail(&c->error, CN_ELIMIT, 0,
-                        "a message of %zu bytes is over the limit of %zu", n,
-                        c->config.max_frame);
+    if (n > c->rules->config.max_frame)
+        return cnode__conn_fail(
+            c, CN_ELIMIT, "a message of %zu bytes is over the limit of %zu", n,
+            c->rules->config.max_frame);
     return 0;
 }
 
@@ -184,16 +188,17 @@ static int bad_message(cnode_conn *c, int err, const char *why) {
     const cnode__work *w = c->work;
 
     if (err == CN_ENOTSUP)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "unknown control message, number %" PRIu64, w->ctrl.id);
+        return cnode__conn_fail(c, CN_EPROTO,
+                                "unknown control message, number %" PRIu64,
+                                w->ctrl.id);
     if (err == CN_ENOMEM)
-        return cn__fail(&c->error, err, 0, "out of memory for a message");
+        return cnode__conn_fail(c, err, "out of memory for a message");
     if (err == CN_ELIMIT)
-        return cn__fail(&c->error, err, 0,
-                        "a message is over the limit of %zu bytes: %s",
-                        c->config.max_frame, why);
-    return cn__fail(&c->error, CN_EPROTO, 0, "%s (%s at byte %zu)", why,
-                    cn_strerror(w->reader.err), w->reader.err_at + 1);
+        return cnode__conn_fail(c, err,
+                                "a message is over the limit of %zu bytes: %s",
+                                c->rules->config.max_frame, why);
+    return cnode__conn_fail(c, CN_EPROTO, "%s (%s at byte %zu)", why,
+                            cn_strerror(w->reader.err), w->reader.err_at + 1);
 }
 
 static int taken(cnode_conn *c, int err, const char *why) {
@@ -209,9 +214,8 @@ static int take_pass_through(cnode_conn *c, etf_view frame) {
     int err;
 
     if (frame.data[0] != CNODE__PASS_THROUGH)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "a frame starts with %u, want %d", frame.data[0],
-                        (int)CNODE__PASS_THROUGH);
+        return cnode__conn_fail(c, CN_EPROTO, "a frame starts with %u, want %d",
+                                frame.data[0], (int)CNODE__PASS_THROUGH);
     err = cnode__ctrl_get(&c->work->ctrl, &c->work->reader, terms, true, &why);
     return taken(c, err, why);
 }
@@ -226,17 +230,18 @@ static int take_terms(cnode_conn *c, etf_view terms, const etf_view *atoms,
         err = cnode__ctrl_get(&w->ctrl, &w->reader, terms, false, &why);
     else
         err = cnode__ctrl_get_with(&w->ctrl, &w->reader, terms, atoms, n,
-                                   &w->expanded, c->config.max_frame, &why);
+                                   &w->expanded, c->rules->config.max_frame,
+                                   &why);
     return taken(c, err, why);
 }
 
 static int take_headed(cnode_conn *c, cn_cursor *in) {
-    int err = cnode__header_read(&c->cache, in, &c->error);
+    int err = cnode__header_read(c->cache, in, c->error);
 
     if (err != 0)
         return err;
-    return take_terms(c, (etf_view){in->p, in->left}, c->cache.table,
-                      c->cache.n);
+    return take_terms(c, (etf_view){in->p, in->left}, c->cache->table,
+                      c->cache->n);
 }
 
 /* --- fragments ------------------------------------------------------------ */
@@ -246,7 +251,7 @@ static int check_first(cnode_conn *c, etf_view first) {
     etf_reader *r = &c->work->reader;
 
     etf_reader_init(r, first);
-    etf_reader_atoms(r, c->cache.table, c->cache.n);
+    etf_reader_atoms(r, c->cache->table, c->cache->n);
     etf_skip(r);
     if (etf_reader_finish(r) == 0)
         return 0;
@@ -256,22 +261,23 @@ static int check_first(cnode_conn *c, etf_view first) {
 
 static int take_first(cnode_conn *c, cn_cursor *in, uint64_t id,
                       uint64_t number) {
-    int err = cnode__header_read(&c->cache, in, &c->error);
+    int err = cnode__header_read(c->cache, in, c->error);
     etf_view first = {in->p, in->left};
 
     if (err == 0)
         err = check_first(c, first);
     if (err == 0)
-        err = cnode__fragments_begin(&c->fragments, id, number, first,
-                                     c->cache.table, c->cache.n, &c->error);
+        err = cnode__fragments_begin(&c->work->fragments, id, number, first,
+                                     c->cache->table, c->cache->n, c->error);
     return err != 0 ? err : MORE;
 }
 
 static int take_next(cnode_conn *c, const cn_cursor *in, uint64_t id,
                      uint64_t number) {
     etf_view part = {in->p, in->left};
-    int r = cnode__fragments_add(&c->fragments, id, number, part, &c->error);
-    const cnode__sequence *s = c->fragments.whole;
+    int r =
+        cnode__fragments_add(&c->work->fragments, id, number, part, c->error);
+    const cnode__sequence *s = c->work->fragments.whole;
 
     if (r != 1)
         return r < 0 ? r : MORE;
@@ -283,11 +289,11 @@ static int take_fragment(cnode_conn *c, cn_cursor *in, bool first) {
     uint64_t number = cn__take64(in);
 
     if (in->bad || id == 0 || number == 0)
-        return cn__fail(&c->error, CN_EPROTO, 0,
-                        "a fragment without sequence or number");
+        return cnode__conn_fail(c, CN_EPROTO,
+                                "a fragment without sequence or number");
     if (!first)
         return take_next(c, in, id, number);
-    if (number > 1 || cnode__fragments_open(&c->fragments, id))
+    if (number > 1 || cnode__fragments_open(&c->work->fragments, id))
         return take_first(c, in, id, number);
     return take_headed(c, in); /* the first and last one: all of a message */
 }
@@ -308,18 +314,37 @@ static int take_frame(cnode_conn *c, etf_view frame) {
     if (version == VERSION && fragments &&
         (kind == CNODE__FRAGMENT_FIRST || kind == CNODE__FRAGMENT))
         return take_fragment(c, &in, kind == CNODE__FRAGMENT_FIRST);
-    return cn__fail(&c->error, CN_EPROTO, 0,
-                    "a frame starts with %u, %u, want %d and %s", version, kind,
-                    (int)VERSION, fragments ? "68, 69 or 70" : "68");
+    return cnode__conn_fail(
+        c, CN_EPROTO, "a frame starts with %u, %u, want %d and %s", version,
+        kind, (int)VERSION, fragments ? "68, 69 or 70" : "68");
+}
+
+/* The peer's atoms stay for as long as it may refer to them. */
+static bool make_cache(cnode_conn *c) {
+    const cn_alloc *alloc = &c->rules->config.alloc;
+
+    if (c->cache != NULL)
+        return true;
+    c->cache = cn__calloc(alloc, 1, sizeof *c->cache);
+    if (c->cache == NULL)
+        return false;
+    cnode__cache_init(c->cache, alloc);
+    return true;
 }
 
 static int make_work(cnode_conn *c) {
+    const cn_alloc *alloc = &c->rules->config.alloc;
+
     if (c->work != NULL)
         return 0;
-    c->work = cn__calloc(&c->config.alloc, 1, sizeof *c->work);
+    if (cnode__conn_why(c)->code != 0)
+        return c->error->code;
+    if (make_cache(c))
+        c->work = cn__calloc(alloc, 1, sizeof *c->work);
     if (c->work == NULL)
-        return cn__fail(&c->error, CN_ENOMEM, 0, "out of memory");
-    etf_writer_init(&c->work->expanded, &c->config.alloc);
+        return cnode__conn_fail(c, CN_ENOMEM, "out of memory");
+    etf_writer_init(&c->work->expanded, alloc);
+    init_fragments(c, &c->work->fragments);
     return 0;
 }
 

@@ -28,22 +28,28 @@ enum { SCAN_MAX = CNODE__FRAGMENT_SIZE };
 
 /* --- the queue ----------------------------------------------------------- */
 
+/* True: there is more of it behind what was lent. */
+static bool lend_greeting(cnode__greeting *g, cn_slice *v, size_t *n) {
+    if (cn__buf_size(&g->lent) == 0) {
+        cn_buf empty = g->lent;
+        g->lent = g->out;
+        g->out = empty;
+    }
+    if (cn__buf_size(&g->lent) > 0)
+        v[(*n)++] = (cn_slice){cn__buf_at(&g->lent), cn__buf_size(&g->lent)};
+    return cn__buf_size(&g->out) > 0;
+}
+
 /* fill: with fragments whose turn it is. */
 static size_t lend(cnode_conn *c, cn_slice *v, size_t nv, bool fill) {
+    cnode__greeting *g = c->greeting;
     size_t n = 0;
 
     if (nv == 0)
         return 0;
-    if (cn__buf_size(&c->lent) == 0) {
-        cn_buf empty = c->lent;
-        c->lent = c->out;
-        c->out = empty;
-    }
-    if (cn__buf_size(&c->lent) > 0)
-        v[n++] = (cn_slice){cn__buf_at(&c->lent), cn__buf_size(&c->lent)};
-    if (cn__buf_size(&c->out) > 0)
+    if (g != NULL && lend_greeting(g, v, &n))
         return n;
-    if (fill)
+    if (fill && c->talk != NULL)
         cnode__flow_fill(c);
     return n + cnode__out_lend(&c->queue, v + n, nv - n);
 }
@@ -52,17 +58,21 @@ size_t cnode_conn_output(cnode_conn *c, cn_slice *v, size_t nv) {
     return lend(c, v, nv, true);
 }
 
-static size_t wrote_handshake(cnode_conn *c, size_t n) {
-    size_t part = cn__buf_size(&c->lent);
+static size_t wrote_greeting(cnode_conn *c, size_t n) {
+    cn_buf *lent = &c->greeting->lent;
+    size_t part = cn__buf_size(lent);
 
     part = n < part ? n : part;
     if (part > 0)
-        cn__buf_consume(&c->lent, part, c->up ? 0 : CNODE__KEEP_BUFFER);
+        cn__buf_consume(lent, part, CNODE__KEEP_BUFFER);
+    cnode__conn_greeted(c);
     return part;
 }
 
 static void take_off(cnode_conn *c, size_t n) {
-    cnode__out_wrote(&c->queue, n - wrote_handshake(c, n));
+    if (c->greeting != NULL)
+        n -= wrote_greeting(c, n);
+    cnode__out_wrote(&c->queue, n);
 }
 
 /* The same, and the tap sees them. */
@@ -78,7 +88,7 @@ static void tap_and_take_off(cnode_conn *c, size_t n) {
 }
 
 void cnode_conn_wrote(cnode_conn *c, size_t n) {
-    size_t of_tick = n < c->tick_left ? n : c->tick_left;
+    uint32_t of_tick = n < c->tick_left ? (uint32_t)n : c->tick_left;
 
     c->stats.bytes_out += n;
     c->tick_left -= of_tick;
@@ -90,8 +100,11 @@ void cnode_conn_wrote(cnode_conn *c, size_t n) {
 }
 
 size_t cnode_conn_queued(const cnode_conn *c) {
-    return cn__buf_size(&c->out) + cn__buf_size(&c->lent) + c->queue.bytes +
-           c->flow_bytes;
+    const cnode__greeting *g = c->greeting;
+    size_t greeting =
+        g == NULL ? 0 : cn__buf_size(&g->out) + cn__buf_size(&g->lent);
+
+    return greeting + c->queue.bytes + c->flow_bytes;
 }
 
 int cnode__conn_put_tick(cnode_conn *c) {
@@ -104,14 +117,44 @@ int cnode__conn_put_tick(cnode_conn *c) {
     return 0;
 }
 
+static int make_talk(cnode_conn *c) {
+    const cnode_conn_config *config = &c->rules->config;
+    cnode__talk *t;
+
+    if (c->talk != NULL)
+        return 0;
+    t = cn__calloc(&config->alloc, 1, sizeof *t);
+    if (t == NULL)
+        return CN_ENOMEM;
+    cnode__flows_init(t, config->challenge, &config->alloc);
+    cnode__out_cache_init(&t->cache, &config->alloc);
+    etf_writer_init(&t->writer, &config->alloc);
+    c->talk = t;
+    return 0;
+}
+
+static void free_talk(cnode_conn *c) {
+    cnode__talk *t = c->talk;
+
+    if (t == NULL)
+        return;
+    cnode__flows_free(c);
+    cnode__out_cache_clear(&t->cache);
+    etf_writer_free(&t->writer);
+    cn__free(&c->rules->config.alloc, t, 1, sizeof *t);
+    c->talk = NULL;
+}
+
 void cnode__conn_trim_output(cnode_conn *c) {
     if (cnode_conn_queued(c) > 0)
         return;
     cnode__out_trim(&c->queue);
-    cnode__out_cache_clear(&c->out_cache);
-    cnode__flows_free(c);
-    cnode__flows_init(c);
-    etf_writer_free(&c->writer);
+    free_talk(c);
+}
+
+void cnode__conn_out_free(cnode_conn *c) {
+    free_talk(c);
+    cnode__out_free(&c->queue);
 }
 
 /* --- frames -------------------------------------------------------------- */
@@ -153,12 +196,12 @@ static void plan_frame(cnode_conn *c, const cnode__parcel *p, plan *f) {
     f->head = !f->headers ? 1 : f->sequence != 0 ? 2 + 8 + 8 + 1 : 2 + 1;
     if (!f->cached)
         return;
-    cnode__out_cache_begin(&c->out_cache);
-    f->ctrl = cnode__out_cache_scan(&c->out_cache, p->ctrl);
+    cnode__out_cache_begin(&c->talk->cache);
+    f->ctrl = cnode__out_cache_scan(&c->talk->cache, p->ctrl);
     if (p->payload && p->blob == NULL && p->nv == 1 && f->part <= SCAN_MAX)
-        f->payload = cnode__out_cache_scan(&c->out_cache,
+        f->payload = cnode__out_cache_scan(&c->talk->cache,
                                            (etf_view){p->v->data, p->v->len});
-    f->head += cnode__out_cache_head_size(&c->out_cache) - 1;
+    f->head += cnode__out_cache_head_size(&c->talk->cache) - 1;
 }
 
 static uint8_t *put_head(cnode_conn *c, const plan *f, uint8_t *p) {
@@ -168,12 +211,12 @@ static uint8_t *put_head(cnode_conn *c, const plan *f, uint8_t *p) {
     p = cn__put8(p, f->sequence != 0 ? CNODE__FRAGMENT_FIRST : CNODE__HEADER);
     if (f->sequence != 0)
         p = cn__put64(cn__put64(p, f->sequence), f->fragments);
-    return f->cached ? cnode__out_cache_put_head(&c->out_cache, p)
+    return f->cached ? cnode__out_cache_put_head(&c->talk->cache, p)
                      : cn__put8(p, 0);
 }
 
 static uint8_t *put_term(cnode_conn *c, const plan *f, uint8_t *p, etf_view v) {
-    return f->cached ? cnode__out_cache_put(&c->out_cache, p, v)
+    return f->cached ? cnode__out_cache_put(&c->talk->cache, p, v)
                      : cn__put_bytes(p, v.data, v.len);
 }
 
@@ -218,7 +261,7 @@ int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
 /* Messages wait for room; what keeps links and monitors true may take twice
  * as much, for losing it would be worse. */
 static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
-    size_t max = c->config.max_queue;
+    size_t max = c->rules->config.max_queue;
 
     if (ctrl->signal <= CNODE_SIG_ALIAS_SEND ||
         ctrl->signal == CNODE_SIG_SPAWN_REQUEST)
@@ -226,29 +269,31 @@ static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
     return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
 }
 
-static int may_send(const cnode_conn *c, const cnode_ctrl *ctrl) {
-    if (c->error.code != 0)
-        return c->error.code;
+static int may_send(cnode_conn *c, const cnode_ctrl *ctrl) {
+    if (cnode__conn_dead(c))
+        return c->error->code;
     if (!c->up)
         return CN_ENOCONN;
-    return cnode_conn_queued(c) > queue_limit(c, ctrl) ? CN_EBUSY : 0;
+    if (cnode_conn_queued(c) > queue_limit(c, ctrl))
+        return CN_EBUSY;
+    return make_talk(c);
 }
 
 static int write_ctrl(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t *op,
                       cnode__parcel *p) {
-    int err =
-        cnode__ctrl_put_tuple(&c->writer, ctrl, cnode_conn_common_flags(c),
-                              !cnode__conn_headers(c), op, &p->payload);
+    int err = cnode__ctrl_put_tuple(&c->talk->writer, ctrl,
+                                    cnode_conn_common_flags(c),
+                                    !cnode__conn_headers(c), op, &p->payload);
 
-    return err != 0 ? err : etf_writer_finish(&c->writer, &p->ctrl);
+    return err != 0 ? err : etf_writer_finish(&c->talk->writer, &p->ctrl);
 }
 
 /* One large message must not occupy memory for as long as the peer lives. */
 static void clear_writer(cnode_conn *c) {
-    if (c->writer.cap > CNODE__KEEP_BUFFER)
-        etf_writer_free(&c->writer);
+    if (c->talk->writer.cap > CNODE__KEEP_BUFFER)
+        etf_writer_free(&c->talk->writer);
     else
-        etf_writer_reset(&c->writer);
+        etf_writer_reset(&c->talk->writer);
 }
 
 /* One that has to wait, or to go in fragments. */

@@ -41,7 +41,33 @@ typedef struct cnode__work {
     etf_reader reader;
     cnode_ctrl ctrl;
     etf_writer expanded; /* terms whose atoms were in the table */
+    cnode__fragments fragments;
 } cnode__work;
+
+/* What signals are put together with, there in the same way. */
+typedef struct cnode__talk {
+    etf_writer writer; /* of control tuples */
+    cnode__out_cache cache;
+    cnode__list flows;      /* senders with a sequence of fragments, in turn */
+    cn_map flow_of;         /* the same by sender */
+    size_t since_fragment;  /* bytes of others since the last one */
+    uint64_t last_sequence; /* id */
+} cnode__talk;
+
+/* What is there until the handshake is over. */
+typedef struct cnode__greeting {
+    cnode__hs hs;
+    cn_buf out;
+    cn_buf lent; /* what the writer has of it */
+    bool name_told;
+} cnode__greeting;
+
+/* What connections of one node have in common: a configuration, of which only
+ * what is the same for all of them is looked at. */
+typedef struct cnode__rules {
+    size_t refs;
+    cnode_conn_config config;
+} cnode__rules;
 
 /* A signal on its way out: its control tuple and its payload, in pieces, from
  * which the front is taken. */
@@ -55,37 +81,36 @@ typedef struct cnode__parcel {
     cnode__blob *blob; /* whose the pieces are; NULL: lent, to be copied */
 } cnode__parcel;
 
+/* A node may have thousands of connections of which few have anything to say.
+ * What only those need, or only the handshake, has memory of its own, which
+ * goes when it has not been used for an interval between ticks. */
 struct cnode_conn {
-    cnode_conn_config config; /* its strings are not used after _new */
-    cn_error error;
-    cnode__hs hs;
+    cnode__rules *rules;
+    void *frame_ctx;
+    cn_error *error;           /* NULL, or its code 0: alive */
+    cnode__greeting *greeting; /* NULL: it is over */
+    char *peer;                /* its name, from then on */
+    uint64_t peer_flags;       /* as it announced them ... */
+    uint64_t common;           /* ... and both */
+    uint32_t peer_creation;
     bool up;
-    bool name_told;
+    bool used_given; /* the last event used bytes of `given`, not of `in` */
+    bool worked;     /* a frame came in this interval */
+    bool heard;      /* a byte came */
+    bool spoke;      /* something but a tick went out */
     cn_buf in;       /* of a frame that is not whole; all before it is up */
     etf_view given;  /* what was fed, and is not in `in` */
     size_t used;     /* bytes that the last event used */
-    bool used_given; /* ... of `given`, not of `in` */
-    bool worked;     /* a frame came in this interval */
     cnode__work *work;
-    cnode__cache cache;
-    cnode__fragments fragments;
-    cn_buf out;  /* of the handshake, which comes before all frames */
-    cn_buf lent; /* ... what the writer has of it */
+    cnode__cache *cache; /* NULL: no signal has come yet */
     cnode__out queue;
-    cnode__out_cache out_cache;
-    cnode__list flows;      /* senders with a sequence of fragments, in turn */
-    cn_map flow_of;         /* the same by sender */
-    size_t flow_bytes;      /* that they have still to say */
-    size_t since_fragment;  /* bytes of others since the last one */
-    uint64_t last_sequence; /* id */
-    etf_writer writer;
+    cnode__talk *talk;
+    size_t flow_bytes; /* that flows have still to say */
     uint64_t deadline;
-    uint64_t fed_at;   /* time of the last feed */
-    uint32_t interval; /* between ticks, ms */
-    uint32_t silent;   /* intervals without a byte from the peer */
-    bool heard;        /* a byte came in this interval */
-    bool spoke;        /* something but a tick went out in this interval */
-    size_t tick_left;  /* bytes of a tick that are still to go out */
+    uint64_t fed_at;    /* time of the last feed */
+    uint32_t interval;  /* between ticks, ms */
+    uint32_t silent;    /* intervals without a byte from the peer */
+    uint32_t tick_left; /* bytes of a tick that are still to go out */
     cnode_conn_stats stats;
     cnode__tap *tap; /* NULL: nothing is recorded */
 };
@@ -93,15 +118,35 @@ struct cnode_conn {
 /* The frames of this connection have distribution headers, in both directions;
  * else they are pass-through. */
 static inline bool cnode__conn_headers(const cnode_conn *c) {
-    return (c->hs.flags & c->hs.peer_flags &
+    return (c->common &
             (CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS)) != 0;
 }
 
+static inline bool cnode__conn_dead(const cnode_conn *c) {
+    return c->error != NULL && c->error->code != 0;
+}
+
 /* --- conn.c --- */
+/* With one reference; NULL: no memory. */
+cnode__rules *cnode__rules_new(const cnode_conn_config *config);
+void cnode__rules_drop(cnode__rules *r);
+/* cnode_conn_new with rules made of such a configuration, which are shared. */
+int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
+                    const cnode_conn_config *config, uint64_t now);
+/* Room for what kills the connection. Without memory nobody learns the true
+ * reason: then that is the reason. */
+cn_error *cnode__conn_why(cnode_conn *c);
+/* Gives that room back where it is not likely to be needed. */
+void cnode__conn_relax(cnode_conn *c);
+/* Kills it; returns the code that cnode_conn_error has then. */
+int cnode__conn_fail(cnode_conn *c, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 /* A signal has been queued: counts and traces it. */
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op);
 
+/* Frees the memory of the handshake, when it is over and all is written. */
+void cnode__conn_greeted(cnode_conn *c);
 /* Goes on where a handshake has ended, with the flags of both sides, in order
  * to read what a connection has carried. */
 void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags);
@@ -116,6 +161,7 @@ int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
 int cnode__conn_put_tick(cnode_conn *c);
 /* Nothing was sent for a while: gives back all memory that can be had again. */
 void cnode__conn_trim_output(cnode_conn *c);
+void cnode__conn_out_free(cnode_conn *c);
 /* Takes n bytes of the payload into the queue, by reference. */
 void cnode__conn_share(cnode_conn *c, cnode__parcel *p, size_t n);
 
@@ -142,14 +188,14 @@ void cnode__flow_fill(cnode_conn *c);
 /* Others have put so many bytes into the queue: now and then it is the turn of
  * a fragment. */
 void cnode__flow_passed(cnode_conn *c, size_t n);
-void cnode__flows_init(cnode_conn *c);
+void cnode__flows_init(cnode__talk *t, uint64_t seed, const cn_alloc *alloc);
+/* Of c->talk. */
 void cnode__flows_free(cnode_conn *c);
 
 /* --- conn_in.c --- */
 /* 1: c->work->ctrl is the next signal; 0: not enough bytes; negative: dead.
  * What the last one used is consumed. */
 int cnode__conn_next_signal(cnode_conn *c);
-void cnode__conn_in_init(cnode_conn *c);
 void cnode__conn_in_free(cnode_conn *c);
 /* Once an interval: gives back what was not used in the last one. */
 void cnode__conn_in_rest(cnode_conn *c);

@@ -92,10 +92,9 @@ void cnode__load_drop(cnode_conn *c, cnode__load *load) {
 
 /* --- flows --------------------------------------------------------------- */
 
-void cnode__flows_init(cnode_conn *c) {
-    cnode__list_init(&c->flows);
-    cn__map_init(&c->flow_of, (uint64_t)c->config.challenge << 32 | 1,
-                 c->queue.alloc);
+void cnode__flows_init(cnode__talk *t, uint64_t seed, const cn_alloc *alloc) {
+    cnode__list_init(&t->flows);
+    cn__map_init(&t->flow_of, seed << 32 | 1, alloc);
 }
 
 static size_t weight(const cnode__load *load) {
@@ -114,19 +113,19 @@ static void pop(cnode_conn *c, flow *f) {
 
 static void free_flow(cnode_conn *c, flow *f) {
     cnode__list_leave(&f->in_turn);
-    (void)cn__map_remove(&c->flow_of, &f->key, sizeof f->key);
+    (void)cn__map_remove(&c->talk->flow_of, &f->key, sizeof f->key);
     cn__free(c->queue.alloc, f, 1, sizeof *f);
 }
 
 void cnode__flows_free(cnode_conn *c) {
     flow *f;
 
-    while ((f = cnode__list_first(flow, in_turn, &c->flows)) != NULL) {
+    while ((f = cnode__list_first(flow, in_turn, &c->talk->flows)) != NULL) {
         while (f->first != NULL)
             pop(c, f);
         free_flow(c, f);
     }
-    cn__map_free(&c->flow_of);
+    cn__map_free(&c->talk->flow_of);
 }
 
 static sender key_of(const cnode_ctrl *ctrl) {
@@ -136,11 +135,11 @@ static sender key_of(const cnode_ctrl *ctrl) {
 static flow *find(const cnode_conn *c, const cnode_ctrl *ctrl) {
     sender key = key_of(ctrl);
 
-    return cn__map_get(&c->flow_of, &key, sizeof key);
+    return cn__map_get(&c->talk->flow_of, &key, sizeof key);
 }
 
 bool cnode__flow_open(const cnode_conn *c, const cnode_ctrl *ctrl) {
-    return c->flow_of.count > 0 && ctrl->from.node_len > 0 &&
+    return c->talk->flow_of.count > 0 && ctrl->from.node_len > 0 &&
            find(c, ctrl) != NULL;
 }
 
@@ -155,11 +154,11 @@ static flow *new_flow(cnode_conn *c, const cnode_ctrl *ctrl) {
     if (f == NULL)
         return NULL;
     f->key = key_of(ctrl);
-    if (cn__map_put(&c->flow_of, &f->key, sizeof f->key, f) != 0) {
+    if (cn__map_put(&c->talk->flow_of, &f->key, sizeof f->key, f) != 0) {
         cn__free(c->queue.alloc, f, 1, sizeof *f);
         return NULL;
     }
-    cnode__list_add(&c->flows, &f->in_turn);
+    cnode__list_add(&c->talk->flows, &f->in_turn);
     return f;
 }
 
@@ -177,12 +176,12 @@ static int begin(cnode_conn *c, flow *f) {
     cnode__parcel *p = &f->first->parcel;
     size_t part = p->ctrl.len < SIZE ? SIZE - p->ctrl.len : 0;
     uint64_t n = 1 + (p->len - part + SIZE - 1) / SIZE;
-    int err = cnode__conn_put(c, p, c->last_sequence + 1, n, part);
+    int err = cnode__conn_put(c, p, c->talk->last_sequence + 1, n, part);
 
     if (err != 0)
         return err;
     c->flow_bytes -= part;
-    f->sequence = ++c->last_sequence;
+    f->sequence = ++c->talk->last_sequence;
     f->left = n - 1;
     return 0;
 }
@@ -227,16 +226,16 @@ static int go_on(cnode_conn *c, flow *f) {
 }
 
 static int step(cnode_conn *c) {
-    flow *f = cnode__list_first(flow, in_turn, &c->flows);
+    flow *f = cnode__list_first(flow, in_turn, &c->talk->flows);
     int err = f->left > 0 ? next_fragment(c, f) : 0;
 
-    c->since_fragment = 0;
+    c->talk->since_fragment = 0;
     if (err == 0)
         err = go_on(c, f);
     if (err != 0)
         return err;
     cnode__list_leave(&f->in_turn);
-    cnode__list_add(&c->flows, &f->in_turn);
+    cnode__list_add(&c->talk->flows, &f->in_turn);
     if (f->first == NULL)
         free_flow(c, f);
     return 0;
@@ -267,18 +266,19 @@ int cnode__flow_add(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load) {
 void cnode__flow_fill(cnode_conn *c) {
     int err = 0;
 
-    while (err == 0 && c->queue.bytes < ENOUGH && !cnode__list_empty(&c->flows))
+    while (err == 0 && c->queue.bytes < ENOUGH &&
+           !cnode__list_empty(&c->talk->flows))
         err = step(c);
-    if (err != 0 && c->queue.bytes == 0 && c->error.code == 0)
-        (void)cn__fail(&c->error, err, 0,
-                       "out of memory inside a message of %zu bytes",
-                       c->flow_bytes);
+    if (err != 0 && c->queue.bytes == 0 && !cnode__conn_dead(c))
+        (void)cnode__conn_fail(c, err,
+                               "out of memory inside a message of %zu bytes",
+                               c->flow_bytes);
 }
 
 void cnode__flow_passed(cnode_conn *c, size_t n) {
-    if (cnode__list_empty(&c->flows))
+    if (cnode__list_empty(&c->talk->flows))
         return;
-    c->since_fragment += n;
-    if (c->since_fragment >= SIZE)
+    c->talk->since_fragment += n;
+    if (c->talk->since_fragment >= SIZE)
         (void)step(c); /* without memory it is not the turn yet */
 }

@@ -39,7 +39,8 @@ void cnode__run_lookups(cnode *n) {
         if (n->closing || w->peer == NULL)
             continue;
         w->asked = true;
-        memcpy(name, w->peer->name, sizeof name); /* may go in the callback */
+        /* may go in the callback */
+        memcpy(name, w->peer->name, w->peer->name_len + 1);
         n->config.on_lookup(n, name, n->config.data);
     }
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cnode/conn_parts.h"
 #include "cnode/digest.h"
 #include "cnode/node.h"
 
@@ -370,6 +371,7 @@ void cnode__destroy(cnode *n) {
     etf_writer_free(&n->token);
     free_string(n, n->config.address);
     cnode__wipe(n->cookie, sizeof n->cookie);
+    cnode__rules_drop(n->rules);
 }
 
 /* --- public -------------------------------------------------------------- */

@@ -94,13 +94,13 @@ struct cnode__wire {
     bool redial;   /* our own attempt was given up for it */
     bool asked;    /* the program is to say where the peer is */
     char *address; /* what it said */
-    cn_error error;
+    cn_error *why; /* it failed; see _why */
     cnode__timer timer;
 };
 
 /* What is counted of a peer. */
 typedef struct cnode__counts {
-    cnode_conn_stats past; /* of connections that have ended */
+    cnode_conn_stats *past; /* of connections that have ended, or NULL */
     uint64_t messages_in;
     uint64_t messages_out;
     uint64_t stalls;
@@ -144,7 +144,8 @@ struct cnode__peer {
     cnode__hold *hold; /* what threads have sent and it does not take yet */
     bool drain_owed;   /* somebody is to hear when the queue is short */
     cnode__list in_drained; /* ... and will */
-    char name[CNODE__NAME_MAX + 1];
+    size_t name_len;
+    char name[];
 };
 
 /* Our process is linked to another. The key holds our number and the other's
@@ -395,6 +396,8 @@ struct cnode {
     size_t last_peer_len;   /* of its name */
     uint64_t lacks;         /* flags that it does not announce, for tests */
     bool message_used;      /* since the pump looked */
+    /* What its connections have in common; NULL: there was none yet. */
+    struct cnode__rules *rules;
 };
 
 /* --- node.c --- */
@@ -498,6 +501,8 @@ const char *cnode__wire_address(const cnode__wire *w);
 void cnode__wire_uncount(cnode__wire *w);
 int cnode__wire_open(cnode__wire *w);
 void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
+/* Why it has failed; out of memory, when there was none for the reason. */
+const cn_error *cnode__wire_why(const cnode__wire *w);
 void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
 void cnode__wire_eof(cnode__wire *w);
 void cnode__wire_free(cnode__wire *w);

@@ -31,11 +31,12 @@ bool cnode__is_self(const cnode *n, const char *name, size_t len) {
 static void peer_timeout(cnode__timer *t);
 
 static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
-    cnode__peer *p = cn__calloc(&n->alloc, 1, sizeof *p);
+    cnode__peer *p = cn__calloc(&n->alloc, 1, sizeof *p + len + 1);
 
     if (p == NULL)
         return NULL;
     p->node = n;
+    p->name_len = len;
     memcpy(p->name, name, len);
     cnode__list_init(&p->in_born);
     cnode__list_init(&p->in_drained);
@@ -52,7 +53,7 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
         return p;
     }
     cnode__timer_drop(&n->timers, &p->timer);
-    cn__free(&n->alloc, p, 1, sizeof *p);
+    cn__free(&n->alloc, p, 1, sizeof *p + len + 1);
     return NULL;
 }
 
@@ -126,7 +127,8 @@ void cnode__peer_free(cnode__peer *p) {
     drop_pending(p);
     free_secret(n, p->cookie);
     cn__strfree(&n->alloc, p->address);
-    cn__free(&n->alloc, p, 1, sizeof *p);
+    cn__free(&n->alloc, p->counts.past, 1, sizeof *p->counts.past);
+    cn__free(&n->alloc, p, 1, sizeof *p + p->name_len + 1);
 }
 
 static bool peer_in_use(const cnode__peer *p) {
@@ -411,7 +413,7 @@ static bool wants_another(const cnode__peer *p) {
 
 void cnode__wire_bury(cnode__wire *w) {
     cnode__peer *p = w->peer;
-    cn_error why = w->error;
+    cn_error why = *cnode__wire_why(w);
     bool was_up = p != NULL && p->up == w;
     bool was_dial = p != NULL && p->dial == w;
     bool redial = w->redial && p != NULL && p->waiting;

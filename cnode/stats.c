@@ -33,6 +33,18 @@ static void add(cnode_conn_stats *sum, const cnode_conn_stats *s) {
         sum->queued_high = s->queued_high;
 }
 
+static void add_past(cnode__peer *p, const cnode_conn_stats *s) {
+    cnode__counts *c = &p->counts;
+
+    if (c->past == NULL)
+        c->past = cn__calloc(&p->node->alloc, 1, sizeof *c->past);
+    if (c->past != NULL)
+        add(c->past, s);
+    else
+        cn__log(&p->node->config.log, CN_LOG_WARN, "node",
+                "%s: no memory for what its connection has counted", p->name);
+}
+
 void cnode__stats_keep(cnode__wire *w) {
     static const cnode_conn_stats none = {0};
 
@@ -40,7 +52,7 @@ void cnode__stats_keep(cnode__wire *w) {
         return;
     add(&w->node->past, &w->conn->stats);
     if (w->peer != NULL)
-        add(&w->peer->counts.past, &w->conn->stats);
+        add_past(w->peer, &w->conn->stats);
     w->conn->stats = none;
 }
 
@@ -115,9 +127,11 @@ void cnode_get_stats_sized(const cnode *n, cnode_stats *out, size_t size) {
 
 static void fill_peer(const cnode__peer *p, cnode_peer_stats *s) {
     const cnode__counts *c = &p->counts;
-    cnode_conn_stats sum = c->past;
+    cnode_conn_stats sum = {0};
     const cnode_conn *conn = p->up == NULL ? NULL : p->up->conn;
 
+    if (c->past != NULL)
+        sum = *c->past;
     if (conn != NULL)
         add(&sum, &conn->stats);
     *s = (cnode_peer_stats){

@@ -59,13 +59,14 @@ static void on_connect(uv_connect_t *req, int status) {
 }
 
 static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
-    int r = uv_tcp_init(l->shell->loop, &l->u.tcp);
+    cnode__errand *e = cnode__uv_errand(l);
+    int r = e == NULL ? UV_ENOMEM : uv_tcp_init(l->shell->loop, &l->u.tcp);
 
     if (r == 0) {
         l->opened = true;
         l->u.handle.data = l;
-        l->connect.data = l;
-        r = uv_tcp_connect(&l->connect, &l->u.tcp, addr, on_connect);
+        e->u.connect.data = l;
+        r = uv_tcp_connect(&e->u.connect, &l->u.tcp, addr, on_connect);
     }
     if (r != 0)
         cnode__uv_fail(l, status_of_connect(r), r, "connecting");
@@ -74,7 +75,8 @@ static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
 }
 
 static void connect_pipe(cnode__socket *l, const char *path) {
-    int r = uv_pipe_init(l->shell->loop, &l->u.pipe, 0);
+    cnode__errand *e = cnode__uv_errand(l);
+    int r = e == NULL ? UV_ENOMEM : uv_pipe_init(l->shell->loop, &l->u.pipe, 0);
 
     if (r != 0) {
         cnode__uv_fail(l, CN_EIO, r, "connecting");
@@ -82,9 +84,9 @@ static void connect_pipe(cnode__socket *l, const char *path) {
     }
     l->opened = true;
     l->u.handle.data = l;
-    l->connect.data = l;
+    e->u.connect.data = l;
     l->holds++;
-    uv_pipe_connect(&l->connect, &l->u.pipe, path, on_connect);
+    uv_pipe_connect(&e->u.connect, &l->u.pipe, path, on_connect);
 }
 
 static void on_lookup(void *data, int status, const cn_error *err,
@@ -102,11 +104,12 @@ static void on_lookup(void *data, int status, const cn_error *err,
 }
 
 static void use_resolved(cnode__socket *l, struct addrinfo *res) {
+    uint16_t port = l->errand->port;
+
     if (res->ai_family == AF_INET6)
-        ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port =
-            htons(l->port);
+        ((struct sockaddr_in6 *)(void *)res->ai_addr)->sin6_port = htons(port);
     else
-        ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port = htons(l->port);
+        ((struct sockaddr_in *)(void *)res->ai_addr)->sin_port = htons(port);
     connect_to(l, res->ai_addr);
 }
 
@@ -126,11 +129,14 @@ static void on_resolved(uv_getaddrinfo_t *req, int status,
 
 static int resolve(cnode__socket *l, const char *host, uint16_t port) {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    cnode__errand *e = cnode__uv_errand(l);
     int r;
 
-    l->port = port;
-    l->resolve.data = l;
-    r = uv_getaddrinfo(l->shell->loop, &l->resolve, on_resolved, host, NULL,
+    if (e == NULL)
+        return CN_ENOMEM;
+    e->port = port;
+    e->u.resolve.data = l;
+    r = uv_getaddrinfo(l->shell->loop, &e->u.resolve, on_resolved, host, NULL,
                        &hints);
     if (r != 0)
         return r == UV_ENOMEM ? CN_ENOMEM : CN_EHOST;

@@ -27,7 +27,19 @@ enum {
 
 typedef struct cnode__uv cnode__uv;
 
-/* The socket of a wire. */
+/* What libuv does for a socket; one after the other. */
+typedef struct cnode__errand {
+    union {
+        uv_getaddrinfo_t resolve;
+        uv_connect_t connect;
+        uv_write_t write;
+        uv_shutdown_t shutdown;
+    } u;
+    size_t lent;   /* bytes that are being written */
+    uint16_t port; /* of what is resolved */
+} cnode__errand;
+
+/* The socket of a wire. There are many, most of them idle. */
 typedef struct cnode__socket {
     cnode__uv *shell;
     cnode__wire *wire; /* NULL: it has let go */
@@ -38,20 +50,14 @@ typedef struct cnode__socket {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } u;
-    uv_timer_t linger;
-    uv_write_t write;
-    size_t lent; /* bytes that are being written */
-    uv_shutdown_t shutdown;
-    uv_connect_t connect;
-    uv_getaddrinfo_t resolve;
+    cnode__errand *errand; /* NULL: none under way */
+    uv_timer_t *linger;    /* NULL: there is no hurry */
     epmd_request *lookup;
-    uint16_t port;
     bool opened;    /* the handle was initialised */
     bool connected; /* it reads and writes */
     bool resolving;
     bool writing;
     bool ended; /* the peer has closed, or it is broken */
-    bool lingers;
     bool closing;
     uint64_t read_in; /* the turn in which it has read its share */
     int holds; /* callbacks of libuv that still come, and one until closing */
@@ -130,6 +136,9 @@ void cnode__uv_flush(void *ctx, cnode__wire *w);
 void cnode__uv_close(void *ctx, cnode__wire *w);
 /* A socket without a handle yet; NULL: no memory. */
 cnode__socket *cnode__uv_link(cnode__uv *s, cnode__wire *w);
+/* Made when it is needed; NULL: no memory. */
+cnode__errand *cnode__uv_errand(cnode__socket *l);
+void cnode__uv_end_errand(cnode__socket *l);
 /* Closes a socket without a wire. */
 void cnode__uv_drop(cnode__socket *l);
 /* A callback that was waited for has come. */

@@ -27,10 +27,22 @@ cnode__socket *cnode__uv_link(cnode__uv *s, cnode__wire *w) {
     return l;
 }
 
+cnode__errand *cnode__uv_errand(cnode__socket *l) {
+    if (l->errand == NULL)
+        l->errand = cn__calloc(&l->shell->node.alloc, 1, sizeof *l->errand);
+    return l->errand;
+}
+
+void cnode__uv_end_errand(cnode__socket *l) {
+    cn__free(&l->shell->node.alloc, l->errand, 1, sizeof *l->errand);
+    l->errand = NULL;
+}
+
 /* A callback that was waited for has come. */
 void cnode__uv_let_go(cnode__socket *l) {
     if (--l->holds > 0)
         return;
+    cnode__uv_end_errand(l);
     l->shell->handles--;
     cnode_conn_free(l->conn);
     cn__free(&l->shell->node.alloc, l, 1, sizeof *l);
@@ -40,15 +52,23 @@ static void on_link_closed(uv_handle_t *h) {
     cnode__uv_let_go(h->data);
 }
 
+static void on_linger_closed(uv_handle_t *h) {
+    cnode__socket *l = h->data;
+
+    cn__free(&l->shell->node.alloc, l->linger, 1, sizeof *l->linger);
+    l->linger = NULL;
+    cnode__uv_let_go(l);
+}
+
 /* Closes what is open; the memory goes with the last callback. */
 void cnode__uv_drop(cnode__socket *l) {
     if (l->closing)
         return;
     l->closing = true;
-    if (l->lingers) {
+    if (l->linger != NULL) {
         l->shell->lingering--;
         l->holds++;
-        uv_close((uv_handle_t *)&l->linger, on_link_closed);
+        uv_close((uv_handle_t *)l->linger, on_linger_closed);
     }
     if (l->opened) {
         l->holds++;
@@ -124,6 +144,7 @@ static cnode_conn *conn_of(const cnode__socket *l) {
 static void on_written(uv_write_t *req, int status) {
     cnode__socket *l = req->data;
     bool closing = l->closing;
+    size_t lent = l->errand->lent;
 
     l->writing = false;
     cnode__uv_let_go(l);
@@ -133,7 +154,7 @@ static void on_written(uv_write_t *req, int status) {
         end_link(l, status, "writing");
         return;
     }
-    cnode_conn_wrote(conn_of(l), l->lent);
+    cnode_conn_wrote(conn_of(l), lent);
     write_more(l);
     if (l->wire != NULL)
         cnode__wire_wrote(l->wire);
@@ -161,11 +182,14 @@ static size_t lent_output(cnode_conn *c, uv_buf_t *bufs, unsigned *n) {
 
 static void write_later(cnode__socket *l, const uv_buf_t *bufs, unsigned n,
                         size_t size) {
-    int r;
+    cnode__errand *e = cnode__uv_errand(l);
+    int r = UV_ENOMEM;
 
-    l->write.data = l;
-    l->lent = size;
-    r = uv_write(&l->write, &l->u.stream, bufs, n, on_written);
+    if (e != NULL) {
+        e->u.write.data = l;
+        e->lent = size;
+        r = uv_write(&e->u.write, &l->u.stream, bufs, n, on_written);
+    }
     if (r != 0) {
         end_link(l, r, "writing");
         return;
@@ -209,6 +233,7 @@ static void write_more(cnode__socket *l) {
             return;
         }
     }
+    cnode__uv_end_errand(l);
     check_output(l);
     if (l->wire == NULL)
         shut_down(l);
@@ -256,8 +281,12 @@ static void on_shut_down(uv_shutdown_t *req, int status) {
  * once would reset the connection if the peer had sent something that was not
  * read here, and take back what is still on the way to it. */
 static void shut_down(cnode__socket *l) {
-    l->shutdown.data = l;
-    if (uv_shutdown(&l->shutdown, &l->u.stream, on_shut_down) != 0)
+    cnode__errand *e = cnode__uv_errand(l);
+
+    if (e != NULL)
+        e->u.shutdown.data = l;
+    if (e == NULL ||
+        uv_shutdown(&e->u.shutdown, &l->u.stream, on_shut_down) != 0)
         cnode__uv_drop(l);
     else
         l->holds++;
@@ -272,14 +301,17 @@ static uint64_t linger_ms(cnode *n) {
 }
 
 static void linger(cnode__socket *l) {
-    if (uv_timer_init(l->shell->loop, &l->linger) != 0) {
+    uv_timer_t *t = cn__calloc(&l->shell->node.alloc, 1, sizeof *t);
+
+    if (t == NULL || uv_timer_init(l->shell->loop, t) != 0) {
+        cn__free(&l->shell->node.alloc, t, 1, sizeof *t);
         cnode__uv_drop(l);
         return;
     }
-    l->linger.data = l;
-    l->lingers = true;
+    t->data = l;
+    l->linger = t;
     l->shell->lingering++;
-    (void)uv_timer_start(&l->linger, on_linger, linger_ms(&l->shell->node), 0);
+    (void)uv_timer_start(t, on_linger, linger_ms(&l->shell->node), 0);
     write_more(l);
 }
 
@@ -297,7 +329,7 @@ void cnode__uv_close(void *ctx, cnode__wire *w) {
         epmd_cancel(l->lookup);
     l->lookup = NULL;
     if (l->resolving)
-        (void)uv_cancel((uv_req_t *)&l->resolve);
+        (void)uv_cancel((uv_req_t *)&l->errand->u.resolve);
     if (l->connected && !l->ended &&
         (cnode_conn_up(l->conn) || cnode_conn_queued(l->conn) > 0))
         linger(l);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cnode/conn_parts.h"
 #include "cnode/node.h"
 
 /* --- wires --------------------------------------------------------------- */
@@ -53,6 +54,7 @@ void cnode__wire_free(cnode__wire *w) {
     n->shell->close(n->shell_ctx, w);
     cnode_conn_free(w->conn);
     cn__strfree(&n->alloc, w->address);
+    cn__free(&n->alloc, w->why, 1, sizeof *w->why);
     cn__free(&n->alloc, w, 1, sizeof *w);
 }
 
@@ -77,8 +79,17 @@ void cnode__wire_fail(cnode__wire *w, int code, int os_error,
     w->failed = true;
     cnode__list_leave(&w->in_work);
     cnode__list_add(&w->node->failed, &w->in_work);
-    (void)cn__fail(&w->error, code, os_error, "%s", text);
+    w->why = cn__calloc(&w->node->alloc, 1, sizeof *w->why);
+    if (w->why != NULL)
+        (void)cn__fail(w->why, code, os_error, "%s", text);
     cnode__wake(w->node);
+}
+
+const cn_error *cnode__wire_why(const cnode__wire *w) {
+    static const cn_error none = {0};
+    static const cn_error no_memory = {CN_ENOMEM, 0, "out of memory"};
+
+    return w->why != NULL ? w->why : w->failed ? &no_memory : &none;
 }
 
 static void fail_by_conn(cnode__wire *w) {
@@ -171,16 +182,28 @@ static void fill_conn_config(cnode__wire *w, cnode_conn_config *c) {
     }
 }
 
-int cnode__wire_open(cnode__wire *w) {
+/* The configuration of a node does not change, but for what is each
+ * connection's own. */
+static int new_conn(cnode__wire *w) {
     cnode *n = w->node;
     cnode_conn_config c;
+
+    fill_conn_config(w, &c);
+    if (n->rules == NULL)
+        n->rules = cnode__rules_new(&c);
+    return n->rules == NULL
+               ? CN_ENOMEM
+               : cnode__conn_new(&w->conn, n->rules, &c, cnode__now(n));
+}
+
+int cnode__wire_open(cnode__wire *w) {
+    cnode *n = w->node;
     int err;
 
     if (w->failed)
-        return w->error.code;
+        return cnode__wire_why(w)->code;
     n->creation_used = true;
-    fill_conn_config(w, &c);
-    err = cnode_conn_new(&w->conn, &c, cnode__now(n));
+    err = new_conn(w);
     if (err != 0) {
         cnode__wire_fail(w, err, 0, cn_strerror(err));
         return err;

@@ -860,6 +860,66 @@ static void runs_out_of_descriptors(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* --- many that are idle --------------------------------------------------- */
+
+static void on_up(cnode *n, const char *peer, int status, const cn_error *err,
+                  void *data) {
+    (void)n, (void)peer, (void)err;
+    assert_int_equal(status, 0);
+    ++*(int *)data;
+}
+
+/* Connects to b, which has the address `port`. */
+static void join_b(cnode **n, int i, uv_loop_t *loop, unsigned port) {
+    char name[32];
+    int up = 0;
+    cnode_config c = {
+        .name = name, .cookie = "secret", .no_epmd = true, .loop = loop};
+
+    (void)snprintf(name, sizeof name, "a%d@127.0.0.1", i);
+    assert_int_equal(cnode_new(n, &c), 0);
+    introduce(*n, "b@127.0.0.1", port);
+    assert_int_equal(cnode_connect(*n, "b@127.0.0.1", on_up, &up), 0);
+    while (up == 0)
+        (void)uv_run(loop, UV_RUN_ONCE);
+}
+
+/* 1,536 bytes are promised, with what malloc and libuv take beside. */
+static void idle_connections(void **state) {
+    enum { CROWD = 64, EACH_MOST = 1340 };
+    fault_alloc memory;
+    uv_loop_t loop;
+    cnode *b, *a[CROWD + 1];
+    size_t before = 0;
+
+    (void)state;
+    fault_init(&memory, 0);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    {
+        const cnode_config c = {.name = "b@127.0.0.1",
+                                .cookie = "secret",
+                                .no_epmd = true,
+                                .address = "127.0.0.1",
+                                .loop = &loop,
+                                .alloc = memory.alloc};
+        assert_int_equal(cnode_new(&b, &c), 0);
+        assert_int_equal(cnode_listen(b), 0);
+    }
+    for (int i = 0; i <= CROWD; i++) {
+        join_b(&a[i], i, &loop, cnode_port(b));
+        if (i == 0)
+            before = memory.live;
+    }
+    if (memory.live - before > CROWD * EACH_MOST)
+        fail_msg("an idle connection takes %zu bytes",
+                 (memory.live - before) / CROWD);
+    for (int i = 0; i <= CROWD; i++)
+        cnode_free(a[i]);
+    cnode_free(b);
+    assert_int_equal(memory.live, 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -878,6 +938,7 @@ int main(void) {
         cmocka_unit_test(finds_by_callback),
         cmocka_unit_test(leaves_when_all_is_sent),
         cmocka_unit_test(runs_out_of_descriptors),
+        cmocka_unit_test(idle_connections),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
