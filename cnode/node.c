@@ -274,6 +274,14 @@ static bool has_work(const cnode *n) {
            !cnode__list_empty(&n->loans);
 }
 
+/* Beside what is work: nothing that the pump does would do anything. A loop may
+ * have hundreds of nodes, and each turn of it comes by all of them. */
+static bool is_quiet(const cnode *n) {
+    return !n->leaving && n->message.cap <= KEEP_WRITER &&
+           cnode__list_empty(&n->dirty) && cnode__list_empty(&n->born) &&
+           cnode__list_empty(&n->holds);
+}
+
 /* One large message must not occupy memory for good, but many in a row would
  * get it again each time: it goes in a turn that has none. True: there may be
  * one more turn at once for that. */
@@ -292,6 +300,8 @@ bool cnode__pump(cnode *n) {
     bool worked = has_work(n), carried;
     int rounds = 0;
 
+    if (!worked && is_quiet(n))
+        return false;
     do {
         run_local(n);
         cnode__bury(n);

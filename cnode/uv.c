@@ -99,6 +99,8 @@ static void on_idle(uv_idle_t *h) {
 
 static void on_timer(uv_timer_t *t) {
     cnode__uv *s = t->data;
+
+    s->timer_at = UINT64_MAX; /* it is not set any more */
     cnode__run_timers(&s->node, uv_now(s->loop));
 }
 
@@ -106,10 +108,21 @@ static void set_timer(cnode__uv *s) {
     uint64_t at = cnode__deadline(&s->node);
     uint64_t now = uv_now(s->loop);
 
+    if (at == s->timer_at)
+        return;
+    s->timer_at = at;
     if (at == UINT64_MAX)
         (void)uv_timer_stop(&s->timer);
     else
         (void)uv_timer_start(&s->timer, on_timer, at > now ? at - now : 0, 0);
+}
+
+static void set_idle(cnode__uv *s, bool idles) {
+    s->idles = idles;
+    if (idles)
+        (void)uv_idle_start(&s->idle, on_idle);
+    else
+        (void)uv_idle_stop(&s->idle);
 }
 
 static void on_prepare(uv_prepare_t *h) {
@@ -117,10 +130,8 @@ static void on_prepare(uv_prepare_t *h) {
 
     s->thread = uv_thread_self();
     s->turn++;
-    if (cnode__pump(&s->node))
-        (void)uv_idle_start(&s->idle, on_idle);
-    else
-        (void)uv_idle_stop(&s->idle);
+    if (cnode__pump(&s->node) != s->idles)
+        set_idle(s, !s->idles);
     set_timer(s);
 }
 
@@ -235,6 +246,7 @@ static void free_shell(cnode__uv *s) {
             (void)uv_run(&s->own_loop, UV_RUN_ONCE);
     }
     uv_mutex_destroy(&s->mutex);
+    cn__free(&a, s->chunk, CNODE__READ_CHUNK, 1);
     cn__free(&a, s, 1, sizeof *s);
 }
 
@@ -273,11 +285,16 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     cn__buf_init(&s->letters, &s->node.alloc);
     cn__buf_init(&s->spare, &s->node.alloc);
     cn__buf_init(&s->busy, &s->node.alloc);
-    err = open_loop(s, &c);
+    /* Not zeroed, for then all of its pages would be there from the start: that
+     * took longer than all the rest of connecting. */
+    s->chunk = cn__resize(&s->node.alloc, NULL, 0, CNODE__READ_CHUNK, 1);
+    err = s->chunk == NULL ? CN_ENOMEM : open_loop(s, &c);
     if (err != 0) {
+        cn__free(&s->node.alloc, s->chunk, CNODE__READ_CHUNK, 1);
         cn__free(&c.alloc, s, 1, sizeof *s);
         return tell_why(&c, err, NULL);
     }
+    s->timer_at = UINT64_MAX;
     err = open_handles(s);
     if (err == 0)
         err = cnode__init(&s->node, &c, &uv_functions, s);

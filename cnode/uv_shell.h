@@ -86,6 +86,8 @@ struct cnode__uv {
     uv_prepare_t prepare;
     uv_idle_t idle;
     uv_timer_t timer;
+    uint64_t timer_at; /* what the timer is set to; UINT64_MAX: to nothing */
+    bool idles;        /* the idle handle is started: the loop does not wait */
     uv_async_t async;
     cnode__door tcp;
     cnode__door local; /* a Unix socket ... */
@@ -104,7 +106,7 @@ struct cnode__uv {
     bool registered;
     int registration_status; /* 1: no answer yet */
     cn_error registration_error;
-    uint8_t chunk[CNODE__READ_CHUNK];
+    uint8_t *chunk; /* what is read from a socket */
 };
 
 static inline cnode__uv *cnode__uv_of(const cnode *n) {
