@@ -172,11 +172,16 @@ static int send_call(cnode_proc *p, cnode__peer *peer, const cnode_call_opts *o,
     int err;
 
     etf_writer_init(&w, &p->node->alloc);
-    if (takes_alias(peer))
-        (void)etf_pack(&w, "{'$gen_call', {~p, [alias | ~r]}, ~t}", &self, ref,
-                       request);
+    etf_put_tuple(&w, 3);
+    if (o->form == CNODE_CALL_EVENT)
+        etf_put_pid(&w, &self);
     else
-        (void)etf_pack(&w, "{'$gen_call', {~p, ~r}, ~t}", &self, ref, request);
+        etf_put_atom(&w, o->form == CNODE_CALL_SYS ? "system" : "$gen_call");
+    if (takes_alias(peer))
+        (void)etf_pack(&w, "{~p, [alias | ~r]}", &self, ref);
+    else
+        (void)etf_pack(&w, "{~p, ~r}", &self, ref);
+    etf_put_term(&w, request);
     err = etf_writer_finish(&w, &message);
     if (err == 0)
         err = send_monitor(p, peer, o, ref);
@@ -391,7 +396,8 @@ static int call_erpc(cnode_proc *p, cnode__peer *peer, const cnode_rpc_opts *o,
 static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
                     void *data, etf_view args) {
     cnode *n = p->node;
-    cnode_call_opts rex = {o->node, "rex", NULL, o->timeout_ms};
+    cnode_call_opts rex = {
+        .node = o->node, .server = "rex", .timeout_ms = o->timeout_ms};
     etf_pid gl =
         o->group_leader != NULL ? *o->group_leader : cnode_group_leader(p);
     etf_writer w;

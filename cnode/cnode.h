@@ -176,6 +176,10 @@ typedef struct cnode_config {
      * max_queue + max_parked and one message; what keeps links and monitors
      * true may take twice as much. */
     size_t max_parked;
+    /* Most functions that run at once because other nodes have asked for them
+     * by erpc, rpc or spawn, until they end or have answered; above it the
+     * callers get `system_limit`. 0: 262,144 */
+    uint32_t max_functions;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */
@@ -470,6 +474,13 @@ typedef enum cnode_when_full {
     CNODE_FULL_END          /* the process: {system_limit, mailbox} */
 } cnode_when_full;
 
+/* Whether system messages (sys:get_status and its kin) are answered. */
+typedef enum cnode_sys {
+    CNODE_SYS_DEFAULT, /* by those that have on_call, on_cast or on_event */
+    CNODE_SYS_ON,
+    CNODE_SYS_OFF /* they are messages as others are */
+} cnode_sys;
+
 typedef struct cnode_proc_config {
     const char *name; /* to register under; NULL: none */
     /* Without on_message the process has a mailbox: see cnode_receive. */
@@ -492,6 +503,18 @@ typedef struct cnode_proc_config {
     size_t max_mailbox;
     uint32_t max_messages;
     cnode_when_full when_full;
+    /* The process is a manager of events to gen_event:notify and sync_notify,
+     * which come here; gen_event:call comes to on_call, with the query alone;
+     * which_handlers tells the name of the process as the only one. */
+    void (*on_event)(cnode_proc *self, etf_view event, void *data);
+    /* Puts one term, what sys:get_state and sys:get_status tell. Not set:
+     * `undefined`. */
+    void (*put_state)(cnode_proc *self, etf_writer *out, void *data);
+    /* get_state, get_status, suspend, resume and terminate are done, others
+     * get {error, {unknown_system_msg, Request}}. While it is suspended,
+     * messages wait in the mailbox, within its bounds; what is no message
+     * (on_down, on_exit, answers, timers) comes all the same. */
+    cnode_sys sys;
 } cnode_proc_config;
 
 /* Makes a process; it is cheap, there may be a million (300 bytes for one that
@@ -631,6 +654,19 @@ CN_API bool cnode_msg_is_cast(const cnode_msg *m, etf_view *request);
 CN_API int cnode_reply_args(cnode_proc *p, const cnode_from *from,
                             const etf_in *in, size_t n);
 
+/* Ends the call at the caller, as if p had ended with that reason: in Erlang
+ * gen_server:call exits with it; p lives on. A caller that does not monitor p
+ * gets the reply {error, Reason}. A pattern, as for cnode_reply. */
+#define cnode_refuse(p, from, ...)                                             \
+    cnode_refuse_args((p), (from), ETF_INS(__VA_ARGS__))
+CN_API int cnode_refuse_args(cnode_proc *p, const cnode_from *from,
+                             const etf_in *in, size_t n);
+/* For a message that on_message knows nothing about: when somebody waits for an
+ * answer to it (a call to a gen_server or gen_event, a system message), it is
+ * refused with {bad_call, Request}, and this is true. A process that has none
+ * of the callbacks but on_call, on_cast and on_event does so by itself. */
+CN_API bool cnode_refuse_msg(cnode_proc *p, const cnode_msg *m);
+
 /* --- links and monitors -------------------------------------------------- */
 
 CN_API int cnode_link(cnode_proc *p, const etf_pid *to);
@@ -696,11 +732,21 @@ CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
 typedef void (*cnode_call_cb)(cnode_proc *p, int status, etf_view result,
                               void *data);
 
+/* What the server is to the caller. */
+typedef enum cnode_call_form {
+    CNODE_CALL_SERVER, /* gen_server, gen_statem: {'$gen_call', From, Request}
+                        */
+    CNODE_CALL_SYS,    /* the module sys: "get_state", "suspend", ... */
+    CNODE_CALL_EVENT   /* gen_event: "{sync_notify, Event}",
+                          "{call, Handler, Query}", "which_handlers", ... */
+} cnode_call_form;
+
 typedef struct cnode_call_opts {
     const char *node;    /* NULL: given by pid */
     const char *server;  /* a registered name ... */
     const etf_pid *pid;  /* ... or a pid */
     uint32_t timeout_ms; /* 0: 5,000; UINT32_MAX: never */
+    cnode_call_form form;
 } cnode_call_opts;
 /* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea"). */
 #define cnode_call(p, o, cb, data, ...)                                        \
@@ -840,6 +886,18 @@ typedef enum cnode_class { CNODE_ERROR, CNODE_EXIT, CNODE_THROW } cnode_class;
     cnode_raise_args((self), (class), ETF_INS(__VA_ARGS__))
 CN_API int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
                             size_t n);
+
+/* A function that works on, in this thread or another, may want to know when
+ * nobody waits for its answer any more: the caller has timed out, has ended,
+ * or is not connected. As in Erlang nothing else comes of that: it goes on
+ * until it answers. */
+/* Somebody waits for what self, the process of a function, comes to; never so
+ * for a cast. */
+CN_API bool cnode_wanted(const cnode_proc *self);
+/* fn(self, arg), once, when that is over, unless self ends before. It may end
+ * self. CN_ENOENT: nobody waits; CN_ENOMEM. */
+CN_API int cnode_on_abandon(cnode_proc *self,
+                            void (*fn)(cnode_proc *self, void *arg), void *arg);
 
 /* --- time ---------------------------------------------------------------- */
 

@@ -19,7 +19,10 @@
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
+ *   gen.c      what callers of behaviours expect besides calls and casts
  *   spawn.c    functions that other nodes apply here
+ *   builtin.c  those that every node has
+ *   pending.c  answers that processes owe, or gather
  *   stats.c    what is counted; pings
  *   services.c net_kernel, rex, user, ...: the processes every node has
  *   uv*.c      sockets, clock, threads
@@ -241,12 +244,21 @@ typedef struct cnode__mail {
     uint8_t bytes[]; /* the term, the trace token, the name of the peer */
 } cnode__mail;
 
+/* An answer that a process owes or gathers, see pending.c. */
+typedef struct cnode__pending {
+    cnode__list in_proc;
+    const cnode__watch *watch; /* of who waits for it; NULL: not known */
+    void (*gave_up)(struct cnode__pending *x); /* that one does no more */
+    void (*ended)(struct cnode__pending *x);   /* the process has ended */
+} cnode__pending;
+
 /* Work that a process does for a spawn request. */
 typedef struct cnode__task {
-    bool running;     /* the function is on the stack */
-    bool finished;    /* ... and has raised */
-    size_t ref_len;   /* 0: not called by erpc */
-    size_t stack_len; /* [{M,F,Args,[]}] */
+    bool running;               /* the function is on the stack */
+    bool finished;              /* ... and has raised */
+    const cnode__watch *caller; /* NULL: nobody waits */
+    size_t ref_len;             /* 0: not called by erpc */
+    size_t stack_len;           /* [{M,F,Args,[]}] */
     uint8_t bytes[];
 } cnode__task;
 
@@ -265,6 +277,8 @@ typedef struct cnode__extra {
     struct cnode__trace *trace; /* of the last message that was received */
     uint64_t trace_clock;
     etf_view leader; /* group leader, a pid; empty: `user` of this node */
+    cnode__list pendings;
+    bool suspended; /* sys:suspend: only system messages are taken */
 } cnode__extra;
 
 /* Many may be idle: 300 bytes for each, with the entry in cnode.procs. */
@@ -398,6 +412,8 @@ struct cnode {
     bool message_used;      /* since the pump looked */
     /* What its connections have in common; NULL: there was none yet. */
     struct cnode__rules *rules;
+    uint32_t tasks;         /* functions that run for other nodes */
+    uint64_t quiet_tasks;   /* when there may be another line about them */
 };
 
 /* --- node.c --- */
@@ -598,6 +614,8 @@ void cnode__mail_keep(cnode_proc *p, const cnode__message *in);
 /* Out of the mailbox; what is in it, lent as the mail is, *from too. */
 cnode__mail *cnode__mail_take(cnode_proc *p);
 void cnode__mail_open(const cnode__mail *m, cnode_msg *out, etf_pid *from);
+/* What is in the mailbox goes to the callbacks again. CN_ENOMEM. */
+int cnode__mail_resume(cnode_proc *p);
 /* p gets it now. */
 void cnode__mail_received(cnode_proc *p, const cnode__mail *m);
 void cnode__mail_free(cnode *n, cnode__mail *m);
@@ -609,11 +627,15 @@ bool cnode__take(cnode_proc *p, cnode_msg *out);
 cnode__link *cnode__link_find(cnode_proc *p, const etf_pid *other);
 int cnode__link_add(cnode_proc *p, const etf_pid *other, cnode__peer *peer);
 void cnode__link_drop(cnode__link *l);
+/* With whom; a process of this node has no node in it. */
+void cnode__link_other(const cnode__link *l, etf_pid *out);
 int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
                      const etf_pid *watcher, etf_view name);
 cnode__watch *cnode__watch_find(cnode *n, const etf_ref *ref,
                                 const etf_pid *watcher);
 void cnode__watch_drop(cnode__watch *w);
+/* Tells the watcher that the process has ended, and drops it. */
+void cnode__watch_fire(cnode__watch *w, etf_view reason);
 etf_ref cnode__ref_of(const cnode *n, uint64_t number);
 cnode__waiter *cnode__waiter_find(cnode *n, const etf_ref *ref);
 /* Takes the name of this node out of its own pids and references, so that what
@@ -662,6 +684,28 @@ void cnode__call_lost(cnode__waiter *w, const cn_error *why);
 void cnode__call_timer(cnode__timer *t);
 /* Takes back what a call asked for; it gets no answer. */
 void cnode__call_cancel(cnode__waiter *w);
+
+/* --- gen.c --- */
+/* The monitor by which this caller waits for its answer, or NULL. */
+cnode__watch *cnode__watch_of(cnode *n, const cnode_from *from);
+/* Is that a system message that p answers? Then it has. */
+bool cnode__gen_system(cnode_proc *p, etf_view term);
+/* ... something for a manager of events? */
+bool cnode__gen_event(cnode_proc *p, const cnode_msg *m);
+
+/* --- pending.c --- */
+/* p has its cnode__extra. */
+void cnode__pending_add(cnode_proc *p, cnode__pending *x);
+void cnode__pending_leave(cnode__pending *x);
+/* The monitor w on p is gone. */
+void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w);
+/* p has ended, and is about to be freed. */
+void cnode__pending_end(cnode_proc *p);
+
+/* --- builtin.c --- */
+/* NULL: there is none. */
+const cnode__export *cnode__builtin(etf_view module, etf_view function,
+                                    int64_t arity);
 
 /* --- spawn.c --- */
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c);

@@ -168,6 +168,9 @@ static void make_key(const cnode_proc_config *c, cnode_proc_config *key) {
     key->max_mailbox = c->max_mailbox;
     key->max_messages = c->max_messages;
     key->when_full = c->when_full;
+    key->on_event = c->on_event;
+    key->put_state = c->put_state;
+    key->sys = c->sys;
 }
 
 static cnode__kind *take_kind(cnode *n, const cnode_proc_config *c) {
@@ -200,8 +203,11 @@ static void leave_kind(cnode *n, cnode__kind *k) {
 /* --- birth --------------------------------------------------------------- */
 
 cnode__extra *cnode__extra_of(cnode_proc *p) {
-    if (p->extra == NULL)
+    if (p->extra == NULL) {
         p->extra = cn__calloc(&p->node->alloc, 1, sizeof *p->extra);
+        if (p->extra != NULL)
+            cnode__list_init(&p->extra->pendings);
+    }
     return p->extra;
 }
 
@@ -211,6 +217,7 @@ static void free_extra(cnode_proc *p) {
 
     if (x == NULL)
         return;
+    cnode__pending_end(p);
     cnode__task_free(p);
     cnode__trace_free(p);
     if (x->leader.len > 0)
@@ -283,7 +290,12 @@ int cnode_spawn_sized(cnode *n, const cnode_proc_config *given, size_t size,
 
 static bool has_mailbox(const cnode_proc *p) {
     return p->kind->config.on_message == NULL &&
-           p->kind->config.on_call == NULL && p->kind->config.on_cast == NULL;
+           p->kind->config.on_call == NULL && p->kind->config.on_cast == NULL &&
+           p->kind->config.on_event == NULL;
+}
+
+static bool is_suspended(const cnode_proc *p) {
+    return p->extra != NULL && p->extra->suspended;
 }
 
 static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
@@ -299,16 +311,19 @@ static bool deliver_request(cnode_proc *p, const cnode_msg *m) {
         p->kind->config.on_cast(p, request, p->data);
         return true;
     }
-    return false;
+    return cnode__gen_event(p, m);
 }
 
 static void hand_over(cnode_proc *p, const cnode_msg *m) {
-    if (deliver_request(p, m))
+    if (cnode__gen_system(p, m->term) || deliver_request(p, m))
         return;
-    if (p->kind->config.on_message != NULL)
+    if (p->kind->config.on_message != NULL) {
         p->kind->config.on_message(p, m, p->data);
-    else /* a server that takes calls only */
-        cnode__stats_dropped(p->node, CNODE_DROP_UNWANTED), p->dropped++;
+        return;
+    }
+    /* a server that takes other things only */
+    (void)cnode_refuse_msg(p, m);
+    cnode__stats_dropped(p->node, CNODE_DROP_UNWANTED), p->dropped++;
 }
 
 void cnode__deliver(cnode_proc *p, const cnode__message *m) {
@@ -317,7 +332,10 @@ void cnode__deliver(cnode_proc *p, const cnode__message *m) {
     if (p->ended || (p->calls > 0 && cnode__call_reply(p, m)))
         return;
     p->received++;
-    if (has_mailbox(p) || p->first != NULL) { /* nothing overtakes */
+    if (is_suspended(p) && cnode__gen_system(p, m->term))
+        return;
+    if (has_mailbox(p) || is_suspended(p) ||
+        p->first != NULL) { /* nothing overtakes */
         cnode__mail_keep(p, m);
         return;
     }
@@ -333,7 +351,7 @@ static void empty_mailbox(cnode_proc *p, void *arg) {
     etf_pid from;
 
     (void)arg;
-    while (!p->ended && !has_mailbox(p) &&
+    while (!p->ended && !has_mailbox(p) && !is_suspended(p) &&
            (mail = cnode__mail_take(p)) != NULL) {
         cnode_msg m;
         cnode__mail_open(mail, &m, &from);
@@ -343,6 +361,14 @@ static void empty_mailbox(cnode_proc *p, void *arg) {
         n->peer_now = n->name;
         cnode__mail_free(n, mail);
     }
+}
+
+int cnode__mail_resume(cnode_proc *p) {
+    int err = p->first == NULL ? 0 : cnode_after(p, 0, empty_mailbox, NULL);
+
+    if (err == 0)
+        p->extra->suspended = false;
+    return err;
 }
 
 int cnode_become_sized(cnode_proc *p, const cnode_proc_config *given,

@@ -105,7 +105,7 @@ void cnode__link_drop(cnode__link *l) {
     cn__free(&n->alloc, l, 1, sizeof *l + l->key_len);
 }
 
-static void other_end(const cnode__link *l, etf_pid *out) {
+void cnode__link_other(const cnode__link *l, etf_pid *out) {
     get_pid_term(l->key + 8, l->key_len - 8, out);
 }
 
@@ -209,16 +209,17 @@ int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
 }
 
 void cnode__watch_drop(cnode__watch *w) {
-    cnode *n = w->proc->node;
+    cnode_proc *p = w->proc;
+    cnode *n = p->node;
 
     (void)cn__map_remove(&n->watches, w->key, (size_t)w->ref_len + w->pid_len);
     cnode__list_leave(&w->in_proc);
     cnode__list_leave(&w->in_peer);
     cn__free(&n->alloc, w, watch_size(w->ref_len, w->pid_len, w->name_len), 1);
+    cnode__pending_unwatched(p, w);
 }
 
-/* Its process has ended. */
-static void fire_watch(cnode__watch *w, etf_view reason) {
+void cnode__watch_fire(cnode__watch *w, etf_view reason) {
     cnode *n = w->proc->node;
     cnode__peer *peer;
     etf_reader r;
@@ -614,7 +615,7 @@ static void end_link(cnode__link *l, etf_view reason) {
     if (l->unlink_id == 0) {
         cnode__ctrl_clear(&c, CNODE_SIG_EXIT);
         c.from = cnode__pid_of(n, p->number);
-        other_end(l, &c.to);
+        cnode__link_other(l, &c.to);
         c.term = reason;
         cnode__trace_put(p, &c);
         if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
@@ -710,7 +711,7 @@ void cnode__relations_end(cnode_proc *p, etf_view reason) {
     while ((l = cnode__list_first(cnode__link, in_proc, &p->links)) != NULL)
         end_link(l, reason);
     while ((w = cnode__list_first(cnode__watch, in_proc, &p->watches)) != NULL)
-        fire_watch(w, reason);
+        cnode__watch_fire(w, reason);
     while ((m = cnode__list_first(cnode__waiter, in_proc, &p->waiters)) != NULL)
         end_waiter(m, reason);
     while ((a = cnode__list_first(wakeup, in_proc, &p->timers)) != NULL)
@@ -723,7 +724,7 @@ static void lose_link(cnode__link *l, etf_view reason) {
     etf_pid other;
     const cnode__exit e = {.from = &other, .reason = reason, .linked = true};
 
-    other_end(l, &other);
+    cnode__link_other(l, &other);
     cnode__link_drop(l);
     if (active)
         cnode__exit_signal(p, &e);

@@ -12,7 +12,7 @@
 
 /* --- exports ------------------------------------------------------------- */
 
-enum { KEY_MAX = 2 * 1024 + 3 };
+enum { KEY_MAX = 2 * 1024 + 3, DEFAULT_FUNCTIONS = 262144 };
 
 static size_t export_key(etf_view module, etf_view function, uint8_t arity,
                          char key[KEY_MAX]) {
@@ -64,15 +64,19 @@ void cnode__exports_free(cnode *n) {
         cn__free(&n->alloc, e, 1, sizeof *e + e->key_len);
 }
 
-static cnode__export *find_export(cnode *n, etf_view module, etf_view function,
-                                  uint32_t arity) {
+/* The program's own go before those that every node has. */
+static const cnode__export *find_export(cnode *n, etf_view module,
+                                        etf_view function, int64_t arity) {
+    const cnode__export *e = NULL;
     char key[KEY_MAX];
     size_t len;
 
-    if (arity > 255)
+    if (arity < 0 || arity > 255)
         return NULL;
     len = export_key(module, function, (uint8_t)arity, key);
-    return len == 0 ? NULL : cn__map_get(&n->exports, key, len);
+    if (len > 0)
+        e = cn__map_get(&n->exports, key, len);
+    return e != NULL ? e : cnode__builtin(module, function, arity);
 }
 
 /* --- options ------------------------------------------------------------- */
@@ -305,6 +309,51 @@ typedef struct application {
     etf_view args;
 } application;
 
+/* Length of a proper list, or -1. */
+static int64_t list_length(etf_view list) {
+    etf_reader r;
+    uint32_t n;
+
+    etf_reader_init(&r, list);
+    n = etf_get_list(&r);
+    for (uint32_t i = 0; i < n; i++)
+        etf_skip(&r);
+    etf_get_tail(&r);
+    return etf_reader_finish(&r) == 0 ? (int64_t)n : -1;
+}
+
+static bool lies_in(etf_view outer, etf_view part) {
+    return part.data >= outer.data && part.data < outer.data + outer.len;
+}
+
+/* Its names are lent as the term is; false also for names that would have to
+ * be converted. */
+static bool open_export(etf_view fun, application *a, uint8_t *arity) {
+    etf_reader r;
+
+    etf_reader_init(&r, fun);
+    etf_get_export(&r, &a->module, &a->function, arity);
+    return etf_reader_finish(&r) == 0 && lies_in(fun, a->module) &&
+           lies_in(fun, a->function);
+}
+
+/* erlang:apply of a function by name, or of one that is exported; each is
+ * inside the one before, so there is an end. */
+static bool is_apply(const application *a, application *inner) {
+    etf_view fun;
+    uint8_t arity;
+
+    *inner = *a;
+    if (!etf_view_is(a->module, "erlang") || !etf_view_is(a->function, "apply"))
+        return false;
+    if (etf_match(a->args, "[~a, ~a, ~t]", &inner->module, &inner->function,
+                  &inner->args) == 0)
+        return true;
+    return etf_match(a->args, "[~t, ~t]", &fun, &inner->args) == 0 &&
+           etf_type_of(fun) == ETF_EXPORT && open_export(fun, inner, &arity) &&
+           list_length(inner->args) == arity;
+}
+
 /* erpc asks for its own functions, which apply the one that is meant. */
 static void unwrap(const cnode_ctrl *c, application *a) {
     application inner = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
@@ -319,19 +368,8 @@ static void unwrap(const cnode_ctrl *c, application *a) {
          etf_match(c->term, "[~a, ~a, ~t]", &inner.module, &inner.function,
                    &inner.args) == 0))
         *a = inner;
-}
-
-/* Length of a proper list, or -1. */
-static int64_t list_length(etf_view list) {
-    etf_reader r;
-    uint32_t n;
-
-    etf_reader_init(&r, list);
-    n = etf_get_list(&r);
-    for (uint32_t i = 0; i < n; i++)
-        etf_skip(&r);
-    etf_get_tail(&r);
-    return etf_reader_finish(&r) == 0 ? (int64_t)n : -1;
+    while (is_apply(a, &inner))
+        *a = inner;
 }
 
 static void put_stack(etf_writer *w, const application *a, int64_t arity,
@@ -344,7 +382,7 @@ static void put_stack(etf_writer *w, const application *a, int64_t arity,
 }
 
 static int make_task(cnode_proc *p, const application *a, int64_t arity,
-                     bool with_args) {
+                     bool with_args, const cnode__watch *caller) {
     cnode *n = p->node;
     etf_writer w;
     etf_view stack;
@@ -358,14 +396,17 @@ static int make_task(cnode_proc *p, const application *a, int64_t arity,
     if (t != NULL) {
         t->ref_len = a->ref.len;
         t->stack_len = stack.len;
+        t->caller = caller;
         if (a->ref.len > 0)
             memcpy(t->bytes, a->ref.data, a->ref.len);
         memcpy(t->bytes + t->ref_len, stack.data, stack.len);
     }
     etf_writer_free(&w);
-    if (x != NULL)
-        x->task = t;
-    return t == NULL ? CN_ENOMEM : 0;
+    if (t == NULL)
+        return CN_ENOMEM;
+    x->task = t;
+    n->tasks++;
+    return 0;
 }
 
 void cnode__task_free(cnode_proc *p) {
@@ -373,6 +414,7 @@ void cnode__task_free(cnode_proc *p) {
 
     if (t == NULL)
         return;
+    p->node->tasks--;
     cn__free(&p->node->alloc, t, 1, sizeof *t + t->ref_len + t->stack_len);
     p->extra->task = NULL;
 }
@@ -403,13 +445,13 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
     uint8_t buf[32];
     application a;
     int64_t arity;
-    const cnode__export *e = NULL;
+    const cnode__export *e;
 
     unwrap(c, &a);
     arity = list_length(a.args);
-    if (arity >= 0)
-        e = find_export(p->node, a.module, a.function, (uint32_t)arity);
-    if (make_task(p, &a, arity, e == NULL) != 0) {
+    e = find_export(p->node, a.module, a.function, arity);
+    if (make_task(p, &a, arity, e == NULL,
+                  cnode__watch_find(p->node, &c->ref, &c->from)) != 0) {
         cnode__drop_message(p, "out of memory for a function call");
         cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
     } else if (e != NULL)
@@ -481,6 +523,19 @@ static void no_memory(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     reply_error(n, peer, c, "system_limit");
 }
 
+static bool too_many(cnode *n) {
+    uint32_t most = n->config.max_functions;
+
+    if (n->tasks < (most == 0 ? DEFAULT_FUNCTIONS : most))
+        return false;
+    if (cnode__seldom(n, &n->quiet_tasks))
+        cn__log(&n->config.log, CN_LOG_WARN, "node",
+                "%s: refused to apply a function: %u run already "
+                "(max_functions)",
+                n->peer_now, n->tasks);
+    return true;
+}
+
 /* The reply goes out before anything else of the new process. */
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     static const cnode_proc_config plain = {0};
@@ -489,6 +544,10 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     if (!parse_options(c->opts, &flags)) {
         reply_error(n, peer, c, "badopt");
+        return;
+    }
+    if (too_many(n)) {
+        reply_error(n, peer, c, "system_limit");
         return;
     }
     if (cnode__proc_new(n, &plain, &p) != 0) {

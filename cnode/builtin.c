@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * builtin.c: functions of Erlang that nodes, shells and tools apply on other
+ * nodes by rpc, as far as they make sense on a node without Erlang in it. They
+ * do what the manuals of `erlang` and `net_adm` say; a program that exports
+ * one of the same name has its own. What is not here is `undef`, as is what
+ * erlang:system_info/1 knows nothing of here.
+ */
+#include <string.h>
+
+#include "cnode/node.h"
+
+/* --- the node ------------------------------------------------------------ */
+
+static int node_0(cnode_proc *self, etf_view args, etf_writer *out,
+                  void *data) {
+    (void)args;
+    (void)data;
+    return etf_pack(out, "~a", self->node->name);
+}
+
+enum { VISIBLE = 1, HIDDEN = 2, THIS = 4, KNOWN = 8 };
+
+static void put_nodes(const cnode *n, unsigned which, etf_writer *out) {
+    const cnode__peer *p;
+
+    etf_begin_list(out);
+    if (which & (THIS | KNOWN))
+        etf_put_atom(out, n->name);
+    for (size_t at = 0; (p = cn__map_next(&n->peers, &at)) != NULL;) {
+        bool visible = (p->flags & CNODE_FLAG_PUBLISHED) != 0;
+
+        if (which & KNOWN ||
+            (p->up != NULL && which & (visible ? VISIBLE : HIDDEN)))
+            etf_put_atom(out, p->name);
+    }
+    etf_end_list(out);
+}
+
+static int nodes_0(cnode_proc *self, etf_view args, etf_writer *out,
+                   void *data) {
+    (void)args;
+    (void)data;
+    put_nodes(self->node, VISIBLE, out);
+    return 0;
+}
+
+/* 0: no such kind of nodes. */
+static unsigned kind_of_nodes(etf_view kind) {
+    static const struct {
+        const char *name;
+        unsigned which;
+    } kinds[] = {{"visible", VISIBLE},
+                 {"hidden", HIDDEN},
+                 {"connected", VISIBLE | HIDDEN},
+                 {"this", THIS},
+                 {"known", KNOWN}};
+    etf_view name;
+
+    if (etf_match(kind, "~a", &name) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (etf_view_is(name, kinds[i].name))
+            return kinds[i].which;
+    return 0;
+}
+
+/* Of a list of them, all; 0: one is no such kind. */
+static unsigned kinds_of_nodes(etf_view list) {
+    unsigned which = 0, one = 1;
+    etf_reader r;
+
+    etf_reader_init(&r, list);
+    for (uint32_t n = etf_get_list(&r); n > 0 && one != 0; n--)
+        which |= one = kind_of_nodes(etf_get_term(&r));
+    etf_get_tail(&r);
+    return one == 0 || r.err != 0 ? 0 : which;
+}
+
+static int nodes_1(cnode_proc *self, etf_view args, etf_writer *out,
+                   void *data) {
+    unsigned which;
+    etf_view kinds;
+
+    (void)data;
+    if (etf_match(args, "[~t]", &kinds) != 0)
+        return CN_EBADARG;
+    which = etf_type_of(kinds) == ETF_ATOM ? kind_of_nodes(kinds)
+                                           : kinds_of_nodes(kinds);
+    if (which == 0 && etf_match(kinds, "[]") != 0)
+        return CN_EBADARG;
+    put_nodes(self->node, which, out);
+    return 0;
+}
+
+/* An operator asks a node what it is made of; there is no Erlang in this one,
+ * so most of it does not exist. */
+static int system_info_1(cnode_proc *self, etf_view args, etf_writer *out,
+                         void *data) {
+    const cnode *n = self->node;
+    etf_view item;
+
+    (void)data;
+    if (etf_match(args, "[~a]", &item) != 0)
+        return CN_EBADARG;
+    if (etf_view_is(item, "process_count"))
+        etf_put_uint(out, n->procs.count);
+    else if (etf_view_is(item, "creation"))
+        etf_put_uint(out, n->creation);
+    else
+        return cnode_raise(self, CNODE_ERROR, "undef");
+    return 0;
+}
+
+/* --- connections --------------------------------------------------------- */
+
+/* data: what to say when it is up; the process that asks may be gone. */
+typedef struct dial {
+    etf_pid asker;
+    const char *yes;
+    const char *no;
+} dial;
+
+static void on_dialled(cnode *n, const char *peer, int status,
+                       const cn_error *err, void *data) {
+    dial *d = data;
+    cnode_proc *p = cnode__proc_of(n, &d->asker);
+    uint8_t buf[32];
+
+    (void)peer;
+    (void)err;
+    if (p != NULL &&
+        cnode_return(p, "~a", status == 0 ? d->yes : d->no) != CNODE_LATER)
+        cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
+    cn__free(&n->alloc, d, 1, sizeof *d);
+}
+
+static int connect_to(cnode_proc *self, etf_view args, etf_writer *out,
+                      const char *yes, const char *no) {
+    cnode *n = self->node;
+    char name[CNODE__NAME_MAX + 1];
+    etf_view node;
+    dial *d;
+
+    if (etf_match(args, "[~a]", &node) != 0)
+        return CN_EBADARG;
+    if (node.len >= sizeof name || memchr(node.data, 0, node.len) != NULL)
+        return etf_pack(out, "~a", no);
+    memcpy(name, node.data, node.len);
+    name[node.len] = '\0';
+    if (cnode__is_self(n, name, node.len))
+        return etf_pack(out, "~a", yes);
+    d = cn__calloc(&n->alloc, 1, sizeof *d);
+    if (d == NULL)
+        return CN_ENOMEM;
+    *d = (dial){cnode_self(self), yes, no};
+    if (cnode_connect(n, name, on_dialled, d) == 0)
+        return CNODE_LATER;
+    cn__free(&n->alloc, d, 1, sizeof *d);
+    return etf_pack(out, "~a", no);
+}
+
+static int ping_1(cnode_proc *self, etf_view args, etf_writer *out,
+                  void *data) {
+    (void)data;
+    return connect_to(self, args, out, "pong", "pang");
+}
+
+static int connect_node_1(cnode_proc *self, etf_view args, etf_writer *out,
+                          void *data) {
+    (void)data;
+    return connect_to(self, args, out, "true", "false");
+}
+
+/* --- names --------------------------------------------------------------- */
+
+static void put_pid_of(etf_writer *out, const cnode_proc *p) {
+    etf_pid pid = cnode_self(p);
+
+    etf_put_pid(out, &pid);
+}
+
+static int whereis_1(cnode_proc *self, etf_view args, etf_writer *out,
+                     void *data) {
+    const cnode_proc *p;
+    etf_view name;
+
+    (void)data;
+    if (etf_match(args, "[~a]", &name) != 0)
+        return CN_EBADARG;
+    p = cnode__proc_named(self->node, name);
+    if (p == NULL)
+        etf_put_atom(out, "undefined");
+    else
+        put_pid_of(out, p);
+    return 0;
+}
+
+static int registered_0(cnode_proc *self, etf_view args, etf_writer *out,
+                        void *data) {
+    const cnode_proc *p;
+
+    (void)args;
+    (void)data;
+    etf_begin_list(out);
+    for (size_t at = 0; (p = cn__map_next(&self->node->names, &at)) != NULL;)
+        etf_put_atom(out, p->name);
+    etf_end_list(out);
+    return 0;
+}
+
+/* --- messages and signals ------------------------------------------------ */
+
+static bool text_of(etf_view atom, char *out, size_t cap) {
+    if (atom.len >= cap || memchr(atom.data, 0, atom.len) != NULL)
+        return false;
+    memcpy(out, atom.data, atom.len);
+    out[atom.len] = '\0';
+    return true;
+}
+
+/* A name of this node must be registered; else the message is on its way, as
+ * far as the one who sends it can know. */
+static int send_to(cnode_proc *self, etf_view to, etf_view message) {
+    char name[1024], node[1024];
+    etf_view a, b;
+    etf_pid pid;
+
+    if (etf_match(to, "~p", &pid) == 0) {
+        (void)cnode_send(self, &pid, "~t", message);
+        return 0;
+    }
+    if (etf_match(to, "{~a, ~a}", &a, &b) == 0) {
+        if (text_of(a, name, sizeof name) && text_of(b, node, sizeof node))
+            (void)cnode_send_name(self, node, name, "~t", message);
+        return 0;
+    }
+    if (etf_match(to, "~a", &a) != 0 ||
+        cnode__proc_named(self->node, a) == NULL ||
+        !text_of(a, name, sizeof name))
+        return CN_EBADARG;
+    return cnode_send_name(self, NULL, name, "~t", message);
+}
+
+static int send_2(cnode_proc *self, etf_view args, etf_writer *out,
+                  void *data) {
+    etf_view to, message;
+    int err;
+
+    (void)data;
+    if (etf_match(args, "[~t, ~t]", &to, &message) != 0)
+        return CN_EBADARG;
+    err = send_to(self, to, message);
+    if (err == 0)
+        etf_put_term(out, message);
+    return err;
+}
+
+static int exit_2(cnode_proc *self, etf_view args, etf_writer *out,
+                  void *data) {
+    etf_view reason;
+    etf_pid pid;
+
+    (void)data;
+    if (etf_match(args, "[~p, ~t]", &pid, &reason) != 0)
+        return CN_EBADARG;
+    (void)cnode_send_exit(self, &pid, "~t", reason);
+    etf_put_atom(out, "true");
+    return 0;
+}
+
+/* --- processes ----------------------------------------------------------- */
+
+static int processes_0(cnode_proc *self, etf_view args, etf_writer *out,
+                       void *data) {
+    const cnode_proc *p;
+
+    (void)args;
+    (void)data;
+    etf_begin_list(out);
+    for (size_t at = 0; (p = cn__map_next(&self->node->procs, &at)) != NULL;)
+        put_pid_of(out, p);
+    etf_end_list(out);
+    return 0;
+}
+
+/* In Erlang, too, it must be of this node. */
+static bool own_process(const cnode_proc *self, const etf_pid *pid) {
+    return cnode__is_self(self->node, pid->node, pid->node_len);
+}
+
+static int is_process_alive_1(cnode_proc *self, etf_view args, etf_writer *out,
+                              void *data) {
+    etf_pid pid;
+
+    (void)data;
+    if (etf_match(args, "[~p]", &pid) != 0 || !own_process(self, &pid))
+        return CN_EBADARG;
+    etf_put_bool(out, cnode__proc_of(self->node, &pid) != NULL);
+    return 0;
+}
+
+static void put_links(const cnode_proc *p, etf_writer *out) {
+    etf_begin_list(out);
+    for (const cnode__list *l = p->links.next; l != &p->links; l = l->next) {
+        const cnode__link *link = cnode__list_of(cnode__link, in_proc, l);
+        etf_pid other;
+
+        cnode__link_other(link, &other);
+        if (other.node_len == 0)
+            other = cnode__pid_of(p->node, cnode__number_of(&other));
+        if (link->unlink_id == 0)
+            etf_put_pid(out, &other);
+    }
+    etf_end_list(out);
+}
+
+static void put_leader(const cnode_proc *p, etf_writer *out) {
+    etf_pid pid = cnode_group_leader(p);
+
+    etf_put_pid(out, &pid);
+}
+
+static void put_name(const cnode_proc *p, etf_writer *out) {
+    if (p->name != NULL)
+        etf_put_atom(out, p->name);
+    else /* process_info(Pid, registered_name) has this form of its own */
+        etf_put_nil(out);
+}
+
+static void put_function(const cnode_proc *p, etf_writer *out) {
+    (void)p;
+    (void)etf_pack(out, "{cnode, process, 0}");
+}
+
+static void put_queue_len(const cnode_proc *p, etf_writer *out) {
+    etf_put_uint(out, p->mails);
+}
+
+static void put_trap_exit(const cnode_proc *p, etf_writer *out) {
+    etf_put_bool(out,
+                 p->kind->config.trap_exit || p->kind->config.on_exit != NULL);
+}
+
+static void put_status(const cnode_proc *p, etf_writer *out) {
+    etf_put_atom(out, p->extra != NULL && p->extra->task != NULL &&
+                              p->extra->task->running
+                          ? "running"
+                          : "waiting");
+}
+
+static void put_priority(const cnode_proc *p, etf_writer *out) {
+    (void)p;
+    etf_put_atom(out, "normal");
+}
+
+static void put_nothing(const cnode_proc *p, etf_writer *out) {
+    (void)p;
+    etf_put_nil(out);
+}
+
+static size_t size_of(const cnode_proc *p) {
+    return sizeof *p + (p->extra == NULL ? 0 : sizeof *p->extra) +
+           p->mail_bytes;
+}
+
+static void put_memory(const cnode_proc *p, etf_writer *out) {
+    etf_put_uint(out, size_of(p));
+}
+
+static void put_words(const cnode_proc *p, etf_writer *out) {
+    etf_put_uint(out, size_of(p) / sizeof(void *));
+}
+
+static void put_zero(const cnode_proc *p, etf_writer *out) {
+    (void)p;
+    etf_put_uint(out, 0);
+}
+
+static void put_received(const cnode_proc *p, etf_writer *out) {
+    etf_put_uint(out, p->received);
+}
+
+/* Those that process_info/1 tells, in its order, and then the others. */
+static const struct item {
+    const char *name;
+    void (*put)(const cnode_proc *p, etf_writer *out);
+    bool asked; /* only by process_info/2 */
+} items[] = {
+    {"registered_name", put_name, false},
+    {"current_function", put_function, false},
+    {"initial_call", put_function, false},
+    {"status", put_status, false},
+    {"message_queue_len", put_queue_len, false},
+    {"links", put_links, false},
+    {"dictionary", put_nothing, false},
+    {"trap_exit", put_trap_exit, false},
+    {"priority", put_priority, false},
+    {"group_leader", put_leader, false},
+    {"total_heap_size", put_words, false},
+    {"heap_size", put_words, false},
+    {"stack_size", put_zero, false},
+    {"reductions", put_received, false},
+    {"memory", put_memory, true},
+    {"current_stacktrace", put_nothing, true},
+};
+enum { ITEMS = sizeof items / sizeof items[0] };
+
+static void put_item(const cnode_proc *p, const struct item *i,
+                     etf_writer *out) {
+    etf_put_tuple(out, 2);
+    etf_put_atom(out, i->name);
+    i->put(p, out);
+}
+
+static const struct item *find_item(etf_view term) {
+    etf_view name;
+
+    if (etf_match(term, "~a", &name) != 0)
+        return NULL;
+    for (size_t i = 0; i < ITEMS; i++)
+        if (etf_view_is(name, items[i].name))
+            return &items[i];
+    return NULL;
+}
+
+/* Of one of this node, or undefined. */
+static int put_undefined(const cnode_proc *self, const etf_pid *pid,
+                         etf_writer *out) {
+    return own_process(self, pid) ? etf_pack(out, "undefined") : CN_EBADARG;
+}
+
+static int process_info_1(cnode_proc *self, etf_view args, etf_writer *out,
+                          void *data) {
+    const cnode_proc *p;
+    etf_pid pid;
+
+    (void)data;
+    if (etf_match(args, "[~p]", &pid) != 0)
+        return CN_EBADARG;
+    p = cnode__proc_of(self->node, &pid);
+    if (p == NULL)
+        return put_undefined(self, &pid, out);
+    etf_begin_list(out);
+    for (size_t i = p->name == NULL; i < ITEMS && !items[i].asked; i++)
+        put_item(p, &items[i], out);
+    etf_end_list(out);
+    return 0;
+}
+
+static int put_items(const cnode_proc *p, etf_view list, etf_writer *out) {
+    const struct item *item = items;
+    etf_reader r;
+
+    etf_reader_init(&r, list);
+    etf_begin_list(out);
+    for (uint32_t n = etf_get_list(&r); n > 0; n--) {
+        item = find_item(etf_get_term(&r));
+        if (item == NULL)
+            return CN_EBADARG;
+        put_item(p, item, out);
+    }
+    etf_get_tail(&r);
+    etf_end_list(out);
+    return etf_reader_finish(&r) == 0 ? 0 : CN_EBADARG;
+}
+
+static int process_info_2(cnode_proc *self, etf_view args, etf_writer *out,
+                          void *data) {
+    const struct item *item;
+    const cnode_proc *p;
+    etf_view what;
+    etf_pid pid;
+
+    (void)data;
+    if (etf_match(args, "[~p, ~t]", &pid, &what) != 0)
+        return CN_EBADARG;
+    p = cnode__proc_of(self->node, &pid);
+    if (p == NULL)
+        return put_undefined(self, &pid, out);
+    if (etf_type_of(what) != ETF_ATOM)
+        return put_items(p, what, out);
+    item = find_item(what);
+    if (item == NULL)
+        return CN_EBADARG;
+    if (item->put == put_name && p->name == NULL)
+        etf_put_nil(out);
+    else
+        put_item(p, item, out);
+    return 0;
+}
+
+/* --- all ----------------------------------------------------------------- */
+
+static const struct {
+    const char *module;
+    const char *function;
+    int64_t arity;
+    cnode__export export;
+} builtins[] = {
+    {"erlang", "node", 0, {.fn = node_0}},
+    {"erlang", "nodes", 0, {.fn = nodes_0}},
+    {"erlang", "nodes", 1, {.fn = nodes_1}},
+    {"erlang", "whereis", 1, {.fn = whereis_1}},
+    {"erlang", "registered", 0, {.fn = registered_0}},
+    {"erlang", "send", 2, {.fn = send_2}},
+    {"erlang", "exit", 2, {.fn = exit_2}},
+    {"erlang", "processes", 0, {.fn = processes_0}},
+    {"erlang", "is_process_alive", 1, {.fn = is_process_alive_1}},
+    {"erlang", "process_info", 1, {.fn = process_info_1}},
+    {"erlang", "process_info", 2, {.fn = process_info_2}},
+    {"erlang", "system_info", 1, {.fn = system_info_1}},
+    {"net_adm", "ping", 1, {.fn = ping_1}},
+    {"net_kernel", "connect_node", 1, {.fn = connect_node_1}},
+};
+
+const cnode__export *cnode__builtin(etf_view module, etf_view function,
+                                    int64_t arity) {
+    for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++)
+        if (builtins[i].arity == arity &&
+            etf_view_is(function, builtins[i].function) &&
+            etf_view_is(module, builtins[i].module))
+            return &builtins[i].export;
+    return NULL;
+}

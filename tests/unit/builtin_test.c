@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The functions that every node has for rpc.
+ */
+#include <string.h>
+
+#include "tests/unit/mesh.h"
+
+static char r1[] = "r1";
+
+static cnode_rpc_opts at_b(const char *module, const char *function) {
+    return (cnode_rpc_opts){
+        .node = "b@h", .module = module, .function = function};
+}
+
+#define BOTH(m)                                                                \
+    cnode_proc *a, *b;                                                         \
+    cnode_rpc_opts o = at_b("erlang", "");                                     \
+    OK(m, mesh_start(m, 0, NULL));                                             \
+    OK(m, mesh_start(m, 1, NULL));                                             \
+    NEED(m, a = mesh_proc(m, 0, "alice"));                                     \
+    NEED(m, b = mesh_proc(m, 1, "bob"));                                       \
+    (void)b
+
+#define CALL(m, name, want, ...)                                               \
+    o.function = (name);                                                       \
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, __VA_ARGS__));                    \
+    SAID(m, "r1: " want)
+
+static void nodes(mesh *m) {
+    BOTH(m);
+    CALL(m, "node", "OK b@h", "[]");
+    CALL(m, "nodes", "OK []", "[]");
+    CALL(m, "nodes", "OK []", "[visible]");
+    CALL(m, "nodes", "OK [a@h]", "[hidden]");
+    CALL(m, "nodes", "OK [a@h]", "[connected]");
+    CALL(m, "nodes", "OK [b@h]", "[this]");
+    CALL(m, "nodes", "OK [b@h,a@h]", "[[this, hidden]]");
+    CALL(m, "nodes", "OK [b@h,a@h]", "[known]");
+    CALL(m, "nodes", "OK []", "[[]]");
+    CALL(m, "nodes", "EREMOTE {error,badarg,[{erlang,nodes,1,[]}]}", "[what]");
+    CALL(m, "nodes", "EREMOTE {error,badarg,[{erlang,nodes,1,[]}]}",
+         "[[this, 1]]");
+    CALL(m, "nodes", "EREMOTE {error,badarg,[{erlang,nodes,1,[]}]}",
+         "[[this | this]]");
+    CALL(m, "system_info", "EREMOTE {error,undef,[{erlang,system_info,1,[]}]}",
+         "[otp_release]");
+    CALL(m, "system_info", "EREMOTE {error,badarg,[{erlang,system_info,1,[]}]}",
+         "[1]");
+    CALL(m, "spawn", "EREMOTE {error,undef,[{erlang,spawn,[x],[]}]}", "[x]");
+}
+
+static void names_and_messages(mesh *m) {
+    etf_pid bob, alice;
+    BOTH(m);
+    bob = cnode_self(b);
+    alice = cnode_self(a);
+    o.function = "whereis";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[bob]"));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "r1: OK #Pid<b@h", 15) == 0);
+    m->said[0] = '\0';
+    CALL(m, "whereis", "OK undefined", "[nobody]");
+    CALL(m, "is_process_alive", "OK true", "[~p]", &bob);
+    CALL(m, "is_process_alive",
+         "EREMOTE {error,badarg,[{erlang,is_process_alive,1,[]}]}", "[~p]",
+         &alice);
+    o.function = "send";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[bob, hi]"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob: hi") != NULL &&
+                strstr(m->said, "r1: OK hi") != NULL);
+    m->said[0] = '\0';
+    CALL(m, "send", "EREMOTE {error,badarg,[{erlang,send,2,[]}]}",
+         "[nobody, hi]");
+    CALL(m, "send", "OK hi", "[{nobody, 'b@h'}, hi]");
+    o.function = "exit";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[~p, kill]", &bob));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob: ended killed") != NULL &&
+                strstr(m->said, "r1: OK true") != NULL);
+    m->said[0] = '\0';
+    CALL(m, "is_process_alive", "OK false", "[~p]", &bob);
+    CALL(m, "process_info", "OK undefined", "[~p]", &bob);
+    CALL(m, "process_info", "OK undefined", "[~p, links]", &bob);
+}
+
+static void infos(mesh *m) {
+    etf_pid bob;
+    BOTH(m);
+    bob = cnode_self(b);
+    CALL(m, "process_info", "OK {registered_name,bob}", "[~p, registered_name]",
+         &bob);
+    CALL(m, "process_info", "OK [{links,[]},{message_queue_len,0}]",
+         "[~p, [links, message_queue_len]]", &bob);
+    CALL(m, "process_info",
+         "EREMOTE {error,badarg,[{erlang,process_info,2,[]}]}", "[~p, weight]",
+         &bob);
+    CALL(m, "process_info",
+         "EREMOTE {error,badarg,[{erlang,process_info,2,[]}]}",
+         "[~p, [links, weight]]", &bob);
+    CALL(m, "process_info",
+         "EREMOTE {error,badarg,[{erlang,process_info,1,[]}]}", "[x]");
+    o.function = "process_info";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[~p]", &bob));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "r1: OK [{registered_name,bob},"
+                            "{current_function,") != NULL);
+    m->said[0] = '\0';
+    o.function = "registered";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[]"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob") != NULL && strstr(m->said, "rex") != NULL);
+    m->said[0] = '\0';
+    o.function = "processes";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[]"));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "r1: OK [#Pid<b@h", 16) == 0);
+}
+
+static void pings(mesh *m) {
+    BOTH(m);
+    o.module = "net_adm";
+    OK(m, mesh_start(m, 2, NULL));
+    CALL(m, "ping", "OK pong", "['b@h']");
+    o.function = "ping";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "['c@h']"));
+    mesh_settle(m);
+    if (strstr(m->said, "pang") != NULL)
+        m->noticed = true; /* that is how it tells of no memory */
+    SAID(m, "r1: OK pong");
+    WANT(m, cnode_connected(mesh_cnode(m, 1), "c@h"));
+    CALL(m, "ping", "OK pang", "['no@h']");
+    CALL(m, "ping", "OK pang", "[nonsense]");
+    o.module = "net_kernel";
+    CALL(m, "connect_node", "OK true", "['b@h']");
+    CALL(m, "connect_node", "OK false", "['no@h']");
+}
+
+static int mine(cnode_proc *self, etf_view args, etf_writer *out, void *data) {
+    (void)self;
+    (void)args;
+    (void)data;
+    return etf_pack(out, "mine");
+}
+
+/* erlang:apply, and a program's function instead of a built-in one. */
+static void applies(mesh *m) {
+    etf_writer w;
+    etf_view fun;
+    uint8_t buf[64];
+    BOTH(m);
+    CALL(m, "apply", "OK b@h", "[erlang, node, []]");
+    CALL(m, "apply", "OK b@h", "[erlang, apply, [erlang, node, []]]");
+    CALL(m, "apply", "EREMOTE {error,undef,[{nix,nix,[1],[]}]}",
+         "[nix, nix, [1]]");
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    etf_put_export(&w, "erlang", "node", 0);
+    OK(m, etf_writer_finish(&w, &fun));
+    CALL(m, "apply", "OK b@h", "[~t, []]", fun);
+    o.function = "apply"; /* a wrong number of arguments */
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[~t, [1]]", fun));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "r1: EREMOTE {error,undef,", 25) == 0);
+    m->said[0] = '\0';
+    OK(m, cnode_export(mesh_cnode(m, 1), "erlang", "node", 0, mine, NULL));
+    CALL(m, "node", "OK mine", "[]");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MESH_CASE(nodes), MESH_CASE(names_and_messages), MESH_CASE(infos),
+        MESH_CASE(pings), MESH_CASE(applies)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
