@@ -87,7 +87,8 @@ int epmd__link_init(epmd__link *l, uv_loop_t *loop, const epmd_config *c,
                     const epmd__link_ops *ops) {
     epmd__ignore_sigpipe();
     l->loop = loop;
-    l->alloc = c->alloc;
+    l->allocator = *cn__alloc(c->alloc);
+    l->alloc = &l->allocator;
     l->ops = ops;
     l->log = c->log;
     l->port = c->port != 0 ? c->port : epmd_default_port();

@@ -37,6 +37,7 @@ typedef struct epmd__link_ops {
 
 struct epmd__link {
     uv_loop_t *loop;
+    cn_alloc allocator; /* a copy: closing may outlast who made it */
     const cn_alloc *alloc;
     const epmd__link_ops *ops;
     cn_log log;
