@@ -67,6 +67,7 @@ int cnode_leave(cnode *n, uint32_t timeout_ms, cnode_leave_cb cb, void *data) {
     cnode__timer_arm(&n->timers, &n->leave_timer, n->leave_at);
     if (n->shell->unlisten != NULL)
         n->shell->unlisten(n->shell_ctx);
+    cnode__discover_end(n);
     end_keeping(n);
     for_all_wires(n, cnode__leave_wire);
     cnode__wake(n);

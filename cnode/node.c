@@ -271,7 +271,7 @@ static bool has_work(const cnode *n) {
     return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
            cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended) ||
            !cnode__list_empty(&n->lookups) || !cnode__list_empty(&n->drained) ||
-           !cnode__list_empty(&n->loans);
+           !cnode__list_empty(&n->loans) || cnode__discover_has_work(n);
 }
 
 /* Beside what is work: nothing that the pump does would do anything. A loop may
@@ -311,6 +311,7 @@ bool cnode__pump(cnode *n) {
         cnode__loans_run(n);
         carried = cnode__carry_on(n); /* there may be room now */
         cnode__drain_run(n);
+        cnode__discover_run(n);
     } while ((carried || cn__buf_size(&n->local) > 0 ||
               !cnode__list_empty(&n->ended)) &&
              ++rounds < LOCAL_ROUNDS);
@@ -351,11 +352,13 @@ void cnode__destroy(cnode *n) {
     n->closing = true;
     if (n->procs.alloc == NULL)
         return; /* was never initialised */
+    cnode__discover_end(n);
     free_procs(n);
     (void)cnode__pump(n);
     cnode__carry_end(n);
     cnode__close_wires(n);
     close_wants(n);
+    cnode__discover_free(n);
     cnode__loans_run(n);
     cnode__left(n);
     while ((p = cn__map_first(&n->peers, &at)) != NULL)

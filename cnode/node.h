@@ -24,6 +24,7 @@
  *   builtin.c  those that every node has
  *   pending.c  answers that processes owe, or gather
  *   stats.c    what is counted; pings
+ *   discover.c sources of nodes (discover_parts.h)
  *   services.c net_kernel, rex, user, ...: the processes every node has
  *   uv*.c      sockets, clock, threads
  *
@@ -414,6 +415,8 @@ struct cnode {
     struct cnode__rules *rules;
     uint32_t tasks;         /* functions that run for other nodes */
     uint64_t quiet_tasks;   /* when there may be another line about them */
+    /* discover.c's; NULL: it has no sources */
+    struct cnode__discovery *discovery;
 };
 
 /* --- node.c --- */
@@ -489,6 +492,9 @@ void cnode__keep_down(cnode__peer *p);
 void cnode__keep_retry(cnode__peer *p, const cn_error *why, bool was_up);
 /* It is not to be kept; true: it was. */
 bool cnode__keep_end(cnode__peer *p);
+/* How long to wait after so many failures in a row, in ms. */
+uint32_t cnode__keep_wait(cnode *n, const cnode_keep_opts *o,
+                          uint32_t failures);
 
 /* --- leave.c --- */
 /* Ends w, unless something waits for it. */
@@ -724,6 +730,16 @@ uint64_t cnode__clock_us(cnode *n);
 
 /* --- services.c --- */
 int cnode__services(cnode *n);
+
+/* --- discover.c --- */
+/* Starts and stops sources, and tells what is new; from the pump. */
+void cnode__discover_run(cnode *n);
+bool cnode__discover_has_work(const cnode *n);
+/* A peer is up, or down. */
+void cnode__discover_peer(cnode *n, const cnode_peer *ev);
+/* Ends all sources; what they have named is left as it is. */
+void cnode__discover_end(cnode *n);
+void cnode__discover_free(cnode *n);
 
 /* --- cookie.c --- */
 /* 0, or CN_EIO with the reason in *e. from tells where it was found. */

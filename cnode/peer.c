@@ -256,8 +256,11 @@ static void tell_peer_event(cnode__peer *p, bool up, int status,
         .status = status,
         .text = text,
     };
-    if (n->config.on_peer != NULL && !n->closing)
+    if (n->closing)
+        return;
+    if (n->config.on_peer != NULL)
         n->config.on_peer(n, &ev, n->config.data);
+    cnode__discover_peer(n, &ev);
 }
 
 void cnode__peer_answer(cnode__peer *p, const cn_error *e) {

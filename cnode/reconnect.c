@@ -30,16 +30,17 @@ static uint32_t or_else(uint32_t given, uint32_t otherwise) {
 }
 
 /* Between the half and the whole of what doubles. */
-static uint32_t wait_for(const cnode__keep *k) {
-    cnode *n = k->peer->node;
-    uint32_t doubled = k->failures == 0          ? 0
-                       : k->failures > DOUBLINGS ? DOUBLINGS
-                                                 : k->failures - 1;
-    uint64_t whole = (uint64_t)k->opts.first_ms << doubled;
+uint32_t cnode__keep_wait(cnode *n, const cnode_keep_opts *o,
+                          uint32_t failures) {
+    uint32_t doubled = failures == 0          ? 0
+                       : failures > DOUBLINGS ? DOUBLINGS
+                                              : failures - 1;
+    uint64_t whole = (uint64_t)or_else(o->first_ms, FIRST_MS) << doubled;
+    uint32_t max = or_else(o->max_ms, MAX_MS);
     uint32_t chance;
 
-    if (whole > k->opts.max_ms)
-        whole = k->opts.max_ms;
+    if (whole > max)
+        whole = max;
     n->shell->random(n->shell_ctx, &chance, sizeof chance);
     return (uint32_t)(whole - chance % (whole / 2 + 1));
 }
@@ -92,7 +93,7 @@ void cnode__keep_retry(cnode__peer *p, const cn_error *why, bool was_up) {
         tell(p, why, failures, 0, true);
         return;
     }
-    wait_ms = wait_for(k);
+    wait_ms = cnode__keep_wait(n, &k->opts, failures);
     cnode__timer_arm(&n->timers, &k->timer, cnode__now(n) + wait_ms);
     tell(p, why, failures, wait_ms, false);
 }
@@ -161,8 +162,8 @@ static int keep(cnode__peer *p, const cnode_keep_opts *o) {
     if (p->keep == NULL)
         return cnode__err(p->node, CN_ENOMEM, "out of memory");
     p->keep->opts = (cnode_keep_opts){
-        .first_ms = or_else(o->first_ms, FIRST_MS),
-        .max_ms = or_else(o->max_ms, MAX_MS),
+        .first_ms = o->first_ms,
+        .max_ms = o->max_ms,
         .steady_ms = or_else(o->steady_ms, STEADY_MS),
         .attempts = o->attempts,
     };
