@@ -44,7 +44,8 @@ DRIVER    := $(BUILD)/tests/node_driver
 DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
                doc/node.md)
 SIGNALS   := $(BUILD)/tests/signal_driver
-CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) \
+DISCOVER  := $(BUILD)/tests/discover_driver
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) $(DISCOVER) \
              $(BUILD)/examples/poll $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
@@ -137,6 +138,11 @@ $(DRIVER): $(BUILD)/tests/erlang/node_driver.o $(BUILD)/libcnode.a
 
 # Two processes of a node, for what few programs do.
 $(SIGNALS): $(BUILD)/tests/erlang/signal_driver.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
+
+# A node that finds others.
+$(DISCOVER): $(BUILD)/tests/erlang/discover_driver.o $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link)
 
