@@ -180,6 +180,17 @@ typedef struct cnode_config {
      * by erpc, rpc or spawn, until they end or have answered; above it the
      * callers get `system_limit`. 0: 262,144 */
     uint32_t max_functions;
+    /* --- global.h --- */
+    /* A full member of the cluster's `global`; visible is implied. Such a node
+     * needs a name, and must be reachable: it connects only after cnode_listen,
+     * which fails (CN_EEPMD, CN_EREFUSED) when others could not find it. With
+     * no_epmd it needs a fixed port. */
+    bool full;
+    /* Whoever is a member and does not answer holds up the whole cluster. A
+     * full node whose loop has stood still for so long, by its own clock,
+     * closes all connections before it does anything else; cnode_keep brings
+     * it back. 0: half of ticktime_s */
+    uint32_t max_stall_ms;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "cnode/global.h"
+#include "cnode/global_parts.h"
 #include "cnode/node.h"
 
 /* What one node can make this one keep. */

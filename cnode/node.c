@@ -95,7 +95,7 @@ static int check_config(cnode *n, const cnode_config *c) {
                           "not with 0");
     if ((unsigned)c->policy > CNODE_POLICY_DENY)
         return cnode__err(n, CN_EBADARG, "there is no such policy");
-    return 0;
+    return c->full ? cnode__err(n, CN_ENOTSUP, "no node is a full one yet") : 0;
 }
 
 static void init_tables(cnode *n) {

@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "cnode/global.h"
+#include "cnode/global_parts.h"
 #include "cnode/node.h"
 
 /* --- net_kernel ---------------------------------------------------------- */

@@ -57,6 +57,18 @@
  *                             {Code, Result}, Code 'CN_OK' or another
  *   {crc, Term}               crc32 of its bytes, without version byte
  *   {stall, Ms}               after the answer the loop stands so long
+ *   {global_register, Group, Name, Options}
+ *                             a full node (--full): a global name for the first
+ *                             of the group. Options: kill, notify, notify_all
+ *                             (the method), replace (re_register). ok, or
+ *                             {error, 'CN_EEXIST', Text} when it is taken
+ *   {global_unregister, Name}
+ *   {global_whereis, Name}    a pid or undefined
+ *   global_names              [{Name, Pid}], as this node has them
+ *   global_nodes              the members it knows
+ *   {global_sync, Ms}         ok, or {error, 'CN_ETIMEDOUT', Text}
+ *   global_told               what its processes were told of conflicts:
+ *                             [{Pid, {global_name_conflict, ...}}], in order
  *   stop
  */
 #include <errno.h>
@@ -73,6 +85,7 @@
 #include <base/bytes.h>
 #include <base/map.h>
 #include <cnode/cnode.h>
+#include <cnode/global.h>
 
 enum {
     NAME_MAX_ = 256,
@@ -182,6 +195,8 @@ typedef struct driver {
     uint32_t stall_ms;
     int ending[2]; /* a pipe that is closed at the end */
     etf_writer out;
+    etf_writer told; /* elements for global_told */
+    size_t told_count;
 } driver;
 
 static _Noreturn void die(const char *what, const char *why) {
@@ -397,6 +412,15 @@ static void note_order(member *m, etf_view term) {
     g->crc = (uint32_t)crc32_z(g->crc, x.data, x.len);
 }
 
+/* What `global` tells of a name. */
+static void note_conflict(driver *d, const etf_pid *self, etf_view term) {
+    if (etf_match(term, "{global_name_conflict, _}") != 0 &&
+        etf_match(term, "{global_name_conflict, _, _}") != 0)
+        return;
+    (void)etf_pack(&d->told, "{~p, ~t}", self, term);
+    d->told_count++;
+}
+
 static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
     member *me = data;
     group *g = me->group;
@@ -411,6 +435,7 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
                           cnode_error(g->d->node)->text);
         return;
     }
+    note_conflict(g->d, &pid, m->term);
     note_order(me, m->term);
 }
 
@@ -1267,6 +1292,130 @@ static void do_alias_send(driver *d, asker *a, etf_view term) {
                        : CN_EBADARG);
 }
 
+/* --- global --------------------------------------------------------------- */
+
+static void on_global(cnode *n, int status, const cn_error *err, void *data) {
+    asker *a = data;
+
+    (void)n;
+    etf_writer_reset(&a->d->out);
+    if (status == 0)
+        etf_put_atom(&a->d->out, "ok");
+    else
+        (void)etf_pack(&a->d->out, "{error, ~a, ~b}", cn_errname(status),
+                       err->text);
+    answer(a);
+}
+
+static void global_option(cnode_global_opts *o, etf_view option) {
+    if (etf_match(option, "replace") == 0)
+        o->replace = true;
+    else if (etf_match(option, "notify") == 0)
+        o->method = CNODE_GLOBAL_NOTIFY;
+    else if (etf_match(option, "notify_all") == 0)
+        o->method = CNODE_GLOBAL_NOTIFY_ALL;
+}
+
+static void do_global_register(driver *d, asker *a, etf_view term) {
+    cnode_global_opts o = {0};
+    etf_view v[2], option;
+    etf_list options;
+    const group *g = NULL;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~t, ~l}", &v[0], &v[1], &options) == 0)
+        g = group_of(d, v[0]);
+    while (g != NULL && etf_list_next(&options, &option))
+        global_option(&o, option);
+    if (g != NULL && g->n > 0)
+        rc = g->members[0].proc == NULL
+                 ? CN_ENOPROC
+                 : cnode_global_register_term(g->members[0].proc, v[1], &o,
+                                              on_global, a);
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
+static void do_global_unregister(driver *d, asker *a, etf_view term) {
+    etf_view name;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~t}", &name) == 0)
+        rc = cnode_global_unregister_term(d->node, name, on_global, a);
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
+static void do_global_whereis(driver *d, asker *a, etf_view term) {
+    etf_view name;
+    etf_pid pid;
+
+    if (etf_match(term, "{_, ~t}", &name) != 0 ||
+        cnode_global_whereis_term(d->node, name, &pid) != 0) {
+        answer_atom(a, "undefined");
+        return;
+    }
+    etf_writer_reset(&d->out);
+    etf_put_pid(&d->out, &pid);
+    answer(a);
+}
+
+static void do_global_names(driver *d, asker *a, etf_view term) {
+    size_t at = 0;
+    etf_view name;
+    etf_pid pid;
+
+    (void)term;
+    etf_writer_reset(&d->out);
+    etf_begin_list(&d->out);
+    while (cnode_global_next(d->node, &at, &name, &pid))
+        (void)etf_pack(&d->out, "{~t, ~p}", name, &pid);
+    etf_end_list(&d->out);
+    answer(a);
+}
+
+static void do_global_nodes(driver *d, asker *a, etf_view term) {
+    size_t at = 0;
+    const char *node;
+
+    (void)term;
+    etf_writer_reset(&d->out);
+    etf_begin_list(&d->out);
+    while ((node = cnode_global_next_node(d->node, &at)) != NULL)
+        etf_put_atom(&d->out, node);
+    etf_end_list(&d->out);
+    answer(a);
+}
+
+static void do_global_sync(driver *d, asker *a, etf_view term) {
+    uint32_t ms;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~i}", &ms) == 0)
+        rc = cnode_global_sync(d->node, ms, on_global, a);
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
+static void do_global_told(driver *d, asker *a, etf_view term) {
+    etf_view all, one;
+
+    (void)term;
+    etf_writer_reset(&d->out);
+    etf_begin_list(&d->out);
+    if (d->told_count > 0 && etf_writer_finish(&d->told, &all) == 0)
+        for (size_t i = 0; i < d->told_count; i++) {
+            etf_reader r;
+
+            etf_reader_init(&r, all);
+            one = etf_get_term(&r);
+            etf_put_term(&d->out, one);
+            all.data += one.len, all.len -= one.len;
+        }
+    etf_end_list(&d->out);
+    answer(a);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static void do_crc(driver *d, asker *a, etf_view term) {
@@ -1337,6 +1486,13 @@ static const struct command {
     {"crc", do_crc},
     {"stall", do_stall},
     {"stop", do_stop},
+    {"global_register", do_global_register},
+    {"global_unregister", do_global_unregister},
+    {"global_whereis", do_global_whereis},
+    {"global_names", do_global_names},
+    {"global_nodes", do_global_nodes},
+    {"global_sync", do_global_sync},
+    {"global_told", do_global_told},
 };
 
 /* {Name, ...}, or Name alone. */
@@ -1457,6 +1613,7 @@ static const setting settings[] = {
     SETTING(max_pending, SIZE),   SETTING(port_max, U16),
     SETTING(tick_intensity, U32), SETTING(policy, U32),
     SETTING(max_partial, SIZE),   SETTING(max_sequences, U32),
+    SETTING(full, FLAG),          SETTING(max_stall_ms, U32),
 };
 
 /* --ticktime-s is ticktime_s. */
@@ -1527,6 +1684,7 @@ static void begin(driver *d) {
     d->config.on_retry = on_retry;
     d->config.log = (cn_log){.fn = on_log, .level = CN_LOG_INFO};
     etf_writer_init(&d->out, NULL);
+    etf_writer_init(&d->told, NULL);
     if (cnode_new(&d->node, &d->config) != 0)
         die("node", error.text);
     if (cnode_spawn(d->node,
@@ -1569,6 +1727,7 @@ static void end(driver *d) {
     }
     free(d->events);
     etf_writer_free(&d->out);
+    etf_writer_free(&d->told);
 }
 
 int main(int argc, char **argv) {
