@@ -1,359 +1,455 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * global.c: a visible node that stays outside `global`. Every Erlang node
- * that sees it sends init_connect; the answer in_sync lets global:sync/0 go
- * on without it. Because the name global_name_server then exists here, it
- * also has to keep locks: global:set_lock/1 asks all visible nodes.
+ * global.c: OTP's `global` on this node: the process global_name_server, and
+ * the life of all that belongs to it.
  *
- * A lock is a resource and a requester, held by a set of pids: free or of the
- * same requester, it is given; it goes with the last of its holders. How many
- * holders one node can bring is bounded, and found is each by its key: nothing
- * here takes longer because there are many.
+ * A visible node that is not full stays outside. Every Erlang node that sees it
+ * sends init_connect; the answer in_sync lets global:sync/0 go on without it.
+ * Because the name global_name_server then exists here, it also has to keep
+ * locks: global:set_lock/1 asks all visible nodes.
+ *
+ * A full node is a member: what it does when is in global_join.c.
  */
 #include <string.h>
 
-#include "base/bytes.h"
 #include "cnode/global_parts.h"
-#include "cnode/node.h"
 
-/* What one node can make this one keep. */
-enum { MOST_HOLDERS = 10000, MOST_BYTES = 16 * 1024 };
+/* --- what the parts use -------------------------------------------------- */
 
-/* The node whose requests made some holders. */
-typedef struct owner {
-    uint32_t holders;
-    size_t name_len;
-    uint8_t name[];
-} owner;
+void cnode__global_bad(cnode__global *g, const cnode__member *m,
+                       const char *what) {
+    const cnode__peer *p = cn__map_get(&g->node->peers, m->name, m->len);
 
-typedef struct lock {
-    cnode__list holders;
-    uint64_t number;
-    etf_view resource; /* copies */
-    etf_view requester;
-} lock;
-
-enum { PID_KEY = 8 + 12 }; /* and the name of its node */
-
-typedef struct holder {
-    cnode__list in_lock;
-    lock *lock;
-    owner *owner;
-    uint32_t monitor[3]; /* the words of its reference */
-    size_t key_len;
-    uint8_t key[]; /* number of the lock, pid */
-} holder;
-
-typedef struct global {
-    cn_map locks;    /* resource */
-    cn_map holders;  /* holder.key */
-    cn_map monitors; /* holder.monitor */
-    cn_map owners;   /* name of the node */
-    uint64_t next_lock;
-    uint64_t quiet; /* when there may be another line about a refused lock */
-} global;
-
-/* --- owners -------------------------------------------------------------- */
-
-static void drop_owner(cnode *n, global *g, owner *o) {
-    if (o->holders > 0)
+    if (p == NULL || p->up == NULL || p->up->failed)
         return;
-    (void)cn__map_remove(&g->owners, o->name, o->name_len);
-    cn__free(&n->alloc, o, 1, sizeof *o + o->name_len);
+    (void)cnode__err(g->node, CN_EPROTO, "%s that `global` does not send",
+                     what);
+    cnode__wire_fail(p->up, CN_EPROTO, 0, g->node->error.text);
 }
 
-/* Of the request that is being handled. */
-static owner *find_owner(cnode *n, global *g) {
-    size_t len = strlen(n->peer_now);
-    owner *o = cn__map_get(&g->owners, n->peer_now, len);
-
-    if (o != NULL)
-        return o;
-    o = cn__calloc(&n->alloc, 1, sizeof *o + len);
-    if (o == NULL)
-        return NULL;
-    o->name_len = len;
-    memcpy(o->name, n->peer_now, len);
-    if (cn__map_put(&g->owners, o->name, len, o) == 0)
-        return o;
-    cn__free(&n->alloc, o, 1, sizeof *o + len);
+cnode__global *cnode__global_full(cnode *n) {
+    if (n->global != NULL && n->global->full)
+        return n->global;
+    cnode__set_error(n, CN_ENOTSUP, "%s is no full node", n->name);
     return NULL;
 }
 
-/* --- locks --------------------------------------------------------------- */
+int cnode__global_key(cnode__global *g, etf_view term, etf_view *out) {
+    int err;
 
-static void free_lock(cnode *n, lock *l) {
-    etf_copy_free(&n->alloc, l->resource);
-    etf_copy_free(&n->alloc, l->requester);
-    cn__free(&n->alloc, l, 1, sizeof *l);
+    etf_writer_reset(&g->key);
+    (void)etf_put_normal(&g->key, &g->node->alloc, NULL, term);
+    err = etf_writer_finish(&g->key, out);
+    return err == 0 ? 0
+                    : cnode__err(g->node, err, "a global name: %s",
+                                 cn_strerror(err));
 }
 
-/* Unless somebody holds it. */
-static void drop_lock(cnode *n, global *g, lock *l) {
-    if (!cnode__list_empty(&l->holders))
-        return;
-    (void)cn__map_remove(&g->locks, l->resource.data, l->resource.len);
-    free_lock(n, l);
-}
+uint32_t cnode__global_random(cnode__global *g, uint32_t max) {
+    uint32_t x;
 
-static lock *find_lock(const global *g, etf_view resource) {
-    return cn__map_get(&g->locks, resource.data, resource.len);
-}
-
-static lock *new_lock(cnode *n, global *g, etf_view resource,
-                      etf_view requester) {
-    lock *l = cn__calloc(&n->alloc, 1, sizeof *l);
-
-    if (l == NULL)
-        return NULL;
-    cnode__list_init(&l->holders);
-    l->number = g->next_lock++;
-    if (etf_copy(&n->alloc, resource, &l->resource) == 0 &&
-        etf_copy(&n->alloc, requester, &l->requester) == 0 &&
-        cn__map_put(&g->locks, l->resource.data, l->resource.len, l) == 0)
-        return l;
-    free_lock(n, l);
-    return NULL;
-}
-
-/* --- holders ------------------------------------------------------------- */
-
-static size_t holder_key(const lock *l, const etf_pid *pid, uint8_t *key) {
-    uint8_t *p = cn__put64(key, l->number);
-
-    p = cn__put32(p, pid->id);
-    p = cn__put32(p, pid->serial);
-    p = cn__put32(p, pid->creation);
-    (void)cn__put_bytes(p, pid->node, pid->node_len);
-    return PID_KEY + (size_t)pid->node_len;
-}
-
-static holder *find_holder(const global *g, const lock *l, const etf_pid *pid) {
-    uint8_t key[PID_KEY + ETF_NODE_MAX];
-    return cn__map_get(&g->holders, key, holder_key(l, pid, key));
-}
-
-static void free_holder(cnode *n, holder *h) {
-    cn__free(&n->alloc, h, 1, sizeof *h + h->key_len);
-}
-
-/* And its lock, if it was the last one, and its owner. */
-static void drop_holder(cnode *n, global *g, holder *h) {
-    lock *l = h->lock;
-    owner *o = h->owner;
-
-    (void)cn__map_remove(&g->holders, h->key, h->key_len);
-    (void)cn__map_remove(&g->monitors, h->monitor, sizeof h->monitor);
-    cnode__list_leave(&h->in_lock);
-    free_holder(n, h);
-    drop_lock(n, g, l);
-    o->holders--;
-    drop_owner(n, g, o);
-}
-
-static int watch_holder(cnode_proc *self, global *g, holder *h,
-                        const etf_pid *pid) {
-    cnode *n = self->node;
-    etf_ref ref;
-    int err = cnode_monitor_pid(self, pid, &ref);
-
-    if (err != 0)
-        return err;
-    memcpy(h->monitor, ref.ids, sizeof h->monitor);
-    if (cn__map_put(&g->monitors, h->monitor, sizeof h->monitor, h) == 0)
+    if (max == 0)
         return 0;
-    (void)cnode_demonitor(self, &ref);
-    return cnode__err(n, CN_ENOMEM, "out of memory");
+    g->node->shell->random(g->node->shell_ctx, &x, sizeof x);
+    return x % max + 1;
 }
 
-static int add_holder(cnode_proc *self, global *g, lock *l, owner *o,
-                      const etf_pid *pid) {
-    cnode *n = self->node;
-    size_t len = PID_KEY + (size_t)pid->node_len;
-    holder *h = cn__calloc(&n->alloc, 1, sizeof *h + len);
-    int err;
-
-    if (h == NULL)
-        return cnode__err(n, CN_ENOMEM, "out of memory");
-    h->lock = l;
-    h->owner = o;
-    h->key_len = holder_key(l, pid, h->key);
-    err = cn__map_put(&g->holders, h->key, len, h);
-    if (err != 0)
-        (void)cnode__err(n, err, "out of memory");
-    else if ((err = watch_holder(self, g, h, pid)) != 0)
-        (void)cn__map_remove(&g->holders, h->key, len);
-    if (err != 0) {
-        free_holder(n, h);
-        return err;
-    }
-    cnode__list_add(&l->holders, &h->in_lock);
-    o->holders++;
-    return 0;
+uint32_t cnode__global_pause(cnode__global *g, uint32_t times) {
+    return cnode__global_random(g, times > 5 ? 8000 : (1U << times) * 125);
 }
 
-/* --- requests ------------------------------------------------------------ */
+/* --- calls --------------------------------------------------------------- */
 
-static bool refuse(cnode *n, global *g, const char *why) {
-    if (cnode__seldom(n, &g->quiet))
-        cn__log(&n->config.log, CN_LOG_ERROR, "global",
-                "a lock is refused to %s: %s", n->peer_now, why);
-    return false;
-}
+static bool on_lock_call(cnode__global *g, const cnode_from *from,
+                         etf_view request) {
+    etf_view resource, requester;
+    bool got = true;
 
-/* l NULL: the lock is free. */
-static bool give_lock(cnode_proc *self, global *g, lock *l, const etf_pid *pid,
-                      etf_view resource, etf_view requester) {
-    cnode *n = self->node;
-    owner *o = find_owner(n, g);
-    int err;
-
-    if (l == NULL && o != NULL)
-        l = new_lock(n, g, resource, requester);
-    err = o == NULL || l == NULL ? cnode__err(n, CN_ENOMEM, "out of memory")
-          : o->holders >= MOST_HOLDERS
-              ? cnode__err(n, CN_ELIMIT, "it holds as many as it may")
-              : add_holder(self, g, l, o, pid);
-    if (err == 0)
-        return true;
-    if (l != NULL)
-        drop_lock(n, g, l);
-    if (o != NULL)
-        drop_owner(n, g, o);
-    return refuse(n, g, n->error.text);
-}
-
-static bool set_lock(cnode_proc *self, global *g, const etf_pid *pid,
-                     etf_view resource, etf_view requester) {
-    lock *l = find_lock(g, resource);
-
-    if (l != NULL && !etf_view_eq(l->requester, requester))
+    if (etf_match(request, "{set_lock, {~t, ~t}}", &resource, &requester) == 0)
+        got = cnode__lock_set(g, &from->pid, resource, requester);
+    else if (etf_match(request, "{del_lock, {~t, ~t}}", &resource,
+                       &requester) == 0)
+        cnode__lock_del(g, &from->pid, resource, requester);
+    else
         return false;
-    if (l != NULL && find_holder(g, l, pid) != NULL)
-        return true;
-    if (resource.len + requester.len > MOST_BYTES)
-        return refuse(self->node, g, "the name of the lock is too long");
-    return give_lock(self, g, l, pid, resource, requester);
+    cnode__answered(g->node, from->pid.node,
+                    cnode_reply(g->self, from, "~a", got ? "true" : "false"));
+    return true;
 }
 
-static void stop_watching(cnode_proc *self, const holder *h) {
-    etf_ref ref = cnode__ref_of(self->node, 0);
-
-    memcpy(ref.ids, h->monitor, sizeof h->monitor);
-    (void)cnode_demonitor(self, &ref);
+/* A name is only changed by who has the lock. */
+static void register_name(cnode__global *g, const cnode_from *from,
+                          etf_view name, const etf_pid *pid, etf_view method,
+                          etf_view ext) {
+    if (cnode__lock_lets_pid(g, &from->pid))
+        (void)cnode__names_insert(g, name, pid, method, ext);
+    else
+        cnode__names_delete(g, name);
+    cnode__answered(g->node, from->pid.node, cnode_reply(g->self, from, "yes"));
 }
 
-static void del_lock(cnode_proc *self, global *g, const etf_pid *pid,
-                     etf_view resource, etf_view requester) {
-    lock *l = find_lock(g, resource);
-    holder *h;
+static bool on_name_call(cnode__global *g, const cnode_from *from,
+                         etf_view request) {
+    static const etf_view none = {NULL, 0};
+    etf_view name, method, ext;
+    etf_pid pid;
 
-    if (l == NULL || !etf_view_eq(l->requester, requester))
-        return;
-    h = find_holder(g, l, pid);
-    if (h == NULL)
-        return;
-    stop_watching(self, h);
-    drop_holder(self->node, g, h);
+    if (etf_match(request, "{register, ~t, ~p, ~t}", &name, &pid, &method) ==
+        0) {
+        register_name(g, from, name, &pid, method, none);
+    } else if (etf_match(request, "{register_ext, ~t, ~p, ~t, ~a}", &name, &pid,
+                         &method, &ext) == 0) {
+        register_name(g, from, name, &pid, method, ext);
+    } else if (etf_match(request, "{unregister, ~t}", &name) == 0) {
+        cnode__names_delete(g, name);
+        cnode__answered(g->node, from->pid.node,
+                        cnode_reply(g->self, from, "ok"));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void put_synced(const cnode__global *g, etf_writer *w) {
+    const cnode__member *m;
+
+    etf_begin_list(w);
+    for (size_t at = 0; (m = cn__map_next(&g->members, &at)) != NULL;)
+        if (m->synced)
+            etf_put_atom_n(w, m->name, m->len);
+    etf_end_list(w);
+}
+
+static bool on_question(cnode__global *g, const cnode_from *from,
+                        etf_view request) {
+    cnode *n = g->node;
+    etf_writer w;
+    etf_view answer;
+    int err;
+
+    etf_writer_init(&w, &n->alloc);
+    if (etf_match(request, "get_known") == 0)
+        cnode__members_put_known(g, &w, false);
+    else if (etf_match(request, "get_synced") == 0)
+        put_synced(g, &w);
+    else if (etf_match(request, "get_names_ext") == 0)
+        cnode__names_put_ext(g, &w);
+    else if (etf_match(request, "get_protocol_version") == 0)
+        etf_put_int(&w, CNODE__GLOBAL_VERSION);
+    else
+        return false;
+    err = etf_writer_finish(&w, &answer);
+    err = err == 0 ? cnode_reply(g->self, from, "~t", answer)
+                   : cnode__err(n, err, "%s", cn_strerror(err));
+    cnode__answered(n, from->pid.node, err);
+    etf_writer_free(&w);
+    return true;
 }
 
 static void on_call(cnode_proc *self, const cnode_from *from, etf_view request,
                     void *data) {
-    etf_view resource, requester;
+    cnode__global *g = data;
+    etf_view nodes;
 
-    if (etf_match(request, "{set_lock, {~t, ~t}}", &resource, &requester) ==
-        0) {
-        bool got = set_lock(self, data, &from->pid, resource, requester);
-        cnode__answered(self->node, from->pid.node,
-                        cnode_reply(self, from, "~a", got ? "true" : "false"));
-    } else if (etf_match(request, "{del_lock, {~t, ~t}}", &resource,
-                         &requester) == 0) {
-        del_lock(self, data, &from->pid, resource, requester);
-        cnode__answered(self->node, from->pid.node,
-                        cnode_reply(self, from, "true"));
-    } else {
+    if (on_lock_call(g, from, request))
+        return;
+    if (g->full &&
+        (on_name_call(g, from, request) || on_question(g, from, request)))
+        return;
+    if (g->full && etf_match(request, "{sync, ~t}", &nodes) == 0)
+        cnode__sync_ask(g, from, nodes);
+    else /* as OTP, which logs it */
         cn__log(&self->node->config.log, CN_LOG_DEBUG, "global",
-                "a request of %s is not answered: this node is not a member",
-                from->pid.node);
-    }
+                "a request of %s is not answered", from->pid.node);
+}
+
+/* --- casts --------------------------------------------------------------- */
+
+static void stay_outside(cnode *n, cnode__global *g, etf_view request) {
+    etf_view node;
+
+    if (etf_match(request, "{init_connect, _, ~a, _}", &node) == 0 &&
+        etf_view_is(node, n->peer_now))
+        cnode__global_cast(g, n->peer_now,
+                           "{'$gen_cast', {in_sync, ~a, false}}", n->name);
+}
+
+/* Whoever sends is the node that a message is about. */
+static cnode__member *sender(const cnode__global *g) {
+    const char *name = g->node->peer_now;
+    cnode__member *m = cnode__member_find(g, etf_view_of(name, strlen(name)));
+
+    return m != NULL && m->up ? m : NULL;
 }
 
 static void on_cast(cnode_proc *self, etf_view request, void *data) {
-    cnode *n = self->node;
-    etf_view node;
+    cnode__global *g = data;
+    cnode__member *m;
 
-    (void)data;
-    if (etf_match(request, "{init_connect, _, ~a, _}", &node) != 0 ||
-        !etf_view_is(node, n->peer_now))
+    if (!g->full) {
+        stay_outside(self->node, g, request);
         return;
-    cnode__answered(n, n->peer_now,
-                    cnode_send_name(self, n->peer_now, "global_name_server",
-                                    "{'$gen_cast', {in_sync, ~a, false}}",
-                                    n->name));
+    }
+    m = sender(g);
+    if (m != NULL)
+        cnode__join_on_cast(g, m, request);
+}
+
+/* --- plain messages ------------------------------------------------------ */
+
+/* {whereis, Name, From} while the lock is set: names may be changing. */
+typedef struct question {
+    cnode__list in_list;
+    cnode_from from;
+    etf_view name; /* this and the tag are copies */
+} question;
+
+enum { MOST_QUESTIONS = 1000 };
+
+static void free_question(cnode__global *g, question *q) {
+    cnode__list_leave(&q->in_list);
+    g->question_count--;
+    etf_copy_free(&g->node->alloc, q->from.tag);
+    etf_copy_free(&g->node->alloc, q->name);
+    cn__free(&g->node->alloc, q, 1, sizeof *q);
+}
+
+static void tell_where(cnode__global *g, const cnode_from *from,
+                       etf_view name) {
+    cnode *n = g->node;
+    etf_pid pid;
+    int err;
+
+    if (cnode_global_whereis_term(n, name, &pid) == 0)
+        err = cnode_reply(g->self, from, "~p", &pid);
+    else
+        err = cnode_reply(g->self, from, "undefined");
+    cnode__answered(n, from->pid.node, err);
+}
+
+static void ask_again(cnode_proc *self, void *arg) {
+    cnode__global *g = self->node->global;
+    question *q = arg;
+
+    if (g == NULL)
+        return;
+    if (cnode__lock_is_set(g) &&
+        cnode_after(self, cnode__global_pause(g, 5), ask_again, q) == 0)
+        return;
+    tell_where(g, &q->from, q->name);
+    free_question(g, q);
+}
+
+static question *new_question(cnode__global *g, const cnode_from *from,
+                              etf_view name) {
+    const cn_alloc *alloc = &g->node->alloc;
+    question *q;
+
+    if (g->question_count >= MOST_QUESTIONS)
+        return NULL;
+    q = cn__calloc(alloc, 1, sizeof *q);
+    if (q == NULL)
+        return NULL;
+    cnode__list_add(&g->questions, &q->in_list);
+    g->question_count++;
+    q->from.pid = from->pid;
+    if (etf_copy(alloc, from->tag, &q->from.tag) == 0 &&
+        etf_copy(alloc, name, &q->name) == 0)
+        return q;
+    free_question(g, q);
+    return NULL;
+}
+
+static void on_whereis(cnode__global *g, etf_view name, const etf_pid *pid,
+                       etf_view tag) {
+    const cnode_from from = {*pid, tag};
+    question *q = cnode__lock_is_set(g) ? new_question(g, &from, name) : NULL;
+
+    if (q == NULL ||
+        cnode_after(g->self, cnode__global_pause(g, 5), ask_again, q) != 0) {
+        tell_where(g, &from, name);
+        if (q != NULL)
+            free_question(g, q);
+    }
+}
+
+static void on_message(cnode_proc *self, const cnode_msg *msg, void *data) {
+    cnode__global *g = data;
+    cnode__member *m;
+    etf_view name, tag;
+    etf_pid pid;
+
+    (void)self;
+    if (!g->full)
+        return;
+    m = sender(g);
+    if (etf_match(msg->term, "{whereis, ~t, {~p, ~t}}", &name, &pid, &tag) == 0)
+        on_whereis(g, name, &pid, tag);
+    else if (m != NULL &&
+             etf_match(msg->term, "{lost_connection, _, _, _, _}") == 0)
+        cnode__member_lost_by(g, msg->term);
+    else if (m != NULL && etf_match(msg->term, "{remove_connection, _}") == 0)
+        cnode__member_remove(g, m);
+    else if (m != NULL)
+        cnode__join_on_message(g, m, msg->term);
 }
 
 static void on_down(cnode_proc *self, const cnode_down *d, void *data) {
-    global *g = data;
-    holder *h = cn__map_get(&g->monitors, d->ref.ids, sizeof h->monitor);
-
-    if (h != NULL)
-        drop_holder(self->node, g, h);
+    (void)self;
+    if (!cnode__lock_on_down(data, &d->ref))
+        (void)cnode__names_on_down(data, &d->ref);
 }
 
-static void free_global(cnode *n, global *g) {
-    holder *h;
-    size_t at = 0;
+/* The locker may be told by an old node, outside of any session. */
+static void on_locker_message(cnode_proc *self, const cnode_msg *msg,
+                              void *data) {
+    (void)self, (void)msg, (void)data;
+}
 
-    while ((h = cn__map_first(&g->holders, &at)) != NULL)
-        drop_holder(n, g, h);
-    cn__map_free(&g->locks);
-    cn__map_free(&g->holders);
-    cn__map_free(&g->monitors);
-    cn__map_free(&g->owners);
+/* Nobody may end them but the node. */
+static void on_exit(cnode_proc *self, const cnode_exit_signal *e, void *data) {
+    (void)self, (void)e, (void)data;
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+int cnode__global_may_connect(cnode *n) {
+    if (!n->config.full || n->listens)
+        return 0;
+    return cnode__err(n, CN_EBADARG,
+                      "a full node must listen before it connects "
+                      "(cnode_listen): the others have to reach it");
+}
+
+static void free_parts(cnode__global *g) {
+    question *q;
+
+    cnode__changes_free(g);
+    cnode__syncs_free(g);
+    cnode__joins_free(g);
+    cnode__merge_free(g);
+    cnode__members_free(g);
+    cnode__names_free(g);
+    cnode__locks_free(g);
+    while ((q = cnode__list_first(question, in_list, &g->questions)) != NULL)
+        free_question(g, q);
+    etf_writer_free(&g->key);
+}
+
+void cnode__global_leave(cnode *n, int code, const char *why) {
+    cnode__peer *p;
+
+    for (size_t at = 0; (p = cn__map_next(&n->peers, &at)) != NULL;)
+        if (p->up != NULL && !p->up->failed)
+            cnode__wire_fail(p->up, code, 0, why);
+}
+
+/* A member without its server would hold up the others. */
+static void killed(cnode *n) {
+    cn__log(&n->config.log, CN_LOG_ERROR, "global",
+            "a process of `global` was killed: this node leaves the cluster");
+    cnode__global_leave(n, CN_ENOPROC, "a process of `global` was killed");
+}
+
+static void end_proc(cnode_proc *p) {
+    if (p != NULL && !p->ended)
+        (void)cnode_exit(p, "shutdown");
+}
+
+/* The first of them that ends takes the others along; with the last one all is
+ * freed. */
+static void on_end(cnode_proc *self, etf_view reason, void *data) {
+    cnode__global *g = data;
+    cnode *n = self->node;
+
+    (void)reason;
+    if (n->global == g) {
+        n->global = NULL;
+        if (g->full && !n->closing)
+            killed(n);
+        end_proc(g->self);
+        end_proc(g->locker);
+        end_proc(g->registrar);
+    }
+    if (self == g->self)
+        g->self = NULL;
+    if (--g->processes > 0)
+        return;
+    free_parts(g);
     cn__free(&n->alloc, g, 1, sizeof *g);
 }
 
-static void on_end(cnode_proc *self, etf_view reason, void *data) {
-    (void)reason;
-    free_global(self->node, data);
+static int spawn_one(cnode__global *g, const cnode_proc_config *c,
+                     cnode_proc **out) {
+    int err = cnode_spawn(g->node, c, out);
+
+    g->processes += err == 0;
+    return err;
 }
 
-/* Plain messages (whereis, lost_connection, ...) are for members. */
-static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
-    (void)self;
-    (void)m;
-    (void)data;
+static int spawn_all(cnode__global *g) {
+    const cnode_proc_config server = {.name = CNODE__GNS,
+                                      .on_message = on_message,
+                                      .on_call = on_call,
+                                      .on_cast = on_cast,
+                                      .on_down = on_down,
+                                      .on_exit = g->full ? on_exit : NULL,
+                                      .on_end = on_end,
+                                      .data = g};
+    const cnode_proc_config helper = {.on_message = on_locker_message,
+                                      .on_exit = on_exit,
+                                      .on_end = on_end,
+                                      .data = g};
+    int err = spawn_one(g, &server, &g->self);
+
+    if (err == 0 && g->full)
+        err = spawn_one(g, &helper, &g->locker);
+    if (err == 0 && g->full)
+        err = spawn_one(g, &helper, &g->registrar);
+    return err;
 }
 
-static global *new_global(cnode *n) {
-    global *g = cn__calloc(&n->alloc, 1, sizeof *g);
+static int init_parts(cnode__global *g) {
+    cnode *n = g->node;
     uint64_t seed;
+    int err;
 
-    if (g == NULL)
-        return NULL;
     n->shell->random(n->shell_ctx, &seed, sizeof seed);
-    cn__map_init(&g->locks, seed, &n->alloc);
-    cn__map_init(&g->holders, seed, &n->alloc);
-    cn__map_init(&g->monitors, seed, &n->alloc);
-    cn__map_init(&g->owners, seed, &n->alloc);
-    return g;
+    etf_writer_init(&g->key, &n->alloc);
+    etf_writer_mode(&g->key, ETF_DETERMINISTIC);
+    cnode__list_init(&g->questions);
+    cnode__list_init(&g->syncs);
+    cnode__list_init(&g->changes);
+    cnode__locks_init(g, seed);
+    cnode__names_init(g, seed);
+    cnode__members_init(g, seed);
+    err = spawn_all(g);
+    if (err == 0)
+        err = cnode__joins_init(g);
+    if (err == 0)
+        err = cnode__changes_init(g);
+    if (err == 0)
+        err = cnode__syncs_init(g);
+    if (err == 0 && g->full)
+        err = cnode__merge_init(g);
+    return err;
 }
 
-int cnode__global(cnode *n) {
-    global *g = new_global(n);
-    const cnode_proc_config c = {.name = "global_name_server",
-                                 .on_message = on_message,
-                                 .on_call = on_call,
-                                 .on_cast = on_cast,
-                                 .on_down = on_down,
-                                 .on_end = on_end,
-                                 .data = g};
+/* After a failure the processes that are there free it all. */
+int cnode__global_start(cnode *n) {
+    cnode__global *g = cn__calloc(&n->alloc, 1, sizeof *g);
     int err;
 
     if (g == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
-    err = cnode_spawn(n, &c, NULL);
-    if (err != 0)
-        free_global(n, g);
+    g->node = n;
+    g->full = n->config.full;
+    n->global = g;
+    err = init_parts(g);
+    if (err == 0 || g->processes > 0)
+        return err == 0 ? 0 : cnode__err(n, err, "%s", cn_strerror(err));
+    n->global = NULL;
+    free_parts(g);
+    cn__free(&n->alloc, g, 1, sizeof *g);
     return err;
 }

@@ -1,69 +1,303 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * global_change.c: the calls of global.h. No node is a full one yet.
+ * global_change.c: names that this node registers and takes back. One after
+ * the other: the lock `global` is taken on all nodes that are known, by the
+ * registrar; the name is looked for in the own table, which is that of all now;
+ * all nodes are told; the lock is given back. Who does not get the lock, or
+ * finds that there are more nodes than it has locked, sleeps a random time,
+ * which becomes longer, and tries again.
  */
-#include "cnode/global.h"
-#include "cnode/node.h"
+#include <string.h>
 
-static int not_full(cnode *n) {
-    return cnode__err(n, CN_ENOTSUP, "%s is no full node", n->name);
+#include "cnode/global_parts.h"
+
+typedef enum kind { REGISTER, REPLACE, UNREGISTER } kind;
+
+typedef struct change {
+    cnode__list in_list;
+    kind kind;
+    uint32_t times;
+    int status;
+    bool again;
+    cnode_global_method method;
+    cnode_global_cb cb;
+    void *data;
+    etf_view name; /* a copy */
+    etf_pid pid;
+} change;
+
+/* --- the end of one ------------------------------------------------------ */
+
+static void answer(cnode *n, change *c) {
+    cn_error why = {0};
+
+    cnode__list_leave(&c->in_list);
+    if (c->status != 0)
+        (void)cn__fail(
+            &why, c->status, 0, "%s",
+            c->status == CN_EEXIST      ? "another process has that global name"
+            : c->status == CN_ECANCELED ? "the lock was lost meanwhile"
+                                        : cn_strerror(c->status));
+    if (c->cb != NULL)
+        c->cb(n, c->status, &why, c->data);
+    etf_copy_free(&n->alloc, c->name);
+    cn__free(&n->alloc, c, 1, sizeof *c);
 }
 
-int cnode_global_register(cnode_proc *p, const char *name,
-                          const cnode_global_opts *o, cnode_global_cb cb,
-                          void *data) {
-    (void)name, (void)o, (void)cb, (void)data;
-    return not_full(p->node);
+static change *first(cnode__global *g) {
+    return cnode__list_first(change, in_list, &g->changes);
+}
+
+static void in_a_while(cnode__global *g, uint32_t ms) {
+    cnode__timer_arm(&g->node->timers, &g->pause, cnode__now(g->node) + ms);
+    cnode__wake(g->node);
+}
+
+static void done(cnode__global *g, int status) {
+    change *c = first(g);
+
+    g->changing = false;
+    c->status = status;
+    /* The next one first, for the callback may free the node's memory. */
+    if (c->in_list.next != &g->changes)
+        in_a_while(g, 0);
+    answer(g->node, c);
+}
+
+/* --- one ----------------------------------------------------------------- */
+
+static int put_lock_id(cnode__global *g) {
+    etf_pid self = cnode_self(g->registrar);
+    uint8_t buf[CNODE__PID_TERM + 16];
+    etf_writer w;
+    etf_view id;
+    int err;
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    (void)etf_pack(&w, "{global, ~p}", &self);
+    err = etf_writer_finish(&w, &id);
+    return err != 0 ? err : cnode__grip_begin(&g->change_grip, id);
+}
+
+static int take_lock(cnode__global *g) {
+    const cnode__member *m;
+    int err = put_lock_id(g);
+
+    if (err == 0)
+        err = cnode__grip_add(&g->change_grip, cnode__members_boss(g), 0);
+    if (err == 0)
+        err = cnode__grip_add(&g->change_grip, g->node->name, 1);
+    for (size_t at = 0;
+         err == 0 && (m = cn__map_next(&g->members, &at)) != NULL;)
+        if (m->known)
+            err = cnode__grip_add(&g->change_grip, m->name, 2);
+    if (err != 0)
+        return err;
+    g->changing = true;
+    g->change_grown = g->grown;
+    cnode__grip_take(&g->change_grip);
+    return 0;
+}
+
+static void begin(cnode__global *g) {
+    change *c = first(g);
+    int err = 0;
+
+    c->again = false;
+    if (c->kind == UNREGISTER && cnode__names_find(g, c->name) == NULL)
+        done(g, 0);
+    else if (c->kind != UNREGISTER && cnode__proc_of(g->node, &c->pid) == NULL)
+        done(g, CN_ENOPROC);
+    else if ((err = take_lock(g)) != 0)
+        done(g, err);
+}
+
+static void on_pause(cnode__timer *t) {
+    cnode__global *g = cnode__list_of(cnode__global, pause, t);
+
+    if (!g->changing && first(g) != NULL)
+        begin(g);
+}
+
+static void ask_all(cnode__global *g, change *c) {
+    etf_writer w, m;
+    etf_view request, method;
+    int err;
+
+    etf_writer_init(&w, &g->node->alloc);
+    etf_writer_init(&m, &g->node->alloc);
+    cnode__merge_put_method(&m, c->method);
+    err = etf_writer_finish(&m, &method);
+    if (err == 0 && c->kind == UNREGISTER)
+        err = etf_pack(&w, "{unregister, ~t}", c->name);
+    else if (err == 0)
+        err = etf_pack(&w, "{register, ~t, ~p, ~t}", c->name, &c->pid, method);
+    if (err == 0)
+        err = etf_writer_finish(&w, &request);
+    if (err == 0) {
+        cnode__grip_ask(&g->change_grip, request);
+    } else {
+        c->status = err;
+        cnode__grip_release(&g->change_grip);
+    }
+    etf_writer_free(&w);
+    etf_writer_free(&m);
+}
+
+static void on_taken(cnode__grip *grip, bool got) {
+    cnode__global *g = cnode__list_of(cnode__global, change_grip, grip);
+    change *c = first(g);
+
+    if (!got || g->grown != g->change_grown)
+        c->again = true;
+    else if (c->kind == REGISTER && cnode__names_find(g, c->name) != NULL)
+        c->status = CN_EEXIST;
+    if (c->again || c->status != 0)
+        cnode__grip_release(grip);
+    else
+        ask_all(g, c);
+}
+
+/* Every node has changed it, or is gone. */
+static void on_step(cnode__grip *grip) {
+    cnode__global *g = cnode__list_of(cnode__global, change_grip, grip);
+    change *c = first(g);
+    const cnode__gname *name = cnode__names_find(g, c->name);
+
+    if (c->kind != UNREGISTER &&
+        (name == NULL || !cnode__gname_is(name, &c->pid)))
+        c->status = cnode__proc_of(g->node, &c->pid) == NULL ? CN_ENOPROC
+                                                             : CN_ECANCELED;
+    cnode__grip_release(grip);
+}
+
+static void on_released(cnode__grip *grip) {
+    cnode__global *g = cnode__list_of(cnode__global, change_grip, grip);
+    change *c = first(g);
+
+    if (!c->again) {
+        done(g, c->status);
+        return;
+    }
+    g->changing = false;
+    in_a_while(g, cnode__global_pause(g, c->times++));
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+int cnode__changes_init(cnode__global *g) {
+    cnode__list_init(&g->changes);
+    g->change_grip.proc = g->registrar;
+    g->change_grip.taken = on_taken;
+    g->change_grip.step = on_step;
+    g->change_grip.released = on_released;
+    return cnode__timer_make(&g->node->timers, &g->pause, on_pause);
+}
+
+void cnode__changes_free(cnode__global *g) {
+    change *c;
+
+    cnode__timer_drop(&g->node->timers, &g->pause);
+    while ((c = first(g)) != NULL) {
+        c->status = CN_ECLOSED;
+        answer(g->node, c);
+    }
+    cnode__grip_free(&g->change_grip);
+}
+
+/* --- public -------------------------------------------------------------- */
+
+enum { MOST_NAME = 64 * 1024 - 256 };
+
+static int add_change(cnode *n, const change *what, etf_view name) {
+    cnode__global *g = cnode__global_full(n);
+    etf_view key;
+    change *c;
+    int err;
+
+    if (g == NULL)
+        return CN_ENOTSUP;
+    if (name.len > MOST_NAME)
+        return cnode__err(n, CN_ELIMIT, "the name is too long");
+    err = cnode__global_key(g, name, &key);
+    if (err != 0)
+        return err;
+    c = cn__calloc(&n->alloc, 1, sizeof *c);
+    if (c == NULL)
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    *c = *what;
+    err = etf_copy(&n->alloc, key, &c->name);
+    if (err != 0) {
+        cn__free(&n->alloc, c, 1, sizeof *c);
+        return cnode__err(n, CN_ENOMEM, "out of memory");
+    }
+    cnode__list_add(&g->changes, &c->in_list);
+    if (!g->changing && g->pause.place == 0)
+        in_a_while(g, 0);
+    return 0;
+}
+
+/* OTP allows no second name either. */
+static bool has_other_name(cnode *n, const etf_pid *pid, etf_view name) {
+    const cnode__gname *e;
+    uint8_t buf[CNODE__PID_TERM];
+    etf_writer w;
+    etf_view term, key;
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    etf_put_pid(&w, pid);
+    if (n->global == NULL || etf_writer_finish(&w, &term) != 0)
+        return false;
+    e = cn__map_get(&n->global->pids, term.data, term.len);
+    return e != NULL && cnode__global_key(n->global, name, &key) == 0 &&
+           !etf_view_eq(e->name, key);
 }
 
 int cnode_global_register_term(cnode_proc *p, etf_view name,
                                const cnode_global_opts *o, cnode_global_cb cb,
                                void *data) {
-    (void)name, (void)o, (void)cb, (void)data;
-    return not_full(p->node);
-}
+    change c = {.cb = cb, .data = data};
 
-int cnode_global_unregister(cnode *n, const char *name, cnode_global_cb cb,
-                            void *data) {
-    (void)name, (void)cb, (void)data;
-    return not_full(n);
+    if (p->ended)
+        return cnode__gone(p);
+    c.pid = cnode_self(p);
+    if (o != NULL && (unsigned)o->method > CNODE_GLOBAL_NOTIFY_ALL)
+        return cnode__err(p->node, CN_EBADARG, "there is no such method");
+    c.kind = o != NULL && o->replace ? REPLACE : REGISTER;
+    c.method = o == NULL ? CNODE_GLOBAL_KILL : o->method;
+    if (has_other_name(p->node, &c.pid, name))
+        return cnode__err(p->node, CN_EEXIST,
+                          "the process has another global name already");
+    return add_change(p->node, &c, name);
 }
 
 int cnode_global_unregister_term(cnode *n, etf_view name, cnode_global_cb cb,
                                  void *data) {
-    (void)name, (void)cb, (void)data;
-    return not_full(n);
+    const change c = {.kind = UNREGISTER, .cb = cb, .data = data};
+
+    return add_change(n, &c, name);
 }
 
-int cnode_global_whereis(cnode *n, const char *name, etf_pid *out) {
-    (void)name, (void)out;
-    return not_full(n);
+/* Room for an atom of 255 characters. */
+enum { ATOM_ROOM = 4 * 255 + 8 };
+
+int cnode_global_register(cnode_proc *p, const char *name,
+                          const cnode_global_opts *o, cnode_global_cb cb,
+                          void *data) {
+    uint8_t buf[ATOM_ROOM];
+    etf_view term = cnode__atom(name, buf, sizeof buf);
+
+    return term.len == 0
+               ? cnode__err(p->node, CN_EBADARG, "'%.100s' is no atom", name)
+               : cnode_global_register_term(p, term, o, cb, data);
 }
 
-int cnode_global_whereis_term(cnode *n, etf_view name, etf_pid *out) {
-    (void)name, (void)out;
-    return not_full(n);
-}
+int cnode_global_unregister(cnode *n, const char *name, cnode_global_cb cb,
+                            void *data) {
+    uint8_t buf[ATOM_ROOM];
+    etf_view term = cnode__atom(name, buf, sizeof buf);
 
-bool cnode_global_next(const cnode *n, size_t *at, etf_view *name,
-                       etf_pid *pid) {
-    (void)n, (void)at, (void)name, (void)pid;
-    return false;
-}
-
-int cnode_global_send_args(cnode_proc *p, const char *name, const etf_in *in,
-                           size_t count) {
-    (void)name, (void)in, (void)count;
-    return not_full(p->node);
-}
-
-int cnode_global_sync(cnode *n, uint32_t timeout_ms, cnode_global_cb cb,
-                      void *data) {
-    (void)timeout_ms, (void)cb, (void)data;
-    return not_full(n);
-}
-
-const char *cnode_global_next_node(const cnode *n, size_t *at) {
-    (void)n, (void)at;
-    return NULL;
+    return term.len == 0
+               ? cnode__err(n, CN_EBADARG, "'%.100s' is no atom", name)
+               : cnode_global_unregister_term(n, term, cb, data);
 }

@@ -95,7 +95,15 @@ static int check_config(cnode *n, const cnode_config *c) {
                           "not with 0");
     if ((unsigned)c->policy > CNODE_POLICY_DENY)
         return cnode__err(n, CN_EBADARG, "there is no such policy");
-    return c->full ? cnode__err(n, CN_ENOTSUP, "no node is a full one yet") : 0;
+    if (c->full && c->name == NULL)
+        return cnode__err(n, CN_EBADARG,
+                          "a full node needs a name of its own: others have to "
+                          "find it");
+    if (c->full && c->no_epmd && c->port == 0)
+        return cnode__err(n, CN_EBADARG,
+                          "a full node without EPMD needs a fixed port: others "
+                          "have to find it");
+    return 0;
 }
 
 static void init_tables(cnode *n) {
@@ -148,6 +156,7 @@ int cnode__init(cnode *n, const cnode_config *c, const cnode__shell *shell,
     n->shell = shell;
     n->shell_ctx = ctx;
     n->config.name = n->config.cookie = n->config.cookie_file = NULL;
+    n->config.visible = c->visible || c->full;
     init_tables(n);
     n->creation = cnode__random_creation(n);
     n->next_pid = n->next_ref = n->next_unlink = 1;

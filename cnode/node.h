@@ -26,6 +26,7 @@
  *   stats.c    what is counted; pings
  *   discover.c sources of nodes (discover_parts.h)
  *   services.c net_kernel, rex, user, ...: the processes every node has
+ *   global*.c  OTP's `global`: see global_parts.h
  *   uv*.c      sockets, clock, threads
  *
  * Everything but uv*.c is pure: it asks the shell (below) for what it needs
@@ -417,6 +418,8 @@ struct cnode {
     uint64_t quiet_tasks;   /* when there may be another line about them */
     /* discover.c's; NULL: it has no sources */
     struct cnode__discovery *discovery;
+    struct cnode__global *global; /* global_parts.h; NULL: not visible */
+    bool listens;                 /* others can connect to it */
 };
 
 /* --- node.c --- */
@@ -740,6 +743,16 @@ void cnode__discover_peer(cnode *n, const cnode_peer *ev);
 /* Ends all sources; what they have named is left as it is. */
 void cnode__discover_end(cnode *n);
 void cnode__discover_free(cnode *n);
+/* --- global.c and its parts --- */
+int cnode__global_start(cnode *n);
+/* A connection is there, or is no more. */
+void cnode__global_up(cnode *n, const cnode__peer *p);
+void cnode__global_down(cnode *n, const cnode__peer *p);
+/* Before anything that a peer sent is looked at: a full node whose loop stood
+ * still too long leaves. */
+void cnode__global_awake(cnode *n);
+/* CN_EBADARG: a full node that nobody can connect to must not connect. */
+int cnode__global_may_connect(cnode *n);
 
 /* --- cookie.c --- */
 /* 0, or CN_EIO with the reason in *e. from tells where it was found. */

@@ -233,6 +233,8 @@ int cnode__peer_want(cnode__peer *p) {
         return CN_ENOTALLOWED;
     if (cnode__peer_on_the_way(p))
         return 0;
+    if (cnode__global_may_connect(n) != 0)
+        return n->error.code;
     if (n->dials < max)
         return cnode__peer_dial(p, true);
     if (cnode__seldom(n, &n->quiet_dials))
@@ -334,6 +336,7 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
     cnode__keep_down(p);
     cnode__drain_check(p);
     lose(p, why);
+    cnode__global_down(n, p);
     tell_peer_event(p, false, why->code, why->text);
 }
 
@@ -549,6 +552,8 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     cnode__peer_answer(p, &fine);
     if (n->leaving)
         cnode__leave_wire(w);
+    else if (p->up != NULL && !p->up->failed)
+        cnode__global_up(n, p);
 }
 
 /* --- public -------------------------------------------------------------- */
@@ -582,6 +587,8 @@ int cnode__may_connect(cnode *n) {
 static int find_other(cnode *n, const char *peer, cnode__peer **out) {
     int err = cnode__may_connect(n);
 
+    if (err == 0)
+        err = cnode__global_may_connect(n);
     if (err == 0)
         err = cnode__find_peer(n, peer, out);
     if (err != 0)

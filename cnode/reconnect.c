@@ -184,6 +184,8 @@ int cnode_keep_sized(cnode *n, const char *peer, const cnode_keep_opts *given,
 
     err = cnode__may_connect(n);
     if (err == 0)
+        err = cnode__global_may_connect(n);
+    if (err == 0)
         err = cnode__find_peer(n, peer, &p);
     if (err != 0)
         return err;

@@ -8,11 +8,10 @@
  *   user                group leader where a call names none: what it is
  *                       told to print goes to the log
  *   logger_proxy        log events of processes whose group leader is here
- *   global_name_server  visible nodes only, in global.c
+ *   global_name_server  visible nodes only, in global*.c
  */
 #include <string.h>
 
-#include "cnode/global_parts.h"
 #include "cnode/node.h"
 
 /* --- net_kernel ---------------------------------------------------------- */
@@ -315,6 +314,6 @@ int cnode__services(cnode *n) {
     if (err == 0)
         err = cnode_spawn(n, &logger, NULL);
     if (err == 0 && n->config.visible)
-        err = cnode__global(n);
+        err = cnode__global_start(n);
     return err;
 }

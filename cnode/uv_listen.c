@@ -247,6 +247,19 @@ static int register_name(cnode__uv *s) {
     return s->registration_status == CN_EEXIST ? CN_EEXIST : 0;
 }
 
+/* Others must be able to connect to a full node, or it is thrown out of their
+ * cluster as soon as it is in. */
+static int check_reachable(cnode__uv *s) {
+    cnode *n = &s->node;
+
+    if (n->config.no_epmd || s->registered)
+        return 0;
+    return cnode__err(n, CN_EEPMD,
+                      "a full node must be found by the others, but EPMD does "
+                      "not know it: %s",
+                      s->registration_error.text);
+}
+
 int cnode_listen(cnode *n) {
     cnode__uv *s = cnode__uv_of(n);
     int err;
@@ -259,9 +272,12 @@ int cnode_listen(cnode *n) {
     err = cnode__may_connect(n);
     if (err == 0)
         err = open_listener(s);
-    if (err != 0 || n->config.no_epmd)
-        return err;
-    return register_name(s);
+    if (err == 0 && !n->config.no_epmd)
+        err = register_name(s);
+    if (err == 0 && n->config.full)
+        err = check_reachable(s);
+    n->listens = err == 0;
+    return err;
 }
 
 bool cnode_registered(const cnode *n) {

@@ -329,6 +329,7 @@ void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len) {
     cnode_event ev;
     int r;
 
+    cnode__global_awake(w->node);
     if (w->failed)
         return;
     r = cnode_conn_feed(w->conn, p, len, cnode__now(w->node));
