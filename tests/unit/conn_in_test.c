@@ -46,13 +46,13 @@ static void note(ear *e, const cnode_ctrl *ctrl) {
     size_t room = sizeof e->log - e->len, n;
 
     e->len += cnode__ctrl_print(ctrl, e->log + e->len, room);
-    for (size_t i = 0; i < 3; i++) {
-        if (terms[i]->len == 0)
-            continue;
-        assert_int_equal(etf_check(NULL, NULL, *terms[i], NULL), 0);
+    for (size_t i = 0; i < 3; i++)
+        if (terms[i]->len > 0)
+            assert_int_equal(etf_check(NULL, NULL, *terms[i], NULL), 0);
+    if (ctrl->term.len > 0) {
         e->log[e->len++] = ' ';
         room = sizeof e->log / 2 - e->len;
-        n = etf_print(*terms[i], e->log + e->len, room);
+        n = etf_print(ctrl->term, e->log + e->len, room);
         e->len += n < room ? n : room - 1;
     }
     e->in_place = ctrl->term.data >= e->block &&
@@ -213,10 +213,11 @@ static const struct {
            "6803 6121" P1 REF2 "5202",
      LEARNT "PAYLOAD_EXIT2 " N25 " " CTL " kill\n"
             "GROUP_LEADER " N25 " " CTL "\n"
-            "SEND_SENDER_TT " N25 " " CTL " hello "
-            "{0,{my,label},1,#Pid<'n25@127.0.0.1'.85.0.1795335673>,0}\n"
-            "SPAWN_REQUEST " WORDS "110080> " N25 " m:f/2 [a,1] "
-            "[link,monitor,{priority,high}]\n"
+            "SEND_SENDER_TT " N25 " " CTL " token "
+            "{0,{my,label},1,#Pid<'n25@127.0.0.1'.85.0.1795335673>,0} hello\n"
+            "SPAWN_REQUEST " WORDS "110080> " N25 " leader "
+            "<n25@127.0.0.1.71.0> m:f/2 options "
+            "[link,monitor,{priority,high}] [a,1]\n"
             "ALIAS_SEND " N25 " #Ref<ctl@127.0.0.1.3.2.1> via_alias\n"},
     /* The first of two new atoms in one slot is what came first. */
     {"a slot twice",
@@ -233,7 +234,7 @@ static const struct {
      "83 44 01 08 05 01 61" CONTROL "6d 00000002 5200 /"
      "83 44 01 00 05 6805 6110" PLAIN_PID "7700 5200 6a" CONTROL,
      HEARD "<<82,0>>\n"
-           "REG_SEND_TT <a@b.1.2> a {6,#Pid<a@b.1.2.4>,'',s} []\n"},
+           "REG_SEND_TT <a@b.1.2> a token [] {6,#Pid<a@b.1.2.4>,'',s}\n"},
     /* Control message only, a byte each, others between; the atom of the
      * first one is what it was. */
     {

@@ -391,7 +391,7 @@ static const char *const sent_log =
     "b MONITOR_P <a@h.1.0> <b@h.2.0> #Ref<a@h.3.2.1>\n"
     "b DEMONITOR_P <a@h.1.0> <b@h.2.0> #Ref<a@h.3.2.1>\n"
     "b PAYLOAD_MONITOR_P_EXIT <a@h.1.0> <b@h.2.0> #Ref<a@h.3.2.1>\n"
-    "b SPAWN_REQUEST #Ref<a@h.3.2.1> <a@h.1.0> m:f/1\n"
+    "b SPAWN_REQUEST #Ref<a@h.3.2.1> <a@h.1.0> leader <a@h.3.0> m:f/1\n"
     "b SPAWN_REPLY #Ref<a@h.3.2.1> <b@h.2.0> 7 <a@h.1.0>\n"
     "b GROUP_LEADER <a@h.1.0> <b@h.2.0>\n";
 
