@@ -123,6 +123,9 @@ static void learn(cnode__out_cache *c, const cnode__out_ref *ref) {
         if (more == NULL)
             return;
         *find(c->table, c->cap, e->slot) = more;
+        for (unsigned i = 0; i < CNODE__OUT_HINTS; i++)
+            if (c->hints[i] == e)
+                c->hints[i] = NULL;
         free_slot(c->alloc, e);
         e = more;
     }
@@ -170,12 +173,14 @@ static bool room_for_edits(cnode__out_cache *c) {
     return true;
 }
 
-/* An atom that this frame did not have yet. */
-static bool add_ref(cnode__out_cache *c, cnode__out_slot *e, uint32_t hash,
-                    etf_view text) {
-    bool is_new = !e->known || e->hash != hash || e->len != text.len ||
-                  memcmp(e->text, text.data, text.len) != 0;
+static bool holds(const cnode__out_slot *e, etf_view text) {
+    return e->known && e->len == text.len &&
+           memcmp(e->text, text.data, text.len) == 0;
+}
 
+/* An atom that this frame did not have yet. */
+static bool add_ref(cnode__out_cache *c, cnode__out_slot *e, etf_view text,
+                    bool is_new) {
     if (c->n_refs == CNODE__OUT_REFS || !room_for_refs(c))
         return false;
     e->frame = c->frame;
@@ -202,9 +207,25 @@ static bool refer(cnode__out_cache *c, etf_view text, uint8_t *ref) {
 
     if (e == NULL)
         return false;
-    if (e->frame == c->frame ? !is_ref(c, e, text) : !add_ref(c, e, hash, text))
+    if (e->frame == c->frame
+            ? !is_ref(c, e, text)
+            : !add_ref(c, e, text, e->hash != hash || !holds(e, text)))
         return false;
     *ref = e->ref;
+    return true;
+}
+
+bool cnode__out_cache_name(cnode__out_cache *c, unsigned which, etf_view text,
+                           uint8_t *ref) {
+    cnode__out_slot *e = c->hints[which];
+
+    if (e != NULL && e->frame != c->frame && holds(e, text)) {
+        *ref = (uint8_t)c->n_refs;
+        return add_ref(c, e, text, false);
+    }
+    if (!refer(c, text, ref))
+        return false;
+    c->hints[which] = c->refs[*ref].slot;
     return true;
 }
 

@@ -14,6 +14,7 @@
 #include <ext_term/ext_term.h>
 
 enum {
+    CNODE__OUT_HINTS = 2,
     CNODE__OUT_SLOTS = 2039, /* as the BEAM; a header could name 2048 */
     CNODE__OUT_REFS = 255    /* in one header */
 };
@@ -51,6 +52,7 @@ typedef struct cnode__out_cache {
     uint32_t cap;            /* 0 or a power of two */
     uint32_t count;
     uint64_t frame;
+    cnode__out_slot *hints[CNODE__OUT_HINTS];
     /* Of this frame: */
     cnode__out_ref *refs;
     uint32_t n_refs;
@@ -74,6 +76,11 @@ void cnode__out_cache_begin(cnode__out_cache *c);
  * will have. Where memory or the header's room ends, and behind a closure
  * (which has its size in it) the rest stays as it is: that is always right. */
 size_t cnode__out_cache_scan(cnode__out_cache *c, etf_view v);
+
+/* Takes an atom into the frame that is nearly always the same: `which` of the
+ * hints remembers where it was. False: it is to be written in full. */
+bool cnode__out_cache_name(cnode__out_cache *c, unsigned which, etf_view text,
+                           uint8_t *ref);
 
 /* Bytes of the section that lists the atoms: count, flags, atoms. */
 size_t cnode__out_cache_head_size(const cnode__out_cache *c);
