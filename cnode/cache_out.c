@@ -229,6 +229,21 @@ bool cnode__out_cache_name(cnode__out_cache *c, unsigned which, etf_view text,
     return true;
 }
 
+bool cnode__out_cache_pair(const cnode__out_cache *c, etf_view first,
+                           etf_view second, uint8_t head[CNODE__OUT_PAIR]) {
+    const cnode__out_slot *a = c->hints[0], *b = c->hints[1];
+
+    if (a == NULL || b == NULL || a == b || !holds(a, first) ||
+        !holds(b, second))
+        return false;
+    head[0] = 2;
+    head[1] = (uint8_t)(a->slot >> 8 | b->slot >> 8 << 4);
+    head[2] = 0; /* lengths would be a byte wide, but there are none */
+    head[3] = (uint8_t)a->slot;
+    head[4] = (uint8_t)b->slot;
+    return true;
+}
+
 /* Takes note of the atom at p, which was read already; how long it is, and how
  * much shorter it becomes. Those in latin-1 stay as they are. */
 static size_t note_atom(cnode__out_cache *c, const uint8_t *p, size_t *saved) {

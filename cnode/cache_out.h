@@ -82,6 +82,13 @@ size_t cnode__out_cache_scan(cnode__out_cache *c, etf_view v);
 bool cnode__out_cache_name(cnode__out_cache *c, unsigned which, etf_view text,
                            uint8_t *ref);
 
+enum { CNODE__OUT_PAIR = 5 };
+/* The whole section of a frame that has but two names, when the peer has both
+ * and the hints know where: nothing else is called for that frame then. They
+ * are the atoms 0 and 1. */
+bool cnode__out_cache_pair(const cnode__out_cache *c, etf_view first,
+                           etf_view second, uint8_t head[CNODE__OUT_PAIR]);
+
 /* Bytes of the section that lists the atoms: count, flags, atoms. */
 size_t cnode__out_cache_head_size(const cnode__out_cache *c);
 /* Writes it, and with that the peer has the atoms in it. */

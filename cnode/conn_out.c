@@ -303,7 +303,11 @@ static void clear_writer(cnode_conn *c) {
  * short way: its control tuple, {22, From, To}, has one size, and the names of
  * both nodes are where they were the last time. So there is nothing to write,
  * search and copy, which took twice as long as all the rest. */
-enum { OP_SEND_SENDER = 22, PID_SIZE = 1 + 2 + 12, NAMES_MAX = 512 };
+enum {
+    OP_SEND_SENDER = 22,
+    TUPLE_SIZE = 4 + 2 * (1 + 2 + 12),
+    NAMES_MAX = 512
+};
 
 static bool is_usual(const cnode_conn *c, const cnode_ctrl *ctrl) {
     const uint64_t need =
@@ -346,46 +350,78 @@ static uint8_t *put_pid(uint8_t *p, const etf_pid *pid, uint8_t node) {
     return cn__put32(p, pid->creation);
 }
 
+static uint8_t *put_tuple(uint8_t *p, const cnode_ctrl *ctrl, uint8_t from,
+                          uint8_t to) {
+    p = cn__put8(cn__put8(p, ETF__SMALL_TUPLE), 3);
+    p = cn__put8(cn__put8(p, ETF__SMALL_INTEGER), OP_SEND_SENDER);
+    return put_pid(put_pid(p, &ctrl->from, from), &ctrl->to, to);
+}
+
+/* Room for a frame of so many bytes, with its beginning; NULL: no memory. */
+static uint8_t *begin_frame(cnode_conn *c, size_t body) {
+    uint8_t *p = cnode__out_reserve(&c->queue, 4 + body, 0);
+
+    if (p == NULL)
+        return NULL;
+    p = cn__put32(p, (uint32_t)body);
+    return cn__put8(cn__put8(p, CNODE__VERSION), CNODE__HEADER);
+}
+
+static void end_frame(cnode_conn *c, size_t body) {
+    cnode__out_commit(&c->queue, 4 + body);
+    c->stats.frames_out++;
+}
+
+/* Nothing in it is new to the peer. */
+static int put_bare(cnode_conn *c, const cnode_ctrl *ctrl,
+                    const uint8_t head[CNODE__OUT_PAIR]) {
+    size_t body = 2 + CNODE__OUT_PAIR + TUPLE_SIZE + ctrl->term.len;
+    uint8_t *p = begin_frame(c, body);
+
+    if (p == NULL)
+        return CN_ENOMEM;
+    p = cn__put_bytes(p, head, CNODE__OUT_PAIR);
+    p = put_tuple(p, ctrl, 0, 1);
+    (void)cn__put_bytes(p, ctrl->term.data, ctrl->term.len);
+    end_frame(c, body);
+    return 0;
+}
+
 /* With the names of both nodes in the frame. */
 static int put_usual(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t from,
                      uint8_t to) {
     cnode__out_cache *cache = &c->talk->cache;
-    bool bare = has_no_atoms(ctrl->term);
-    size_t payload =
-        bare ? ctrl->term.len : cnode__out_cache_scan(cache, ctrl->term);
-    size_t body =
-        2 + cnode__out_cache_head_size(cache) + 4 + 2 * PID_SIZE + payload;
-    uint8_t *p = cnode__out_reserve(&c->queue, 4 + body, 0);
+    size_t payload = cnode__out_cache_scan(cache, ctrl->term);
+    size_t body = 2 + cnode__out_cache_head_size(cache) + TUPLE_SIZE + payload;
+    uint8_t *p = begin_frame(c, body);
 
     if (p == NULL)
         return CN_ENOMEM;
-    p = cn__put32(p, (uint32_t)body);
-    p = cn__put8(cn__put8(p, CNODE__VERSION), CNODE__HEADER);
     p = cnode__out_cache_put_head(cache, p);
-    p = cn__put8(cn__put8(p, ETF__SMALL_TUPLE), 3);
-    p = cn__put8(cn__put8(p, ETF__SMALL_INTEGER), OP_SEND_SENDER);
-    p = put_pid(put_pid(p, &ctrl->from, from), &ctrl->to, to);
-    if (bare)
-        (void)cn__put_bytes(p, ctrl->term.data, payload);
-    else
-        (void)cnode__out_cache_put(cache, p, ctrl->term);
-    cnode__out_commit(&c->queue, 4 + body);
-    c->stats.frames_out++;
+    p = put_tuple(p, ctrl, from, to);
+    (void)cnode__out_cache_put(cache, p, ctrl->term);
+    end_frame(c, body);
     return 0;
 }
 
 /* False: it must go the long way. */
 static bool send_usual(cnode_conn *c, const cnode_ctrl *ctrl, int *err) {
     cnode__out_cache *cache = &c->talk->cache;
-    uint8_t from, to;
+    etf_view our = node_of(&ctrl->from), their = node_of(&ctrl->to);
+    uint8_t head[CNODE__OUT_PAIR], from, to;
 
     if (!is_usual(c, ctrl))
         return false;
-    cnode__out_cache_begin(cache);
-    if (!cnode__out_cache_name(cache, 0, node_of(&ctrl->from), &from) ||
-        !cnode__out_cache_name(cache, 1, node_of(&ctrl->to), &to))
-        return false;
-    *err = put_usual(c, ctrl, from, to);
+    if (has_no_atoms(ctrl->term) &&
+        cnode__out_cache_pair(cache, our, their, head)) {
+        *err = put_bare(c, ctrl, head);
+    } else {
+        cnode__out_cache_begin(cache);
+        if (!cnode__out_cache_name(cache, 0, our, &from) ||
+            !cnode__out_cache_name(cache, 1, their, &to))
+            return false;
+        *err = put_usual(c, ctrl, from, to);
+    }
     if (*err == 0)
         cnode__conn_said(c, ctrl, OP_SEND_SENDER);
     return true;

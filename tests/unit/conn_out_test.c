@@ -486,6 +486,60 @@ static void test_cache_random(void **state) {
     cnode_conn_free(c);
 }
 
+/* Between processes of some nodes, with and without atoms, while the cache is
+ * turned over: whose names are where is never taken for granted. */
+static void check_names(void *arg, etf_view both) {
+    const cnode_ctrl *want = arg;
+    cnode_ctrl got = {0};
+    etf_reader r;
+    const char *why;
+
+    assert_int_equal(cnode__ctrl_get(&got, &r, both, false, &why), 0);
+    assert_int_equal(got.signal, CNODE_SIG_SEND);
+    assert_memory_equal(&got.from, &want->from, sizeof got.from);
+    assert_memory_equal(&got.to, &want->to, sizeof got.to);
+    assert_int_equal(got.term.len, want->term.len);
+    assert_memory_equal(got.term.data, want->term.data, got.term.len);
+}
+
+static etf_pid random_pid(void) {
+    char node[300];
+
+    if (random_below(20) == 0)
+        (void)snprintf(node, sizeof node, "%0*u@h", 240, random_below(4));
+    else
+        (void)snprintf(node, sizeof node, "node%u@h", random_below(3));
+    return pid_of(node, random_below(100));
+}
+
+static void test_cache_names(void **state) {
+    cnode_conn *c = opened(ALL);
+    cnode_ctrl send = send_of((etf_view){0});
+    receiver *r = new_receiver(check_names, &send);
+    etf_writer w;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    for (int i = 0; i < 20000; i++) {
+        if (random_below(4) == 0)
+            send.from = random_pid();
+        if (random_below(4) == 0)
+            send.to = random_pid();
+        etf_writer_reset(&w);
+        if (random_below(2) == 0)
+            etf_put_binary(&w, "R\x01", 2);
+        else
+            put_random_atom(&w);
+        assert_int_equal(etf_writer_finish(&w, &send.term), 0);
+        assert_int_equal(cnode_conn_send(c, &send), 0);
+        deliver(c, r, SIZE_MAX);
+    }
+    assert_int_equal(r->frames, 20000);
+    etf_writer_free(&w);
+    free_receiver(r);
+    cnode_conn_free(c);
+}
+
 /* A closure has its size in it: its atoms, and all behind it, stay. */
 static void test_cache_fun(void **state) {
     static const char hex[] =
@@ -775,6 +829,7 @@ int main(void) {
         cmocka_unit_test(test_form),
         cmocka_unit_test(test_cache_second_time),
         cmocka_unit_test(test_cache_random),
+        cmocka_unit_test(test_cache_names),
         cmocka_unit_test(test_cache_fun),
         cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_fragments_have_their_turn),
