@@ -111,6 +111,7 @@ struct cnode_conn {
     uint32_t interval;  /* between ticks, ms */
     uint32_t silent;    /* intervals without a byte from the peer */
     uint32_t tick_left; /* bytes of a tick that are still to go out */
+    uint32_t stride;    /* a larger signal goes in fragments of that size */
     cnode_conn_stats stats;
     cnode__tap *tap; /* NULL: nothing is recorded */
 };
@@ -152,7 +153,15 @@ void cnode__conn_greeted(cnode_conn *c);
 void cnode__conn_resume(cnode_conn *c, uint64_t flags, uint64_t peer_flags);
 
 /* --- conn_out.c --- */
-enum { CNODE__FRAGMENT_SIZE = 64 * 1024 };
+enum {
+    CNODE__FRAGMENT_SIZE = 64 * 1024,
+    CNODE__FRAGMENT_MAX = 2 * 1024 * 1024
+};
+/* The buffer behind the output holds so many bytes. What is sent while a
+ * fragment goes out waits for all of that already, so a fragment may be as
+ * long: the fewer they are, the less the peer has to put together. From 64 KiB,
+ * which it is without this call, to CNODE__FRAGMENT_MAX. */
+void cnode__conn_stride(cnode_conn *c, size_t bytes);
 /* Puts a frame into the queue: a whole signal when sequence is 0, else the
  * first of `fragments`, with the first `part` bytes of the payload, which are
  * taken from p. CN_ENOMEM, CN_ELIMIT: nothing was done. */

@@ -13,7 +13,7 @@
  * once, or is somebody's that is shared: the queue points to it.
  *
  * The flows take turns, one fragment each, when the queue gets short (_fill);
- * and when others keep it long, after every 64 KiB of them (_passed).
+ * and when others keep it long, after as much of them (_passed).
  */
 #include "base/bytes.h"
 #include "cnode/conn_parts.h"
@@ -34,6 +34,7 @@ typedef struct flow {
     sender key;
     uint64_t sequence;
     uint64_t left; /* fragments of the first load; 0: it is not begun */
+    size_t size;   /* of each of them */
     cnode__load *first;
     cnode__load *last;
 } flow;
@@ -90,6 +91,12 @@ void cnode__load_drop(cnode_conn *c, cnode__load *load) {
     cnode__blob_drop(c->queue.alloc, load->parcel.blob);
 }
 
+void cnode__conn_stride(cnode_conn *c, size_t bytes) {
+    c->stride = bytes < SIZE                  ? SIZE
+                : bytes > CNODE__FRAGMENT_MAX ? CNODE__FRAGMENT_MAX
+                                              : (uint32_t)bytes;
+}
+
 /* --- flows --------------------------------------------------------------- */
 
 void cnode__flows_init(cnode__talk *t, uint64_t seed, const cn_alloc *alloc) {
@@ -144,7 +151,7 @@ bool cnode__flow_open(const cnode_conn *c, const cnode_ctrl *ctrl) {
 }
 
 bool cnode__is_large(const cnode_conn *c, const cnode__parcel *p) {
-    return p->payload && p->ctrl.len + p->len > SIZE &&
+    return p->payload && p->ctrl.len + p->len > c->stride &&
            (cnode_conn_common_flags(c) & CNODE_FLAG_FRAGMENTS) != 0;
 }
 
@@ -174,8 +181,9 @@ static void push(cnode_conn *c, flow *f, cnode__load *load) {
 /* The first fragment; the control tuple is whole in it. */
 static int begin(cnode_conn *c, flow *f) {
     cnode__parcel *p = &f->first->parcel;
-    size_t part = p->ctrl.len < SIZE ? SIZE - p->ctrl.len : 0;
-    uint64_t n = 1 + (p->len - part + SIZE - 1) / SIZE;
+    size_t size = c->stride;
+    size_t part = p->ctrl.len < size ? size - p->ctrl.len : 0;
+    uint64_t n = 1 + (p->len - part + size - 1) / size;
     int err = cnode__conn_put(c, p, c->talk->last_sequence + 1, n, part);
 
     if (err != 0)
@@ -183,12 +191,13 @@ static int begin(cnode_conn *c, flow *f) {
     c->flow_bytes -= part;
     f->sequence = ++c->talk->last_sequence;
     f->left = n - 1;
+    f->size = size;
     return 0;
 }
 
 static int next_fragment(cnode_conn *c, flow *f) {
     cnode__parcel *load = &f->first->parcel;
-    size_t n = load->len < SIZE ? load->len : SIZE;
+    size_t n = load->len < f->size ? load->len : f->size;
     uint8_t *p = cnode__out_reserve(&c->queue, HEAD, load->nv);
 
     if (p == NULL)
@@ -279,6 +288,6 @@ void cnode__flow_passed(cnode_conn *c, size_t n) {
     if (cnode__list_empty(&c->talk->flows))
         return;
     c->talk->since_fragment += n;
-    if (c->talk->since_fragment >= SIZE)
+    if (c->talk->since_fragment >= c->stride)
         (void)step(c); /* without memory it is not the turn yet */
 }

@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 
+#include "cnode/conn_parts.h"
 #include "cnode/uv_shell.h"
 
 enum { LINGER_MS = 3000 };
@@ -136,6 +137,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 }
 
 static void write_more(cnode__socket *l);
+static void measure_buffer(cnode__socket *l);
 
 static cnode_conn *conn_of(const cnode__socket *l) {
     return l->wire != NULL ? l->wire->conn : l->conn;
@@ -155,6 +157,7 @@ static void on_written(uv_write_t *req, int status) {
         return;
     }
     cnode_conn_wrote(conn_of(l), lent);
+    measure_buffer(l);
     write_more(l);
     if (l->wire != NULL)
         cnode__wire_wrote(l->wire);
@@ -247,6 +250,15 @@ void cnode__uv_flush(void *ctx, cnode__wire *w) {
         write_more(l);
 }
 
+/* The system makes the buffer as large as the way to the peer is long. What it
+ * says counts its own needs, as much again as the bytes. */
+static void measure_buffer(cnode__socket *l) {
+    int size = 0;
+
+    if (uv_send_buffer_size(&l->u.handle, &size) == 0 && size > 0)
+        cnode__conn_stride(conn_of(l), (size_t)size / 2);
+}
+
 void cnode__uv_start(cnode__socket *l) {
     int r;
 
@@ -255,6 +267,7 @@ void cnode__uv_start(cnode__socket *l) {
     if (cnode__wire_open(l->wire) != 0)
         return;
     l->connected = true;
+    measure_buffer(l);
     r = uv_read_start(&l->u.stream, on_alloc, on_read);
     if (r != 0)
         end_link(l, r, "reading");

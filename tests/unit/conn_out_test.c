@@ -674,6 +674,35 @@ static void test_fragment_sizes(void **state) {
     }
 }
 
+/* The longer the buffer behind it, the fewer they are. */
+static void test_fragments_by_buffer(void **state) {
+    static const struct {
+        size_t buffer, size, frames;
+    } rows[] = {
+        {0, 100000, 2},          {64 * 1024 + 100, 65536, 1},
+        {100000, 100001, 2},     {1 << 20, 1000000, 1},
+        {1 << 20, (1 << 20), 2}, {SIZE_MAX, 2000000, 1},
+        {SIZE_MAX, 5 << 20, 3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cnode_conn *c = opened(ALL);
+        journal j = {.last = binary(rows[i].size)};
+        receiver *r = new_receiver(note_message, &j);
+
+        cnode__conn_stride(c, rows[i].buffer);
+        assert_int_equal(send_from(c, 1, j.last), 0);
+        cnode__conn_stride(c, 0); /* of the next one */
+        deliver(c, r, SIZE_MAX);
+        if (r->frames != rows[i].frames)
+            fail_msg("row %zu: %u frames", i, (unsigned)r->frames);
+        free_binary(j.last);
+        free_receiver(r);
+        cnode_conn_free(c);
+    }
+}
+
 /* --- shared bytes -------------------------------------------------------- */
 
 static void count(void *arg) {
@@ -835,6 +864,7 @@ int main(void) {
         cmocka_unit_test(test_fragments_have_their_turn),
         cmocka_unit_test(test_no_fragments),
         cmocka_unit_test(test_fragment_sizes),
+        cmocka_unit_test(test_fragments_by_buffer),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_shared_refused),
         cmocka_unit_test(test_no_memory),
