@@ -7,7 +7,8 @@
  *
  * OP is skip, walk, encode or index, LIB is etf or ei. `measured` is the
  * function that does it, for a profiler to count. A walk takes every value:
- * with ei as its programs do, the type and then the value, here with etf_next.
+ * with ei as its programs do, the type and then the value, here with
+ * etf_walk_next.
  * Encoding is from a list of values that both take from the same place.
  */
 #include <stdio.h>
@@ -154,11 +155,13 @@ static void etf_skip_op(void) {
 
 static void etf_walk_op(void) {
     etf_reader r;
+    etf_walk w;
     etf_item it = {0};
     uint64_t sum = 0;
 
     etf_reader_init(&r, term);
-    while (etf_next(&r, &it) != ETF_NONE)
+    w = etf_walk_begin(&r);
+    while (etf_walk_next(&w, &it) != ETF_NONE)
         switch (it.type) {
         case ETF_INT:
             sum += (uint64_t)it.i;

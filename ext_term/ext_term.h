@@ -429,6 +429,24 @@ typedef struct etf_item {
 __attribute__((always_inline)) static inline etf_type etf_next(etf_reader *r,
                                                                etf_item *it);
 
+/* The same over many terms, twice as fast: the place of the reader is in a
+ * variable of its own, which a compiler keeps in a register where the reader
+ * itself has to be in memory. From etf_walk_begin to etf_walk_end, which brings
+ * the reader to where the walk is, only etf_walk_next may be called for it; its
+ * errors are the reader's. */
+typedef struct etf_walk { /* private */
+    const uint8_t *at;
+    const uint8_t *quick;
+    const uint8_t *end;
+    etf_reader *reader;
+} etf_walk;
+__attribute__((always_inline)) static inline etf_walk
+etf_walk_begin(etf_reader *r);
+__attribute__((always_inline)) static inline etf_type
+etf_walk_next(etf_walk *w, etf_item *it);
+__attribute__((always_inline)) static inline void
+etf_walk_end(const etf_walk *w);
+
 /* The type of the term in the view. */
 CN_API etf_type etf_type_of(etf_view term);
 
@@ -451,7 +469,7 @@ CN_API etf_type etf__next(etf_reader *r, etf_item *it);
 
 /* Private: etf_next for the usual terms, in the caller's loop. Everything else
  * is left to etf__next, and so is what is malformed. */
-enum { ETF__NEXT_ROOM = 10 };
+enum { ETF__NEXT_ROOM = 11 };
 
 enum etf__way {
     ETF__WAY_OTHER,
@@ -463,7 +481,9 @@ enum etf__way {
     ETF__WAY_STRING,
     ETF__WAY_NIL,
     ETF__WAY_TUPLE,
-    ETF__WAY_LIST
+    ETF__WAY_LIST,
+    ETF__WAY_MAP,
+    ETF__WAY_BIG
 };
 /* By tag. */
 CN_API extern const uint8_t etf__ways[256];
@@ -471,6 +491,18 @@ CN_API extern const uint8_t etf__ways[256];
 static inline uint32_t etf__next32(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
            p[3];
+}
+
+/* The same, sooner for a length below 256, as most are. */
+static inline size_t etf__next_count(const uint8_t *p) {
+    return (p[0] | p[1] | p[2]) == 0 ? p[3] : etf__next32(p);
+}
+
+/* p + n where n was just loaded and the next term waits for it: what else is
+ * added to p is added before. */
+static inline const uint8_t *etf__next_late(const uint8_t *p, size_t n) {
+    __asm__("" : "+r"(p));
+    return p + n;
 }
 
 /* Up to 16 bytes of ASCII? The second eight overlap the first. */
@@ -492,85 +524,146 @@ static inline bool etf__next_ascii(const uint8_t *p, size_t n, size_t left) {
     return ((first | last) & mask) == 0;
 }
 
+/* | n 1 | sign 1 | n bytes of magnitude |, the least significant first; false
+ * for what is not usual: leading zeros, 64 bits. */
+static inline bool etf__next_big(const uint8_t *p, size_t left, etf_item *it) {
+    size_t n = p[0];
+    uint64_t v;
+
+    if (n > left)
+        return false;
+    if (n > 8) {
+        it->wide = true;
+        it->negative = p[1] != 0;
+        it->bytes.data = p + 2;
+        it->bytes.len = n;
+        return p[1 + n] != 0;
+    }
+    memcpy(&v, p + 2, sizeof v);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    v &= n > 0 ? ~(uint64_t)0 >> (64 - 8 * n) : 0;
+    if (v > INT64_MAX)
+        return false;
+    it->wide = false;
+    it->i = p[1] != 0 ? -(int64_t)v : (int64_t)v;
+    return true;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): one flat switch, in place */
-static inline etf_type etf_next(etf_reader *r, etf_item *it) {
-    const uint8_t *p = r->at;
+static inline etf_type etf_walk_next(etf_walk *w, etf_item *it) {
+    const uint8_t *p = w->at;
     etf_item other;
     uint64_t bits;
     size_t n;
 
-    if (p >= r->quick)
+    if (p >= w->quick)
         goto other;
     it->children = 0;
     switch ((enum etf__way)etf__ways[*p]) {
     case ETF__WAY_SMALL_INTEGER:
-        r->at = p + 2;
+        w->at = p + 2;
         it->i = p[1];
         it->wide = false;
         return it->type = ETF_INT;
     case ETF__WAY_INTEGER:
-        r->at = p + 5;
+        w->at = p + 5;
         it->i = (int32_t)etf__next32(p + 1);
         it->wide = false;
+        return it->type = ETF_INT;
+    case ETF__WAY_BIG:
+        if (!etf__next_big(p + 1, (size_t)(w->end - p) - 3, it))
+            goto other;
+        w->at = etf__next_late(p + 3, p[1]);
         return it->type = ETF_INT;
     case ETF__WAY_FLOAT:
         bits = (uint64_t)etf__next32(p + 1) << 32 | etf__next32(p + 5);
         if ((bits >> 52 & 0x7ff) == 0x7ff) /* infinite or no number */
             goto other;
-        r->at = p + 9;
+        w->at = p + 9;
         memcpy(&it->f, &bits, sizeof it->f);
         return it->type = ETF_FLOAT;
     case ETF__WAY_ATOM:
         n = p[1];
-        if (!etf__next_ascii(p + 2, n, (size_t)(r->end - p) - 2))
+        if (!etf__next_ascii(p + 2, n, (size_t)(w->end - p) - 2))
             goto other;
-        r->at = p + 2 + n;
+        w->at = etf__next_late(p + 2, n);
         it->bytes.data = p + 2;
         it->bytes.len = n;
         return it->type = ETF_ATOM;
     case ETF__WAY_BINARY:
-        n = etf__next32(p + 1);
-        if (n > (size_t)(r->end - p) - 5)
+        n = etf__next_count(p + 1);
+        if (n > (size_t)(w->end - p) - 5)
             goto other;
-        r->at = p + 5 + n;
+        w->at = etf__next_late(p + 5, n);
         it->bytes.data = p + 5;
         it->bytes.len = n;
         return it->type = ETF_BINARY;
     case ETF__WAY_STRING:
         n = (size_t)p[1] << 8 | p[2];
-        if (n == 0 || n > (size_t)(r->end - p) - 3)
+        if (n == 0 || n > (size_t)(w->end - p) - 3)
             goto other;
-        r->at = p + 3 + n;
+        w->at = etf__next_late(p + 3, n);
         it->bytes.data = p + 3;
         it->bytes.len = n;
         return it->type = ETF_STRING;
     case ETF__WAY_NIL:
-        r->at = p + 1;
+        w->at = p + 1;
         return it->type = ETF_NIL;
     case ETF__WAY_TUPLE:
         n = p[1];
-        if (n > (size_t)(r->end - p) - 2)
+        if (n > (size_t)(w->end - p) - 2)
             goto other;
-        r->at = p + 2;
+        w->at = p + 2;
         it->n = (uint32_t)n;
         it->children = n;
         return it->type = ETF_TUPLE;
     case ETF__WAY_LIST:
         n = etf__next32(p + 1);
-        if (n == 0 || n >= (size_t)(r->end - p) - 5)
+        if (n == 0 || n >= (size_t)(w->end - p) - 5)
             goto other;
-        r->at = p + 5;
+        w->at = p + 5;
         it->n = (uint32_t)n;
         it->children = (uint64_t)n + 1;
         return it->type = ETF_LIST;
+    case ETF__WAY_MAP:
+        n = etf__next32(p + 1);
+        if (n > INT32_MAX || n > ((size_t)(w->end - p) - 5) / 2)
+            goto other;
+        w->at = p + 5;
+        it->n = (uint32_t)n;
+        it->children = (uint64_t)n * 2;
+        return it->type = ETF_MAP;
     case ETF__WAY_OTHER:
         goto other;
     }
     __builtin_unreachable();
-other: /* into a local, so that *it can live in registers */
-    (void)etf__next(r, &other);
+other: /* into a local, so that *it can live in registers, as *w does */
+    w->reader->at = w->at;
+    (void)etf__next(w->reader, &other);
+    w->at = w->reader->at;
+    w->quick = w->reader->quick;
     *it = other;
     return other.type;
+}
+
+static inline etf_walk etf_walk_begin(etf_reader *r) {
+    etf_walk w = {r->at, r->quick, r->end, r};
+
+    return w;
+}
+
+static inline void etf_walk_end(const etf_walk *w) {
+    w->reader->at = w->at;
+}
+
+static inline etf_type etf_next(etf_reader *r, etf_item *it) {
+    etf_walk w = etf_walk_begin(r);
+    etf_type type = etf_walk_next(&w, it);
+
+    etf_walk_end(&w);
+    return type;
 }
 
 /* --- hash ---------------------------------------------------------------- */

@@ -15,6 +15,8 @@ const uint8_t etf__ways[256] = {
     [ETF__NIL] = ETF__WAY_NIL,
     [ETF__SMALL_TUPLE] = ETF__WAY_TUPLE,
     [ETF__LIST] = ETF__WAY_LIST,
+    [ETF__MAP] = ETF__WAY_MAP,
+    [ETF__SMALL_BIG] = ETF__WAY_BIG,
 };
 
 /* What a head says, as an item. */

@@ -167,6 +167,31 @@ static void identifiers(void **state) {
     done();
 }
 
+/* An error stays, and a walk may begin in an opened STRING_EXT. */
+static void walks(void **state) {
+    etf_walk w;
+
+    (void)state;
+    start("6b00020102" PADDING);
+    assert_int_equal(etf_get_list(&r), 2);
+    w = etf_walk_begin(&r);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_INT);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_INT);
+    assert_true(it.i == 2);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_NIL);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_NIL);
+    etf_walk_end(&w);
+    assert_int_equal(etf_reader_left(&r), 9);
+    start("6101ff" PADDING);
+    w = etf_walk_begin(&r);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_INT);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_NONE);
+    assert_int_equal(etf_walk_next(&w, &it), ETF_NONE);
+    etf_walk_end(&w);
+    assert_int_equal(r.err, CN_EBADTERM);
+    assert_int_equal(r.err_at, 2);
+}
+
 static void in_a_string(void **state) {
     (void)state;
     start("6b0002 0506 6107");
@@ -249,6 +274,31 @@ static int by_next(etf_view v, size_t *at, size_t *size) {
     return r.err;
 }
 
+/* A walk with an end and a new beginning wherever it may be. */
+static void walk(etf_view v, bool pauses) {
+    etf_reader one = {0}, many = {0};
+    etf_item a = {0}, b = {0};
+    etf_walk w;
+
+    etf_reader_init(&one, v);
+    etf_reader_init(&many, v);
+    w = etf_walk_begin(&many);
+    while (etf_next(&one, &a) != ETF_NONE) {
+        assert_int_equal(etf_walk_next(&w, &b), a.type);
+        assert_int_equal(b.children, a.children);
+        if (pauses) {
+            etf_walk_end(&w);
+            assert_int_equal(etf_reader_pos(&many), etf_reader_pos(&one));
+            w = etf_walk_begin(&many);
+        }
+    }
+    assert_int_equal(etf_walk_next(&w, &b), ETF_NONE);
+    etf_walk_end(&w);
+    assert_int_equal(etf_reader_pos(&many), etf_reader_pos(&one));
+    assert_int_equal(many.err, one.err);
+    assert_int_equal(many.err_at, one.err_at);
+}
+
 static int by_skip(etf_view v, size_t *at, size_t *size) {
     etf_reader_init(&r, v);
     etf_skip(&r);
@@ -276,6 +326,8 @@ static void alike(const uint8_t *data, size_t n) {
     } else {
         assert_int_equal(at_skip, at);
     }
+    walk(v, false);
+    walk(v, true);
     free(copy);
 }
 
@@ -326,6 +378,7 @@ int main(void) {
         cmocka_unit_test(containers),  cmocka_unit_test(identifiers),
         cmocka_unit_test(in_a_string), cmocka_unit_test(refused),
         cmocka_unit_test(vectors),     cmocka_unit_test(tag_pairs),
+        cmocka_unit_test(walks),
     };
     return cmocka_run_group_tests_name("next", tests, NULL, NULL);
 }
