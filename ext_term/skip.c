@@ -109,6 +109,10 @@ INLINE const uint8_t *late(const uint8_t *p, size_t n) {
         NEXT(0, 0);                                                            \
     } while (0)
 
+/* Addresses of labels are no standard C, but gcc and clang know them. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+
 /* Passes usual heads until there is another one, the end of the term, or less
  * than ROOM from `safe` on. */
 /* NOLINTNEXTLINE(readability-function-size): one flat switch */
@@ -171,6 +175,8 @@ reference:
 out:
     return (walk){p, terms};
 }
+
+#pragma GCC diagnostic pop
 
 /* The same for the last bytes, less than ROOM, with room behind them; w.p is
  * NULL if they end within a head. */
