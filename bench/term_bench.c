@@ -22,16 +22,20 @@
 
 #define DIE(...) (fprintf(stderr, "term_bench: " __VA_ARGS__), exit(1))
 
-/* The same identifier or integer for both. */
+/* The same identifier for both. */
 typedef struct id {
     etf_pid pid;
     etf_ref ref;
     erlang_pid ei_pid;
     erlang_ref ei_ref;
-    erlang_big big;
+} id;
+
+/* The same big integer. */
+typedef struct integer {
+    erlang_big ei;
     etf_view magnitude;
     bool negative;
-} id;
+} integer;
 
 /* Small, so that what is measured is not the memory that they are in. */
 typedef struct value {
@@ -42,6 +46,7 @@ typedef struct value {
         int64_t i;
         double f;
         id *id;
+        integer *big;
         const uint8_t *data; /* of an atom, binary or string */
     } v;
 } value;
@@ -88,9 +93,18 @@ static void ei_form(const value *v, const uint8_t *at) {
     if (v->type != ETF_INT)
         return;
     (void)ei_get_type(buf, &index, &type, &size);
-    v->v.id->big = *ei_alloc_big((unsigned)size);
-    if (ei_decode_big(buf, &index, &v->v.id->big) != 0)
+    v->v.big->ei = *ei_alloc_big((unsigned)size);
+    if (ei_decode_big(buf, &index, &v->v.big->ei) != 0)
         DIE("ei: an integer\n");
+}
+
+static void take_big(value *v, const etf_item *it, const uint8_t *at) {
+    v->v.big = calloc(1, sizeof *v->v.big);
+    if (v->v.big == NULL)
+        DIE("no memory\n");
+    v->v.big->magnitude = it->bytes;
+    v->v.big->negative = it->negative;
+    ei_form(v, at);
 }
 
 static void take_id(value *v, const uint8_t *at) {
@@ -111,10 +125,10 @@ static void take(value *v, const etf_item *it, const uint8_t *at) {
     *v = (value){.type = (uint8_t)it->type,
                  .n = it->n,
                  .is_big = it->type == ETF_INT && it->wide};
-    if (v->is_big || it->type == ETF_PID || it->type == ETF_REF) {
+    if (v->is_big) {
+        take_big(v, it, at);
+    } else if (it->type == ETF_PID || it->type == ETF_REF) {
         take_id(v, at);
-        v->v.id->magnitude = it->bytes;
-        v->v.id->negative = it->negative;
     } else if (it->type == ETF_INT) {
         v->v.i = it->i;
     } else if (it->type == ETF_FLOAT) {
@@ -186,8 +200,8 @@ static void etf_put_value(const value *v) {
     switch (v->type) {
     case ETF_INT:
         if (v->is_big)
-            etf_put_big(&writer, v->v.id->magnitude.data,
-                        v->v.id->magnitude.len, v->v.id->negative);
+            etf_put_big(&writer, v->v.big->magnitude.data,
+                        v->v.big->magnitude.len, v->v.big->negative);
         else
             etf_put_int(&writer, v->v.i);
         break;
@@ -334,7 +348,7 @@ static int ei_put_value(value *v) {
 
     switch (v->type) {
     case ETF_INT:
-        return v->is_big ? ei_x_encode_big(&ei_out, &v->v.id->big)
+        return v->is_big ? ei_x_encode_big(&ei_out, &v->v.big->ei)
                          : ei_x_encode_longlong(&ei_out, v->v.i);
     case ETF_FLOAT:
         return ei_x_encode_double(&ei_out, v->v.f);

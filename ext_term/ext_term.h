@@ -178,20 +178,20 @@ CN_API size_t etf_writer_size(const etf_writer *w);
 CN_API void etf_writer_fail(etf_writer *w, int code);
 
 CN_API void etf_put_version(etf_writer *w);
-CN_API void etf_put_int(etf_writer *w, int64_t v);
+CN_API inline void etf_put_int(etf_writer *w, int64_t v);
 CN_API void etf_put_uint(etf_writer *w, uint64_t v);
 /* A big integer from its magnitude, least significant byte first. */
 CN_API void etf_put_big(etf_writer *w, const uint8_t *magnitude, size_t n,
                         bool negative);
 /* NaN and infinities latch CN_ERANGE: Erlang has none. */
-CN_API void etf_put_float(etf_writer *w, double v);
+CN_API inline void etf_put_float(etf_writer *w, double v);
 /* UTF-8; CN_EBADARG for bad UTF-8, CN_ELIMIT above 255 characters. */
-CN_API void etf_put_atom(etf_writer *w, const char *text);
-CN_API void etf_put_atom_n(etf_writer *w, const char *text, size_t n);
+CN_API inline void etf_put_atom(etf_writer *w, const char *text);
+CN_API inline void etf_put_atom_n(etf_writer *w, const char *text, size_t n);
 CN_API void etf_put_bool(etf_writer *w, bool v);
-CN_API void etf_put_binary(etf_writer *w, const void *data, size_t n);
+CN_API inline void etf_put_binary(etf_writer *w, const void *data, size_t n);
 /* A binary with the bytes of a C string. */
-CN_API void etf_put_binary_str(etf_writer *w, const char *text);
+CN_API inline void etf_put_binary_str(etf_writer *w, const char *text);
 /* The same for a big binary, without a copy: the writer keeps the pointer when
  * n >= ETF_REF_MIN, so data must stay as it is until the term was sent or
  * finished. etf_writer_slices lends the term in pieces. etf_writer_finish
@@ -207,16 +207,16 @@ CN_API int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n);
 /* A bitstring of `bits` bits, most significant bit first. */
 CN_API void etf_put_bits(etf_writer *w, const void *data, size_t bits);
 /* An Erlang string, a list of small integers: bytes as they are. */
-CN_API void etf_put_string(etf_writer *w, const char *bytes, size_t n);
+CN_API inline void etf_put_string(etf_writer *w, const char *bytes, size_t n);
 /* Headers; the elements follow, and nobody counts whether they do: see
  * etf_writer_finish. A map takes 2n terms, key then value. A list
  * header with n > 0 takes n terms and a tail, usually etf_put_nil; with n == 0
  * it is [] itself, and takes nothing; it stays a LIST_EXT, whatever its
  * elements are. Tuples have less than 2^24 elements: CN_ELIMIT. */
-CN_API void etf_put_tuple(etf_writer *w, size_t n);
-CN_API void etf_put_map(etf_writer *w, size_t n);
-CN_API void etf_put_list(etf_writer *w, size_t n);
-CN_API void etf_put_nil(etf_writer *w);
+CN_API inline void etf_put_tuple(etf_writer *w, size_t n);
+CN_API inline void etf_put_map(etf_writer *w, size_t n);
+CN_API inline void etf_put_list(etf_writer *w, size_t n);
+CN_API inline void etf_put_nil(etf_writer *w);
 /* A list whose length is not known: what is put between the two, nested up to
  * 32 deep. etf_end_list counts the elements and writes the tail. As the BEAM
  * does, it makes a STRING_EXT of 1 to 65535 elements that all are integers from
@@ -664,6 +664,184 @@ static inline etf_type etf_next(etf_reader *r, etf_item *it) {
 
     etf_walk_end(&w);
     return type;
+}
+
+/* --- the usual way of writing --------------------------------------------
+ *
+ * Private: the smallest terms are written in place, in the caller's loop, when
+ * there is room and nothing else to look at, which one comparison tells: a
+ * function call took longer than the rest. The functions are in the library
+ * too, for callers that do not inline them, and for bindings.
+ */
+
+/* What is not as usual: errors, growing, open lists, big integers. */
+CN_API void etf__other_int(etf_writer *w, int64_t v);
+CN_API void etf__other_float(etf_writer *w, double v);
+CN_API void etf__other_tuple(etf_writer *w, size_t n);
+CN_API void etf__other_map(etf_writer *w, size_t n);
+CN_API void etf__other_list(etf_writer *w, size_t n);
+CN_API void etf__other_atom(etf_writer *w, const char *text, size_t n);
+CN_API void etf__other_binary(etf_writer *w, const void *data, size_t n);
+CN_API void etf__other_string(etf_writer *w, const char *bytes, size_t n);
+
+/* | tag | v 1 |; false: it is not as usual. */
+CN_API inline bool etf__put_two(etf_writer *w, uint8_t tag, uint8_t v) {
+    uint8_t *p;
+
+    if (w->len >= w->limit)
+        return false;
+    p = w->data + w->len;
+    w->len += 2;
+    p[0] = tag;
+    p[1] = v;
+    return true;
+}
+
+/* | tag | v 4 | */
+CN_API inline bool etf__put_five(etf_writer *w, uint8_t tag, uint32_t v) {
+    uint8_t *p;
+
+    if (w->len >= w->limit)
+        return false;
+    p = w->data + w->len;
+    w->len += 5;
+    p[0] = tag;
+    p[1] = (uint8_t)(v >> 24);
+    p[2] = (uint8_t)(v >> 16);
+    p[3] = (uint8_t)(v >> 8);
+    p[4] = (uint8_t)v;
+    return true;
+}
+
+inline void etf_put_int(etf_writer *w, int64_t v) {
+    bool small = (uint64_t)v <= UINT8_MAX;
+
+    if (small ? !etf__put_two(w, 97, (uint8_t)v)
+              : v != (int32_t)v || !etf__put_five(w, 98, (uint32_t)v))
+        etf__other_int(w, v);
+}
+
+inline void etf_put_float(etf_writer *w, double v) {
+    uint64_t bits;
+    uint8_t *p;
+
+    memcpy(&bits, &v, sizeof bits);
+    if (w->len >= w->limit || (bits >> 52 & 0x7ff) == 0x7ff) {
+        etf__other_float(w, v);
+        return;
+    }
+    p = w->data + w->len;
+    w->len += 9;
+    p[0] = 70;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    bits = __builtin_bswap64(bits);
+#endif
+    memcpy(p + 1, &bits, sizeof bits);
+}
+
+inline void etf_put_tuple(etf_writer *w, size_t n) {
+    if (n > UINT8_MAX || !etf__put_two(w, 104, (uint8_t)n))
+        etf__other_tuple(w, n);
+}
+
+inline void etf_put_map(etf_writer *w, size_t n) {
+    if (n > INT32_MAX || !etf__put_five(w, 116, (uint32_t)n))
+        etf__other_map(w, n);
+}
+
+inline void etf_put_list(etf_writer *w, size_t n) {
+    if (n - 1 >= UINT32_MAX || !etf__put_five(w, 108, (uint32_t)n))
+        etf__other_list(w, n);
+}
+
+/* Where the bytes of a short text go, behind a head of `head` bytes; NULL: it
+ * is not as usual. */
+CN_API inline uint8_t *etf__put_short(etf_writer *w, size_t head,
+                                      const void *text, size_t n) {
+    uint8_t *p;
+
+    if (n - 4 > 12 || w->len + 16 >= w->limit || text == NULL)
+        return NULL;
+    p = w->data + w->len + head;
+    w->len += head + n;
+    return p;
+}
+
+/* Copies 4 to 16 bytes as two words, of which the second ends with them and may
+ * overlap the first; their bits together. */
+CN_API inline uint64_t etf__copy_short(uint8_t *to, const void *text,
+                                       size_t n) {
+    const uint8_t *from = (const uint8_t *)text;
+    uint64_t first, last;
+    uint32_t head, tail;
+
+    if (n >= 8) {
+        memcpy(&first, from, 8);
+        memcpy(&last, from + n - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + n - 8, &last, 8);
+        return first | last;
+    }
+    memcpy(&head, from, 4);
+    memcpy(&tail, from + n - 4, 4);
+    memcpy(to, &head, 4);
+    memcpy(to + n - 4, &tail, 4);
+    return head | tail;
+}
+
+inline void etf_put_atom_n(etf_writer *w, const char *text, size_t n) {
+    size_t len = w->len;
+    uint8_t *p = etf__put_short(w, 2, text, n);
+
+    if (p != NULL && (w->mode & ETF_LATIN1_ATOMS) == 0 &&
+        (etf__copy_short(p, text, n) & 0x8080808080808080U) == 0) {
+        p[-2] = 119;
+        p[-1] = (uint8_t)n;
+        return;
+    }
+    w->len = len;
+    etf__other_atom(w, text, n);
+}
+
+inline void etf_put_atom(etf_writer *w, const char *text) {
+    etf_put_atom_n(w, text, text != NULL ? strlen(text) : 1);
+}
+
+inline void etf_put_binary(etf_writer *w, const void *data, size_t n) {
+    uint8_t *p = etf__put_short(w, 5, data, n);
+
+    if (p == NULL) {
+        etf__other_binary(w, data, n);
+        return;
+    }
+    (void)etf__copy_short(p, data, n);
+    p[-5] = 109;
+    p[-4] = p[-3] = p[-2] = 0;
+    p[-1] = (uint8_t)n;
+}
+
+inline void etf_put_binary_str(etf_writer *w, const char *text) {
+    etf_put_binary(w, text, text != NULL ? strlen(text) : 1);
+}
+
+inline void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
+    uint8_t *p = etf__put_short(w, 3, bytes, n);
+
+    if (p == NULL) {
+        etf__other_string(w, bytes, n);
+        return;
+    }
+    (void)etf__copy_short(p, bytes, n);
+    p[-3] = 107;
+    p[-2] = 0;
+    p[-1] = (uint8_t)n;
+}
+
+inline void etf_put_nil(etf_writer *w) {
+    if (w->len < w->limit)
+        w->data[w->len++] = 106;
+    else
+        etf__other_list(w, 0);
 }
 
 /* --- hash ---------------------------------------------------------------- */

@@ -384,25 +384,11 @@ static ETF__SLOW void put_any_int32(etf_writer *w, int32_t v) {
         (void)cn__put32(cn__put8(p, ETF__INTEGER), (uint32_t)v);
 }
 
-void etf_put_int(etf_writer *w, int64_t v) {
-    uint8_t *p;
-
-    if (v != (int32_t)v) {
+void etf__other_int(etf_writer *w, int64_t v) {
+    if (v != (int32_t)v)
         put_big_u64(w, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0);
-        return;
-    }
-    if (!etf__roomy(w, 0)) {
+    else
         put_any_int32(w, (int32_t)v);
-        return;
-    }
-    p = w->data + w->len;
-    if ((uint64_t)v > UINT8_MAX) {
-        (void)cn__put32(cn__put8(p, ETF__INTEGER), (uint32_t)v);
-        w->len += 5;
-    } else {
-        (void)cn__put8(cn__put8(p, ETF__SMALL_INTEGER), (uint8_t)v);
-        w->len += 2;
-    }
 }
 
 void etf_put_uint(etf_writer *w, uint64_t v) {
@@ -436,7 +422,8 @@ void etf_put_big(etf_writer *w, const uint8_t *magnitude, size_t n,
         put_big_u64(w, v, true);
 }
 
-static ETF__SLOW void put_any_float(etf_writer *w, double v, uint64_t bits) {
+void etf__other_float(etf_writer *w, double v) {
+    uint64_t bits;
     uint8_t *p;
 
     if (!isfinite(v)) {
@@ -444,20 +431,9 @@ static ETF__SLOW void put_any_float(etf_writer *w, double v, uint64_t bits) {
         return;
     }
     p = etf__put(w, 9, 0);
+    memcpy(&bits, &v, sizeof bits);
     if (p != NULL)
         (void)cn__put64(cn__put8(p, ETF__NEW_FLOAT), bits);
-}
-
-void etf_put_float(etf_writer *w, double v) {
-    uint64_t bits;
-
-    memcpy(&bits, &v, sizeof bits);
-    if (!etf__roomy(w, 0) || !isfinite(v)) {
-        put_any_float(w, v, bits);
-        return;
-    }
-    (void)cn__put64(cn__put8(w->data + w->len, ETF__NEW_FLOAT), bits);
-    w->len += 9;
 }
 
 /* --- atoms, binaries, strings ----------------------------------------------
@@ -543,15 +519,8 @@ static inline void put_text_atom(etf_writer *w, const char *text, size_t n) {
     put_any_atom(w, text, n);
 }
 
-void etf_put_atom_n(etf_writer *w, const char *text, size_t n) {
+void etf__other_atom(etf_writer *w, const char *text, size_t n) {
     put_text_atom(w, text, n);
-}
-
-void etf_put_atom(etf_writer *w, const char *text) {
-    if (text == NULL)
-        etf_writer_fail(w, CN_EBADARG);
-    else
-        put_text_atom(w, text, strlen(text));
 }
 
 void etf_put_bool(etf_writer *w, bool v) {
@@ -632,15 +601,8 @@ static inline void put_binary(etf_writer *w, const void *data, size_t n) {
     w->len += 5 + n;
 }
 
-void etf_put_binary(etf_writer *w, const void *data, size_t n) {
+void etf__other_binary(etf_writer *w, const void *data, size_t n) {
     put_binary(w, data, n);
-}
-
-void etf_put_binary_str(etf_writer *w, const char *text) {
-    if (text == NULL)
-        etf_writer_fail(w, CN_EBADARG);
-    else
-        put_binary(w, text, strlen(text));
 }
 
 void etf_put_bits(etf_writer *w, const void *data, size_t bits) {
@@ -691,7 +653,7 @@ static ETF__SLOW void put_any_string(etf_writer *w, const char *bytes,
     }
 }
 
-void etf_put_string(etf_writer *w, const char *bytes, size_t n) {
+void etf__other_string(etf_writer *w, const char *bytes, size_t n) {
     uint8_t *p;
 
     if (n - 1 >= ETF__STRING_MAX || !etf__roomy(w, n) || bytes == NULL) {
@@ -817,25 +779,15 @@ int etf_writer_slices(etf_writer *w, etf_view *v, size_t nv, size_t *n) {
 /* --- headers ----------------------------------------------------------------
  */
 
-static ETF__SLOW void put_any_header(etf_writer *w, uint8_t tag, uint32_t n,
-                                     uint64_t children) {
+static void put_header(etf_writer *w, uint8_t tag, size_t n,
+                       uint64_t children) {
     uint8_t *p = etf__put(w, 5, children);
 
     if (p != NULL)
-        (void)cn__put32(cn__put8(p, tag), n);
+        (void)cn__put32(cn__put8(p, tag), (uint32_t)n);
 }
 
-static inline void put_header(etf_writer *w, uint8_t tag, size_t n,
-                              uint64_t children) {
-    if (!etf__roomy(w, 0)) {
-        put_any_header(w, tag, (uint32_t)n, children);
-        return;
-    }
-    (void)cn__put32(cn__put8(w->data + w->len, tag), (uint32_t)n);
-    w->len += 5;
-}
-
-static ETF__SLOW void put_any_tuple(etf_writer *w, size_t n) {
+void etf__other_tuple(etf_writer *w, size_t n) {
     uint8_t *p;
 
     if (n > ETF__ARITY_MAX) {
@@ -849,51 +801,46 @@ static ETF__SLOW void put_any_tuple(etf_writer *w, size_t n) {
     }
 }
 
-void etf_put_tuple(etf_writer *w, size_t n) {
-    uint8_t *p;
-
-    if (n > UINT8_MAX || !etf__roomy(w, 0)) {
-        put_any_tuple(w, n);
-        return;
-    }
-    p = cn__put8(w->data + w->len, ETF__SMALL_TUPLE);
-    (void)cn__put8(p, (uint8_t)n);
-    w->len += 2;
-}
-
-void etf_put_map(etf_writer *w, size_t n) {
+void etf__other_map(etf_writer *w, size_t n) {
     if (n > INT32_MAX)
         etf_writer_fail(w, CN_ELIMIT);
     else
         put_header(w, ETF__MAP, n, 2 * (uint64_t)n);
 }
 
-static ETF__SLOW void put_any_nil(etf_writer *w) {
+static void put_any_nil(etf_writer *w) {
     uint8_t *p = etf__put(w, 1, 0);
 
     if (p != NULL)
         *p = ETF__NIL;
 }
 
-static inline void put_nil(etf_writer *w) {
-    if (etf__roomy(w, 0))
-        w->data[w->len++] = ETF__NIL;
-    else
-        put_any_nil(w);
-}
-
-void etf_put_list(etf_writer *w, size_t n) {
+void etf__other_list(etf_writer *w, size_t n) {
     if (n > UINT32_MAX)
         etf_writer_fail(w, CN_ELIMIT);
     else if (n == 0)
-        put_nil(w);
+        put_any_nil(w);
     else
         put_header(w, ETF__LIST, n, (uint64_t)n + 1);
 }
 
-void etf_put_nil(etf_writer *w) {
-    put_nil(w);
-}
+/* The functions that ext_term.h has inline are here too. */
+extern inline bool etf__put_two(etf_writer *w, uint8_t tag, uint8_t v);
+extern inline bool etf__put_five(etf_writer *w, uint8_t tag, uint32_t v);
+extern inline void etf_put_int(etf_writer *w, int64_t v);
+extern inline void etf_put_float(etf_writer *w, double v);
+extern inline void etf_put_tuple(etf_writer *w, size_t n);
+extern inline void etf_put_map(etf_writer *w, size_t n);
+extern inline void etf_put_list(etf_writer *w, size_t n);
+extern inline void etf_put_nil(etf_writer *w);
+extern inline uint8_t *etf__put_short(etf_writer *w, size_t head,
+                                      const void *text, size_t n);
+extern inline uint64_t etf__copy_short(uint8_t *to, const void *text, size_t n);
+extern inline void etf_put_atom(etf_writer *w, const char *text);
+extern inline void etf_put_atom_n(etf_writer *w, const char *text, size_t n);
+extern inline void etf_put_binary(etf_writer *w, const void *data, size_t n);
+extern inline void etf_put_binary_str(etf_writer *w, const char *text);
+extern inline void etf_put_string(etf_writer *w, const char *bytes, size_t n);
 
 void etf_put_term(etf_writer *w, etf_view term) {
     uint8_t *p;
