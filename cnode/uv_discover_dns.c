@@ -171,7 +171,7 @@ static void query_all(uv_work_t *req) {
     for (size_t i = 0; i < d->queries; i++) {
         query *q = &d->query[i];
         q->size = (d->has_server ? res_nquery : res_nsearch)(
-            &res, d->name, ns_c_in, q->type, q->answer, sizeof q->answer);
+            &res, d->name, ns_c_in, (int)q->type, q->answer, sizeof q->answer);
         q->reason = res.res_h_errno;
     }
     res_nclose(&res);
