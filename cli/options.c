@@ -112,7 +112,8 @@ typedef enum kind {
     ENCODING,
     NODE,
     QUIET,
-    VERBOSE
+    VERBOSE,
+    SOURCE
 } kind;
 
 typedef struct option {
@@ -137,6 +138,14 @@ static const option table[] = {
      "etf, hex (default), erlang or json"},
     {"connect", 0, NODE, AT(connect), "NODE", CLI_SERVE,
      "connect to this node first; may be repeated"},
+    {"discover", 0, SOURCE, AT(discover), "WHERE", CLI_SERVE,
+     "find nodes there: list:, epmd:, hosts:, dns:, srv:, gossip"},
+    {"gossip-secret-file", 0, TEXT, AT(gossip_secret_file), "FILE", CLI_SERVE,
+     "the secret (or $CNODE_GOSSIP_SECRET)"},
+    {"gossip-interface", 0, TEXT, AT(gossip_interface), "IP", CLI_SERVE,
+     "send and hear multicasts there"},
+    {"gossip-group", 0, TEXT, AT(gossip_group), "IP", CLI_SERVE,
+     "multicast group (default 233.252.1.32)"},
     {"no-epmd", 0, FLAG, AT(no_epmd), NULL, CLI_SERVE,
      "do not register with EPMD"},
     {"port", 0, PORT, AT(port), "PORT", CLI_SERVE,
@@ -187,6 +196,13 @@ static int add_node(cli_options *o, const char *value) {
     return 0;
 }
 
+static int add_source(cli_options *o, const char *value) {
+    if (o->ndiscover == CLI_MAX_CONNECT)
+        return -1;
+    o->discover[o->ndiscover++] = value;
+    return 0;
+}
+
 /* In milliseconds it is at least one. */
 static int timeout(cli_options *o, const char *value) {
     if (seconds(value, &o->timeout_s) != 0)
@@ -232,6 +248,8 @@ static int store(cli_options *o, const option *opt, const char *value) {
     case VERBOSE:
         o->verbose = o->verbose >= 1 ? 2 : 1;
         return 0;
+    case SOURCE:
+        return add_source(o, value);
     }
     return -1;
 }

@@ -75,6 +75,12 @@ typedef struct cli_options {
     uint16_t port;
     uint32_t ticktime_s;
     uint32_t setup_ms;
+
+    const char *discover[CLI_MAX_CONNECT]; /* serve */
+    size_t ndiscover;
+    const char *gossip_secret_file;
+    const char *gossip_interface;
+    const char *gossip_group;
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no

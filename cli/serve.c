@@ -266,6 +266,8 @@ static int run_node(serve *s) {
     if (rc == 0 && !s->stopped)
         rc = connect_all(s);
     if (rc == 0 && !s->stopped)
+        rc = cli_serve_discover(s->o, s->server.node);
+    if (rc == 0 && !s->stopped)
         rc = say_ready(s);
     if (rc != 0)
         return rc;
@@ -319,7 +321,7 @@ static int check_names(serve *s) {
             return cli_usage(o, "bad node name: %s", o->connect[i]);
     if (o->address != NULL && o->nconnect != 1)
         return cli_usage(o, "--address needs exactly one --connect");
-    return 0;
+    return cli_serve_discover(o, NULL);
 }
 
 int cli_serve(const cli_options *o) {

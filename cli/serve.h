@@ -23,6 +23,9 @@ typedef struct cli_server {
     etf_pid asker; /* of mortal; no node: nobody asked yet */
 } cli_server;
 
+/* The sources of --discover, for a node; without one the words are only looked
+ * at. 0 or an exit status, with the reason told. */
+int cli_serve_discover(const cli_options *o, cnode *n);
 /* The processes echo, sink and mortal, and cnode:loop/0. 0 or CN_E*. */
 int cli_serve_processes(cli_server *s);
 /* The functions cnode:echo/1, add/2, info/0, sleep/1, fail/1. 0 or CN_E*. */

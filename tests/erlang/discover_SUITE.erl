@@ -585,7 +585,7 @@ serve_bad_words(_) ->
                              "--discover", Word]),
          ?assertNotEqual(nomatch, string:find(Text, Part))
      end || {Word, Part} <- [{"nonsense", "--discover"}, {"list:", "--discover"},
-                             {"list:nohost", "nohost"}, {"dns:", "--discover"},
+                             {"list:a@b@c", "a@b@c"}, {"dns:", "--discover"},
                              {"gossip:0", "--discover"},
                              {"gossip:x", "--discover"},
                              {"dns:a@", "--discover"}]].
