@@ -12,7 +12,7 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [echo, counter, client, guard, stay, workers, clock, pump, doctor].
+    [echo, counter, client, guard, stay, join, workers, clock, pump, doctor].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -135,6 +135,23 @@ stay(_) ->
     ?assertEqual("down: this node leaves", line(Port)),
     ?assertEqual(0, ended(Port)),
     unregister(log).
+
+join(_) ->
+    File = cnode_test:file("nodes"),
+    ok = file:write_file(File, [atom_to_list(node()), "\nnohost\n"]),
+    Port = start("join", [File]),
+    Us = atom_to_list(node()),
+    ?assertEqual("found " ++ Us, line(Port)),
+    ?assertEqual("up " ++ Us, line(Port)),
+    ?assert(lists:member('join@127.0.0.1', nodes(hidden))),
+    ok = file:write_file(File, "\n"),
+    ?assertEqual("gone " ++ Us, line(Port)),
+    cnode_test:wait_until(fun() ->
+        not lists:member('join@127.0.0.1', nodes(hidden))
+    end),
+    ok = file:delete(File),
+    ?assertEqual("error file: the file cannot be read", line(Port)),
+    terminate(Port).
 
 workers(_) ->
     register(sums, self()),
