@@ -8,6 +8,7 @@
  * source is stopped meanwhile, all this lives on until the answer comes.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <arpa/inet.h>
@@ -266,11 +267,15 @@ static void stop(cnode_source *s, void *data) {
 
 static bool read_server(const char *text, struct sockaddr_in *out) {
     size_t len = strcspn(text, ":");
-    unsigned port = DNS_PORT;
-    char address[INET_ADDRSTRLEN], rest;
+    const char *digits = text + len + 1;
+    unsigned long port = DNS_PORT;
+    char address[INET_ADDRSTRLEN];
 
-    if (len >= sizeof address ||
-        (text[len] == ':' && sscanf(text + len, ":%5u%c", &port, &rest) != 1))
+    if (text[len] == ':')
+        port = strspn(digits, "0123456789") == strlen(digits)
+                   ? strtoul(digits, NULL, 10)
+                   : 0;
+    if (len >= sizeof address)
         return false;
     memcpy(address, text, len);
     address[len] = '\0';

@@ -493,10 +493,8 @@ gossip_between_c(_) ->
     gen_udp:close(S),
     Names = [A, B, C] = [name("disc") || _ <- [1, 2, 3]],
     [P, Q, R] = [start(N, Words ++ ["gossip"]) || N <- Names],
-    [{gossip, 'CN_OK', _} = event(Port, up, N)
-     || {Port, N} <- [{P, B}, {Q, A}, {R, A}]],
-    [wait_until(fun() -> lists:member(N, seen_up(Port)) end)
-     || {Port, N} <- [{P, C}, {Q, C}, {R, B}]].
+    [wait_until(fun() -> lists:sort(seen_up(Port)) =:= lists:sort(Others) end)
+     || {Port, Others} <- [{P, [B, C]}, {Q, [A, C]}, {R, [A, B]}]].
 
 %% All that have come up so far.
 seen_up(Port) ->
@@ -524,7 +522,7 @@ gossip_floods(_) ->
     Began = erlang:monotonic_time(millisecond),
     [ok = gen_udp:send(S, ?GROUP, Port,
                        heartbeat_27(at(I, "nohost.invalid")))
-     || I <- lists:seq(1, 20000)],
+     || I <- lists:seq(1, 5000)],
     pong = net_adm:ping(C),
     timer:sleep(1100),
     [ok = gen_udp:send(S, ?GROUP, Port,

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     read_one(&g, data, size);
     g.secret = true;
     read_one(&g, data, size);
-    if (size > sizeof sealed - 2 * CNODE__CIPHER_BLOCK)
+    if (size > sizeof sealed - CNODE__GOSSIP_IV - CNODE__CIPHER_BLOCK)
         return 0;
     n = cnode__encrypt(g.key, iv, data, size, sealed + CNODE__GOSSIP_IV);
     if (n < 0)
