@@ -23,7 +23,7 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [list, list_comes_back, epmd, epmd_drops, hosts_file, dns, dns_drops,
+    [list, epmd, epmd_drops, hosts_file, dns, dns_drops,
      dns_trouble, dns_of_the_system, srv, gossip, gossip_forms, gossip_secret,
      gossip_wrong_secret, gossip_broadcast, gossip_between_c, gossip_old_group,
      gossip_floods, gossip_garbage, serve, serve_bad_words, serve_secret].
@@ -111,27 +111,21 @@ base(Node) ->
 list(_) ->
     C = name("disc"),
     Missing = name("missing"),
-    P = start(C, ["list=" ++ lists:concat([Missing, ",", node(), ",", C])]),
+    P = start(C, ["interval=200",
+                  "list=" ++ lists:concat([Missing, ",", node(), ",", C])]),
     {list, 'CN_OK', _} = event(P, found, Missing),
     {list, 'CN_OK', _} = event(P, found, node()),
     {list, 'CN_OK', _} = event(P, up, node()),
     connected(C),
     {list, 'CN_ENOENT', _} = event(P, error, Missing),
     ?assertNot(lists:keymember(C, 2, events(P))),
-    %% It comes later.
-    cnode_test:with_peer(#{name => Missing}, fun(_, _) ->
-        {list, 'CN_OK', _} = event(P, up, Missing)
-    end),
-    {list, _, _} = event(P, down, Missing).
-
-%% Who was found is kept.
-list_comes_back(_) ->
-    C = name("disc"),
-    Peer = name("peer"),
-    P = start(C, ["list=" ++ atom_to_list(Peer)]),
-    [cnode_test:with_peer(#{name => Peer}, fun(_, _) ->
-         {list, 'CN_OK', _} = event(P, up, Peer)
-     end) || _ <- [1, 2]].
+    %% It comes later, and goes, and comes back.
+    [begin
+         cnode_test:with_peer(#{name => Missing}, fun(_, _) ->
+             {list, 'CN_OK', _} = event(P, up, Missing)
+         end),
+         {list, _, _} = event(P, down, Missing)
+     end || _ <- [1, 2]].
 
 %% -------------------------------------------------------------------- EPMD
 

@@ -91,6 +91,7 @@ static int add_dns(driver *d, const char *value, bool srv) {
 
 static void set_interval(driver *d, uint32_t ms) {
     d->epmd.interval_ms = d->dns.interval_ms = d->gossip.interval_ms = ms;
+    d->opts.keep.first_ms = d->opts.keep.max_ms = ms;
 }
 
 static void set_max(driver *d, uint32_t n) {
