@@ -352,8 +352,7 @@ static int new_sighting(found *f, cnode_source *s, sighting **out) {
 
     *out = g;
     if (g == NULL) {
-        if (is_first && !f->dialling && cnode__list_empty(&f->in_changed))
-            forget(f);
+        changed(f); /* which forgets it, if nobody names it */
         return CN_ENOMEM;
     }
     g->source = s;
