@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <uv.h>
 
 #include "cnode/discover.h"
@@ -196,6 +198,53 @@ static void is_freed_while_it_asks(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* What libuv resolves hosts with, which takes as long as a test likes. */
+static uv_sem_t begun, go;
+static bool slow;
+
+CN_API int getaddrinfo(const char *name, const char *service,
+                       const struct addrinfo *req, struct addrinfo **pai) {
+    union {
+        void *object;
+        int (*fn)(const char *, const char *, const struct addrinfo *,
+                  struct addrinfo **);
+    } real = {dlsym(RTLD_NEXT, "getaddrinfo")};
+
+    if (!slow)
+        return real.fn(name, service, req, pai);
+    uv_sem_post(&begun);
+    uv_sem_wait(&go);
+    *pai = NULL;
+    return EAI_AGAIN;
+}
+
+/* A host is still being resolved when the node is no more. */
+static void is_outlived_by_the_resolver(void **state) {
+    static const char *const hosts[] = {"localhost"};
+    const cnode_epmd_source epmd = {.hosts = hosts, .count = 1, .port = 1};
+    seen s = {.enough = has_found};
+    uv_loop_t loop;
+    cnode *n;
+
+    (void)state;
+    slow = true;
+    assert_int_equal(uv_sem_init(&begun, 0), 0);
+    assert_int_equal(uv_sem_init(&go, 0), 0);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    n = new_node("a@127.0.0.1", &loop, &s);
+    assert_int_equal(cnode_discover_epmd(n, &epmd, NULL), 0);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    uv_sem_wait(&begun);
+    cnode_free(n);
+    uv_sem_post(&go);
+    while (uv_run(&loop, UV_RUN_DEFAULT) != 0)
+        ;
+    assert_int_equal(uv_loop_close(&loop), 0);
+    uv_sem_destroy(&begun);
+    uv_sem_destroy(&go);
+    slow = false;
+}
+
 static void write_file(const char *path, const char *text) {
     FILE *f = fopen(path, "w");
 
@@ -244,6 +293,7 @@ int main(void) {
         cmocka_unit_test(asks_for_addresses),
         cmocka_unit_test(refuses_bad_dns),
         cmocka_unit_test(is_freed_while_it_asks),
+        cmocka_unit_test(is_outlived_by_the_resolver),
         cmocka_unit_test(reads_files_of_hosts),
     };
 
