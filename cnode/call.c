@@ -245,23 +245,21 @@ int cnode_call_args_sized(cnode_proc *p, const cnode_call_opts *given,
         cnode__take_sized(&known, sizeof known, given, size);
     etf_view request;
     int err = pack_args(p->node, in, count, &request);
-    return err != 0 ? err : call(p, o, WAIT_CALL, cb, data, request);
+
+    if (err != 0)
+        return err;
+    return o->global != NULL ? cnode__call_global(p, o, cb, data, request)
+                             : call(p, o, WAIT_CALL, cb, data, request);
 }
 
-int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *given,
-                          size_t size, const etf_in *in, size_t count) {
-    cnode_call_opts known;
-    const cnode_call_opts *o =
-        cnode__take_sized(&known, sizeof known, given, size);
+static int cast(cnode_proc *p, const cnode_call_opts *o, etf_view request) {
     cnode *n = p->node;
     cnode__peer *peer;
     const char *node;
     etf_writer w;
-    etf_view request, message;
+    etf_view message;
     int err = p->ended ? cnode__gone(p) : find_server(n, o, &node, &peer);
 
-    if (err == 0)
-        err = pack_args(n, in, count, &request);
     if (err != 0)
         return err;
     etf_writer_init(&w, &n->alloc);
@@ -271,6 +269,20 @@ int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *given,
         err = send_request(p, peer, o, message);
     etf_writer_free(&w);
     return err;
+}
+
+int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *given,
+                          size_t size, const etf_in *in, size_t count) {
+    cnode_call_opts known;
+    const cnode_call_opts *o =
+        cnode__take_sized(&known, sizeof known, given, size);
+    etf_view request;
+    int err = pack_args(p->node, in, count, &request);
+
+    if (err != 0)
+        return err;
+    return o->global != NULL ? cnode__cast_global(p, o, request)
+                             : cast(p, o, request);
 }
 
 static void finish_call(cnode__waiter *w, etf_view reply) {
@@ -405,8 +417,8 @@ static int call_rex(cnode_proc *p, const cnode_rpc_opts *o, cnode_call_cb cb,
     int err;
 
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack(&w, "{call, ~a, ~a, ~t, ~p}", o->module, o->function, args,
-                   &gl);
+    (void)etf_pack(&w, "{~a, ~a, ~a, ~t, ~p}", o->block ? "block_call" : "call",
+                   o->module, o->function, args, &gl);
     err = etf_writer_finish(&w, &request);
     if (err == 0)
         err = call(p, &rex, WAIT_REX, cb, data, request);
@@ -429,8 +441,8 @@ int cnode_rpc_args_sized(cnode_proc *p, const cnode_rpc_opts *given,
         err = pack_args(n, in, count, &args);
     if (err != 0)
         return err;
-    return o->by_rex ? call_rex(p, o, cb, data, args)
-                     : call_erpc(p, peer, o, cb, data, args);
+    return o->by_rex || o->block ? call_rex(p, o, cb, data, args)
+                                 : call_erpc(p, peer, o, cb, data, args);
 }
 
 int cnode_rpc_cast_args_sized(cnode_proc *p, const cnode_rpc_opts *given,

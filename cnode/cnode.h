@@ -758,6 +758,9 @@ typedef struct cnode_call_opts {
     const etf_pid *pid;  /* ... or a pid */
     uint32_t timeout_ms; /* 0: 5,000; UINT32_MAX: never */
     cnode_call_form form;
+    /* ... or a name registered with `global`. A full node knows it, any other
+     * asks `node` first, within the time. CN_ENOPROC: nobody has it. */
+    const char *global;
 } cnode_call_opts;
 /* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea"). */
 #define cnode_call(p, o, cb, data, ...)                                        \
@@ -787,6 +790,7 @@ typedef struct cnode_rpc_opts {
                                     the calling process */
     uint32_t timeout_ms;         /* 0: 5,000; UINT32_MAX: never */
     bool by_rex;                 /* rpc:call of old, through the server rex */
+    bool block; /* rpc:block_call: rex does nothing else meanwhile */
 } cnode_rpc_opts;
 /* erpc:call; the arguments are a list: cnode_rpc(p, &o, cb, data, "[~i]", 1).
  * When it times out the function keeps running there, as in Erlang. */
@@ -809,6 +813,73 @@ static inline int cnode_rpc_cast_args(cnode_proc *p, const cnode_rpc_opts *o,
                                       const etf_in *in, size_t n) {
     return cnode_rpc_cast_args_sized(p, o, sizeof *o, in, n);
 }
+
+/* What came of one node, in the order of the nodes; status and result as in
+ * cnode_call_cb. A node that could not be asked at all has what the call for
+ * one node would return. */
+typedef struct cnode_many_result {
+    const char *node;
+    int status;
+    etf_view result;
+} cnode_many_result;
+/* Runs exactly once, when all have answered or failed, unless the calling
+ * process ends first. */
+typedef void (*cnode_many_cb)(cnode_proc *p, const cnode_many_result *results,
+                              size_t n, void *data);
+/* erpc:multicall: the function on all the nodes at once, o->timeout_ms for all
+ * of them together; o->node is not used. A node may be in the list twice. */
+#define cnode_rpc_many(p, nodes, n, o, cb, data, ...)                          \
+    cnode_rpc_many_args((p), (nodes), (n), (o), (cb), (data),                  \
+                        ETF_INS(__VA_ARGS__))
+CN_API int cnode_rpc_many_args_sized(cnode_proc *p, const char *const *nodes,
+                                     size_t n, const cnode_rpc_opts *o,
+                                     size_t size, cnode_many_cb cb, void *data,
+                                     const etf_in *in, size_t count);
+static inline int cnode_rpc_many_args(cnode_proc *p, const char *const *nodes,
+                                      size_t n, const cnode_rpc_opts *o,
+                                      cnode_many_cb cb, void *data,
+                                      const etf_in *in, size_t count) {
+    return cnode_rpc_many_args_sized(p, nodes, n, o, sizeof *o, cb, data, in,
+                                     count);
+}
+/* gen_server:multi_call: the server o->server of each of the nodes. */
+#define cnode_call_many(p, nodes, n, o, cb, data, ...)                         \
+    cnode_call_many_args((p), (nodes), (n), (o), (cb), (data),                 \
+                         ETF_INS(__VA_ARGS__))
+CN_API int cnode_call_many_args_sized(cnode_proc *p, const char *const *nodes,
+                                      size_t n, const cnode_call_opts *o,
+                                      size_t size, cnode_many_cb cb, void *data,
+                                      const etf_in *in, size_t count);
+static inline int cnode_call_many_args(cnode_proc *p, const char *const *nodes,
+                                       size_t n, const cnode_call_opts *o,
+                                       cnode_many_cb cb, void *data,
+                                       const etf_in *in, size_t count) {
+    return cnode_call_many_args_sized(p, nodes, n, o, sizeof *o, cb, data, in,
+                                      count);
+}
+/* rpc:sbcast: a message to the name on each of the nodes, and which have got
+ * it: where nobody has the name it is CN_EREMOTE. It is sent there by
+ * erlang:send, so hidden nodes can be asked, too. */
+#define cnode_sbcast(p, nodes, n, name, timeout_ms, cb, data, ...)             \
+    cnode_sbcast_args((p), (nodes), (n), (name), (timeout_ms), (cb), (data),   \
+                      ETF_INS(__VA_ARGS__))
+CN_API int cnode_sbcast_args(cnode_proc *p, const char *const *nodes, size_t n,
+                             const char *name, uint32_t timeout_ms,
+                             cnode_many_cb cb, void *data, const etf_in *in,
+                             size_t count);
+/* rpc:abcast: a message to the name on each of the nodes. All are tried; the
+ * first error is returned. */
+#define cnode_send_many(p, nodes, n, name, ...)                                \
+    cnode_send_many_args((p), (nodes), (n), (name), ETF_INS(__VA_ARGS__))
+CN_API int cnode_send_many_args(cnode_proc *p, const char *const *nodes,
+                                size_t n, const char *name, const etf_in *in,
+                                size_t count);
+/* gen_server:abcast: a cast instead. */
+#define cnode_cast_many(p, nodes, n, name, ...)                                \
+    cnode_cast_many_args((p), (nodes), (n), (name), ETF_INS(__VA_ARGS__))
+CN_API int cnode_cast_many_args(cnode_proc *p, const char *const *nodes,
+                                size_t n, const char *name, const etf_in *in,
+                                size_t count);
 
 /* The same two for other threads: they wait for the answer, while the loop
  * runs in its own thread. They return what cnode_call_cb gets as its status.
@@ -909,6 +980,37 @@ CN_API bool cnode_wanted(const cnode_proc *self);
  * self. CN_ENOENT: nobody waits; CN_ENOMEM. */
 CN_API int cnode_on_abandon(cnode_proc *self,
                             void (*fn)(cnode_proc *self, void *arg), void *arg);
+
+/* An answer that comes later, from any thread: of a function, which returns
+ * CNODE_LATER then, or (from not NULL) to a call that a server has received.
+ * It must be completed or failed exactly once, whatever happens; that ends it.
+ * Also when the process has ended meanwhile, or the node was freed. CN_EBUG:
+ * from is NULL, and p is no function's process; CN_ENOMEM. Thread of the loop.
+ *
+ *     static int factor(cnode_proc *self, etf_view args, etf_writer *out,
+ *                       void *pool) {
+ *         cnode_deferred *d;
+ *         int err = cnode_defer(self, NULL, &d);
+ *         return err != 0 ? err : (start(pool, args, d), CNODE_LATER);
+ *     }
+ */
+typedef struct cnode_deferred cnode_deferred;
+CN_API int cnode_defer(cnode_proc *p, const cnode_from *from,
+                       cnode_deferred **out);
+/* Somebody still waits for it, as far as this node knows. Any thread. */
+CN_API bool cnode_deferred_wanted(cnode_deferred *d);
+/* The answer, a pattern. Any thread. d is gone in any case. When the term
+ * cannot be made (CN_ENOMEM, CN_ESYNTAX, CN_EBADARG) the caller gets
+ * `system_limit` as an error; CN_ENOPROC: the process has ended; CN_ECLOSED:
+ * the node has. */
+#define cnode_complete(d, ...) cnode_complete_args((d), ETF_INS(__VA_ARGS__))
+CN_API int cnode_complete_args(cnode_deferred *d, const etf_in *in, size_t n);
+/* The same for an exception: a function raises it, a call is refused with it
+ * (cnode_refuse), then the class does not matter. */
+#define cnode_fail(d, class, ...)                                              \
+    cnode_fail_args((d), (class), ETF_INS(__VA_ARGS__))
+CN_API int cnode_fail_args(cnode_deferred *d, cnode_class c, const etf_in *in,
+                           size_t n);
 
 /* --- time ---------------------------------------------------------------- */
 

@@ -33,11 +33,13 @@ static bool monitor_of_tag(etf_view tag, etf_ref *ref) {
 }
 
 cnode__watch *cnode__watch_of(cnode *n, const cnode_from *from) {
-    etf_ref ref;
+    cnode_ctrl c;
 
-    return monitor_of_tag(from->tag, &ref)
-               ? cnode__watch_find(n, &ref, &from->pid)
-               : NULL;
+    cnode__ctrl_clear(&c, CNODE_SIG_MONITOR);
+    if (!monitor_of_tag(from->tag, &c.ref))
+        return NULL;
+    cnode__make_local(n, &c); /* as it is kept, if it is from here */
+    return cnode__watch_find(n, &c.ref, &from->pid);
 }
 
 int cnode_refuse_args(cnode_proc *p, const cnode_from *from, const etf_in *in,

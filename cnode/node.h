@@ -19,6 +19,8 @@
  *   relation.c links, monitors, aliases
  *   signal.c   what a received signal does
  *   call.c     calls to other nodes
+ *   call_global.c those to global names
+ *   multi.c    ... to several nodes at once
  *   gen.c      what callers of behaviours expect besides calls and casts
  *   spawn.c    functions that other nodes apply here
  *   builtin.c  those that every node has
@@ -414,8 +416,8 @@ struct cnode {
     bool message_used;      /* since the pump looked */
     /* What its connections have in common; NULL: there was none yet. */
     struct cnode__rules *rules;
-    uint32_t tasks;         /* functions that run for other nodes */
-    uint64_t quiet_tasks;   /* when there may be another line about them */
+    uint32_t tasks;       /* functions that run for other nodes */
+    uint64_t quiet_tasks; /* when there may be another line about them */
     /* discover.c's; NULL: it has no sources */
     struct cnode__discovery *discovery;
     struct cnode__global *global; /* global_parts.h; NULL: not visible */
@@ -693,6 +695,13 @@ void cnode__call_lost(cnode__waiter *w, const cn_error *why);
 void cnode__call_timer(cnode__timer *t);
 /* Takes back what a call asked for; it gets no answer. */
 void cnode__call_cancel(cnode__waiter *w);
+
+/* --- call_global.c --- */
+/* cnode_call and cnode_cast with o->global; request may be in n->packer. */
+int cnode__call_global(cnode_proc *p, const cnode_call_opts *o,
+                       cnode_call_cb cb, void *data, etf_view request);
+int cnode__cast_global(cnode_proc *p, const cnode_call_opts *o,
+                       etf_view request);
 
 /* --- gen.c --- */
 /* The monitor by which this caller waits for its answer, or NULL. */

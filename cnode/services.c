@@ -115,7 +115,10 @@ static void on_rex_result(cnode_proc *self, int status, etf_view result,
 static int apply_here(cnode_proc *self, etf_view module, etf_view function,
                       etf_view args, rex_call *r) {
     char m[256], f[256];
-    cnode_rpc_opts o = {self->node->name, m, f, NULL, UINT32_MAX, false};
+    cnode_rpc_opts o = {.node = self->node->name,
+                        .module = m,
+                        .function = f,
+                        .timeout_ms = UINT32_MAX};
 
     if (module.len >= sizeof m || function.len >= sizeof f)
         return CN_ELIMIT;

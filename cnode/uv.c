@@ -74,6 +74,7 @@ bool cnode__uv_stopped(cnode__uv *s) {
 
 static void on_async(uv_async_t *a) {
     cnode__uv_open_letters(a->data, true);
+    cnode__uv_give_answers(a->data);
 }
 
 static const cnode__shell uv_functions = {
@@ -285,6 +286,7 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     cn__buf_init(&s->letters, &s->node.alloc);
     cn__buf_init(&s->spare, &s->node.alloc);
     cn__buf_init(&s->busy, &s->node.alloc);
+    cnode__list_init(&s->deferred);
     /* Not zeroed, for then all of its pages would be there from the start: that
      * took longer than all the rest of connecting. */
     s->chunk = cn__resize(&s->node.alloc, NULL, 0, CNODE__READ_CHUNK, 1);

@@ -106,7 +106,8 @@ struct cnode__uv {
     bool registered;
     int registration_status; /* 1: no answer yet */
     cn_error registration_error;
-    uint8_t *chunk; /* what is read from a socket */
+    uint8_t *chunk;       /* what is read from a socket */
+    cnode__list deferred; /* answers to give; with the mutex */
 };
 
 static inline cnode__uv *cnode__uv_of(const cnode *n) {
@@ -131,6 +132,10 @@ int cnode__uv_post(cnode__uv *s, void (*fn)(cnode *n, void *arg),
 void cnode__uv_open_letters(cnode__uv *s, bool deliver);
 /* From here on there are none. */
 void cnode__uv_close_letters(cnode__uv *s);
+
+/* --- uv_defer.c --- */
+/* Those that have come since. */
+void cnode__uv_give_answers(cnode__uv *s);
 
 /* --- uv_wire.c --- */
 /* cnode__shell's. */
