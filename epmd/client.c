@@ -8,6 +8,7 @@
  *   EXPECT_ALIVE2  the short reply, then HELD for as long as the link stands
  *   EXPECT_PORT2   the reply, then OVER
  *   EXPECT_NAMES   text to the end of the connection, then OVER
+ *   EXPECT_TEXT    the same of KILL, STOP and DUMP, without a port before it
  *   HELD, OVER     nothing: bytes are dropped
  *
  * Failures are latched in err and end in OVER: a reply that cannot be one, is
@@ -27,6 +28,7 @@ typedef enum state {
     EXPECT_ALIVE2,
     EXPECT_PORT2,
     EXPECT_NAMES,
+    EXPECT_TEXT,
     HELD,
     OVER
 } state;
@@ -53,6 +55,10 @@ static state first_state(epmd_op op) {
         return EXPECT_PORT2;
     case EPMD_NAMES_REQ:
         return EXPECT_NAMES;
+    case EPMD_KILL_REQ:
+    case EPMD_STOP_REQ:
+    case EPMD_DUMP_REQ:
+        return EXPECT_TEXT;
     default:
         return OVER;
     }
@@ -169,15 +175,29 @@ static int on_names_end(epmd_client *c) {
     return succeed(c, OVER, ev);
 }
 
+/* Nothing at all is an answer, too: it is not allowed. */
+static int on_text_end(epmd_client *c) {
+    epmd_event ev = {.type = EPMD_EV_TEXT};
+
+    ev.u.names.text = (const char *)cn__buf_at(&c->in);
+    ev.u.names.len = cn__buf_size(&c->in);
+    return succeed(c, OVER, ev);
+}
+
 /* --- verbs ------------------------------------------------------------------
  */
 
-/* Bytes beyond the bound: EXPECT_NAMES goes on for ever, the others had
- * enough to judge long before. */
+/* Goes on until the end of the connection. */
+static bool is_list(const epmd_client *c) {
+    return c->state == EXPECT_NAMES || c->state == EXPECT_TEXT;
+}
+
+/* Bytes beyond the bound: lists go on for ever, the others had enough to judge
+ * long before. */
 static size_t room(const epmd_client *c) {
     size_t bound = EPMD_REPLY_MAX;
 
-    if (c->state == EXPECT_NAMES &&
+    if (is_list(c) &&
         __builtin_add_overflow(c->max_names, NAMES_HEADER, &bound))
         bound = SIZE_MAX;
     return bound - cn__buf_size(&c->in);
@@ -205,7 +225,7 @@ int epmd_client_feed(epmd_client *c, const uint8_t *in, size_t n,
     if (now >= c->deadline)
         return epmd_client_timeout(c, now);
     fits = n < room(c) ? n : room(c);
-    if (fits < n && c->state == EXPECT_NAMES)
+    if (fits < n && is_list(c))
         return fail(c, CN_ELIMIT, "the list of names is too long");
     if (cn__buf_append(&c->in, in, fits) != 0)
         return fail(c, CN_ENOMEM, cn_strerror(CN_ENOMEM));
@@ -219,6 +239,8 @@ int epmd_client_eof(epmd_client *c) {
         return fail(c, CN_EPROTO, "closed before the answer was whole");
     case EXPECT_NAMES:
         return on_names_end(c);
+    case EXPECT_TEXT:
+        return on_text_end(c);
     case HELD:
         return fail(c, CN_ECLOSED, "the connection to EPMD is lost");
     default:

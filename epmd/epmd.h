@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * epmd.h: the Erlang port mapper (EPMD), seen from a node: find the port of
- * a node, list the nodes of a host, register and stay registered.
+ * a node, list the nodes of a host, register and stay registered; and the port
+ * mapper itself.
  * https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html#epmd-protocol
  *
- * Three parts, each usable without the ones below it:
+ * Its parts, each usable without the ones below it:
  *   messages   requests and replies, to and from bytes
  *   client     one request and its reply as a state machine without I/O
  *   libuv      lookups, lists and a registration that comes back by itself
+ *   server     EPMD itself as a state machine without I/O
+ *   service    the same with sockets, over libuv
  *
  * Threads: nothing here has state of its own; an object belongs to one
  * thread at a time, and those of the libuv part to the thread of their loop.
@@ -131,10 +134,11 @@ CN_API bool epmd_names_next(const char **text, size_t *len, epmd_name *out);
 /* Connect to EPMD by any means, then: write what _output lends, feed what is
  * read, pull with _next. Times are milliseconds of any monotonic clock.
  *
- * PORT2 and NAMES end with one event. ALIVE2 gives EPMD_EV_ALIVE and goes on:
- * the name is registered as long as the connection stands, bytes that come
- * are dropped, and when it ends _next says CN_ECLOSED. After an error close
- * the connection: EPMD keeps it open after refusing a name. */
+ * PORT2, NAMES, KILL, STOP and DUMP end with one event. ALIVE2 gives
+ * EPMD_EV_ALIVE and goes on: the name is registered as long as the connection
+ * stands, bytes that come are dropped, and when it ends _next says CN_ECLOSED.
+ * After an error close the connection: EPMD keeps it open after refusing a
+ * name. */
 typedef struct epmd_client epmd_client;
 
 typedef struct epmd_client_config {
@@ -153,7 +157,8 @@ typedef struct epmd_port2 {
 typedef enum epmd_event_type {
     EPMD_EV_ALIVE = 1, /* registered: creation */
     EPMD_EV_PORT2,     /* found: port2 */
-    EPMD_EV_NAMES      /* the list: names, for epmd_names_next */
+    EPMD_EV_NAMES,     /* the list: names, for epmd_names_next */
+    EPMD_EV_TEXT       /* of KILL, STOP and DUMP: names has the whole answer */
 } epmd_event_type;
 
 typedef struct epmd_event {
@@ -168,8 +173,8 @@ typedef struct epmd_event {
     } u;
 } epmd_event;
 
-/* The request, ALIVE2, PORT2 or NAMES, is encoded before this returns. config
- * may be NULL. The codes of epmd_put_request, or CN_ENOMEM. */
+/* The request is encoded before this returns. config may be NULL. The codes of
+ * epmd_put_request, or CN_ENOMEM. */
 CN_API int epmd_client_new(epmd_client **out, const epmd_req *request,
                            const epmd_client_config *config, uint64_t now);
 CN_API void epmd_client_free(epmd_client *c); /* c may be NULL */
@@ -260,6 +265,15 @@ typedef void (*epmd_names_cb)(void *data, int status, const cn_error *err,
 CN_API int epmd_names(epmd_request **out, struct uv_loop_s *loop,
                       const epmd_config *c, epmd_names_cb cb, void *data);
 
+/* Asks EPMD to end (EPMD_KILL_REQ), to close the connection of a node by name
+ * (EPMD_STOP_REQ), or for all that it knows (EPMD_DUMP_REQ); name is NULL but
+ * for STOP. The text is the whole answer: "OK" or "NO"; "STOPPED" or
+ * "NOEXISTSTOPPED"; 32 bits and lines. Nothing: it is not allowed. Otherwise
+ * as epmd_names; CN_EBADARG: another op. */
+CN_API int epmd_ask(epmd_request **out, struct uv_loop_s *loop,
+                    const epmd_config *c, epmd_op op, const char *name,
+                    epmd_names_cb cb, void *data);
+
 /* No callback any more. Harmless inside the request's own callback. */
 CN_API void epmd_cancel(epmd_request *r);
 
@@ -295,6 +309,144 @@ CN_API int epmd_register(epmd_registration **out, struct uv_loop_s *loop,
  * name when it sees the connection end, a moment later. */
 CN_API void epmd_registration_close(epmd_registration *r,
                                     void (*closed)(void *data), void *data);
+
+/* --- server: EPMD itself, without I/O ------------------------------------ */
+
+/* Answers as OTP's epmd (25 to 29) does, byte for byte, and closes where that
+ * closes:
+ *   ALIVE2   local peers only. The name is registered as long as its
+ *            connection stands and is silent: a byte more, and it is not. One
+ *            that is taken, is longer than 255 characters or is not UTF-8 is
+ *            refused (result 1, creation 99), on a connection that stays.
+ *   PORT2    any peer; the name has 1 to 254 characters
+ *   NAMES    any peer; the newest node first
+ *   DUMP     local peers only; names that are remembered, too
+ *   KILL     local peers only; "NO" while nodes are registered, unless relaxed
+ *   STOP     local peers only, and only if relaxed: the node's connection is
+ *            closed, "STOPPED"; of an unknown name "NOEXISTSTOPPED"
+ * What is none of these closes the connection without an answer.
+ *
+ * Accept a connection and give it to _open; feed what is read; then, and after
+ * _time, take what is to be done from epmd_server_next. Sessions belong to
+ * their server: one thread at a time for all of them. */
+typedef struct epmd_server epmd_server;
+typedef struct epmd_session epmd_session;
+
+/* Everything may be left zero but the port. */
+typedef struct epmd_server_config {
+    uint16_t port; /* the one it is reached at: Erlang's client drops a list
+                      that tells another */
+    bool relaxed;  /* -relaxed_command_check: STOP, and KILL with nodes */
+    uint32_t packet_timeout_ms; /* for a request, from the connection to the
+                                   last byte of its answer; 0: 60,000 */
+    uint32_t delay_ms;          /* answers wait so long: a busy server; 0 */
+    uint32_t max_old;           /* names remembered, see below; 0: 1,000 */
+    uint32_t max_nodes;       /* names registered; one more is refused as if it
+                                 were taken; 0: 65,536 */
+    uint32_t max_clients;     /* connections that are not those of registered
+                                 nodes. Of more, the oldest one of the peer address
+                                 that has the most is closed; 0: 1,024 */
+    uint32_t max_connections; /* of both kinds, for want of descriptors: a
+                                 client's is closed for a new one, that of a
+                                 node never; 0: as many as the others allow */
+    size_t max_output;     /* bytes of lists that wait to be read. For more, the
+                              client that has waited longest is closed; 0: 64 MiB */
+    uint64_t seed;         /* anything that peers cannot guess */
+    const cn_alloc *alloc; /* NULL: default; must outlive the server */
+    cn_log log;
+} epmd_server_config;
+
+/* A name that is not registered any more is remembered, with its creation, so
+ * that the next node of that name gets another one. A name that was never seen
+ * gets one that begins with the time (or goes on from the oldest remembered
+ * one, if there are more than max_old). Clients that know version 5 only get 1
+ * to 3. */
+
+/* Who has connected. */
+typedef struct epmd_peer {
+    bool local; /* 127.0.0.0/8, ::1, or the address that it connected to */
+    int fd;     /* only told in a DUMP */
+    uint8_t address[16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+    char text[64];       /* for the log */
+} epmd_peer;
+
+/* 0 or CN_ENOMEM. */
+CN_API int epmd_server_new(epmd_server **out, const epmd_server_config *config);
+/* With all its sessions; s may be NULL. */
+CN_API void epmd_server_free(epmd_server *s);
+
+/* It is now: milliseconds of any monotonic clock, and seconds since 1970. To
+ * be told before anything else, and whenever the deadline has come. */
+CN_API void epmd_server_time(epmd_server *s, uint64_t now, uint32_t unix_s);
+/* UINT64_MAX: none. */
+CN_API uint64_t epmd_server_deadline(const epmd_server *s);
+
+/* A connection. CN_ELIMIT: there are max_connections, all of nodes; CN_ENOMEM;
+ * with either, close it. */
+CN_API int epmd_server_open(epmd_server *s, epmd_session **out,
+                            const epmd_peer *peer, void *data);
+/* The descriptors are used up: closes one client's connection, as above.
+ * False: there is none. */
+CN_API bool epmd_server_make_room(epmd_server *s);
+/* A session that has output, or is over; each is returned once for that. NULL:
+ * no more. */
+CN_API epmd_session *epmd_server_next(epmd_server *s);
+/* A KILL was allowed, and its answer has been written: end now. */
+CN_API bool epmd_server_killed(const epmd_server *s);
+/* How many nodes are registered. */
+CN_API size_t epmd_server_count(const epmd_server *s);
+
+CN_API void *epmd_session_data(const epmd_session *x);
+/* How many bytes OTP's epmd would read now, at most; 0: none, it does not
+ * read. Who does the same leaves to the system what it does with data behind
+ * a request. */
+CN_API size_t epmd_session_wants(const epmd_session *x);
+/* Bytes in: any number. */
+CN_API void epmd_session_feed(epmd_session *x, const uint8_t *in, size_t n);
+/* The peer has closed its side; what it has asked for is still answered. */
+CN_API void epmd_session_eof(epmd_session *x);
+/* The connection is broken: nothing can be written any more. */
+CN_API void epmd_session_broke(epmd_session *x);
+/* Bytes to write, lent until _wrote has taken the last of them, or _free;
+ * 0: none. */
+CN_API size_t epmd_session_output(const epmd_session *x, const uint8_t **out);
+CN_API void epmd_session_wrote(epmd_session *x, size_t n);
+/* Close the connection, then free the session. */
+CN_API bool epmd_session_over(const epmd_session *x);
+/* At any time; gives up its name if it has one. */
+CN_API void epmd_session_free(epmd_session *x);
+
+/* --- service: EPMD over libuv -------------------------------------------- */
+
+/* The rules of the libuv part above hold here as well. */
+typedef struct epmd_service epmd_service;
+
+typedef struct epmd_service_config {
+    const char *addresses;     /* IPv4 and IPv6 in digits, between commas or
+                                  blanks; loopback is added, 16 in all. NULL or
+                                  none: all of both kinds */
+    uint16_t port;             /* 0: epmd_default_port() */
+    bool any_port;             /* with port 0: any that is free */
+    epmd_server_config server; /* port and seed are filled in. max_connections
+                                  0: what the limit of descriptors allows */
+} epmd_service_config;
+
+/* A KILL was allowed: it serves no more, and all connections are closed. It is
+ * still to be closed itself. */
+typedef void (*epmd_service_cb)(void *data);
+
+/* Serves from now on. What is wrong is also in *error, which may be NULL:
+ * CN_EEXIST (somebody listens at that port already), CN_EBADARG (addresses),
+ * CN_ELIMIT (more than 16), CN_EIO (another error of the system), CN_ENOMEM. */
+CN_API int epmd_serve(epmd_service **out, struct uv_loop_s *loop,
+                      const epmd_service_config *config,
+                      epmd_service_cb on_killed, void *data, cn_error *error);
+CN_API uint16_t epmd_service_port(const epmd_service *s);
+/* How many nodes are registered. */
+CN_API size_t epmd_service_count(const epmd_service *s);
+/* closed (may be NULL) is called once when nothing of it is left. */
+CN_API void epmd_service_close(epmd_service *s, void (*closed)(void *data),
+                               void *data);
 
 #ifdef __cplusplus
 }

@@ -20,13 +20,9 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "epmd/epmd.h"
+#include "epmd/proto.h"
 
-enum {
-    BODY_MAX = 3057, /* of a request; OTP's server refuses longer ones */
-    NODE_FIXED = 8,  /* bytes of a node before its name's length */
-    NAME_CHARS = 255 /* OTP's limit, in characters */
-};
+enum { NODE_FIXED = 8 /* bytes of a node before its name's length */ };
 
 /* --- names ---------------------------------------------------------------- */
 
@@ -56,16 +52,22 @@ static size_t utf8_size(const uint8_t *p, size_t left) {
     return n;
 }
 
-bool epmd_name_ok(epmd_view name) {
+size_t epmd__name_chars(epmd_view name) {
     size_t chars = 0;
 
     for (size_t at = 0; at < name.len; chars++) {
         size_t n = utf8_size(name.data + at, name.len - at);
         if (n == 0 || name.data[at] == 0)
-            return false;
+            return 0;
         at += n;
     }
-    return chars > 0 && chars <= NAME_CHARS;
+    return chars;
+}
+
+bool epmd_name_ok(epmd_view name) {
+    size_t chars = epmd__name_chars(name);
+
+    return chars > 0 && chars <= EPMD__NAME_CHARS;
 }
 
 static int check_name(epmd_view name) {
@@ -207,7 +209,7 @@ int epmd_get_request(const uint8_t *in, size_t n, epmd_req *r) {
     if (n < 2)
         return 0;
     len = cn__be16(in);
-    if (len == 0 || len > BODY_MAX)
+    if (len == 0 || len > EPMD__BODY_MAX)
         return CN_EPROTO;
     if (n - 2 < len)
         return 0;

@@ -11,7 +11,8 @@
 
 struct epmd_request {
     epmd__link link; /* first: the link's callbacks find the request */
-    char *name;      /* NULL: a list of names */
+    char *name;      /* of PORT2 and STOP, else NULL */
+    epmd_op op;
     epmd_lookup_cb lookup_cb;
     epmd_names_cb names_cb;
     void *data;
@@ -63,7 +64,7 @@ static void on_end(epmd__link *l, const cn_error *err) {
     if (r->name != NULL)
         cn__wrap(&e, "node %s", r->name);
     cn__log(&l->log, CN_LOG_DEBUG, "epmd", "%s", e.text);
-    if (r->name != NULL)
+    if (r->lookup_cb != NULL)
         r->lookup_cb(r->data, e.code, &e, NULL, NULL);
     else
         r->names_cb(r->data, e.code, &e, NULL, 0);
@@ -73,14 +74,15 @@ static void on_end(epmd__link *l, const cn_error *err) {
 static const epmd__link_ops request_ops = {
     .on_event = on_event, .on_end = on_end, .on_closed = on_closed};
 
-static epmd_request *new_request(const epmd_config *c, const char *name,
-                                 void *data) {
+static epmd_request *new_request(const epmd_config *c, epmd_op op,
+                                 const char *name, void *data) {
     epmd_request *r = cn__calloc(c->alloc, 1, sizeof *r);
 
     if (r == NULL)
         return NULL;
     r->link.alloc = c->alloc;
     r->data = data;
+    r->op = op;
     if (name != NULL && (r->name = cn__strdup(c->alloc, name)) == NULL) {
         release(r);
         return NULL;
@@ -89,16 +91,14 @@ static epmd_request *new_request(const epmd_config *c, const char *name,
 }
 
 static int start(epmd_request *r, uv_loop_t *loop, const epmd_config *c) {
-    epmd_req request = {.op = EPMD_NAMES_REQ};
+    epmd_req request = {.op = r->op};
     int err = epmd__link_init(&r->link, loop, c, &request_ops);
 
     if (err != 0)
         return err;
-    if (r->name != NULL) {
-        request.op = EPMD_PORT2_REQ;
+    if (r->name != NULL)
         request.node.name =
             (epmd_view){(const uint8_t *)r->name, strlen(r->name)};
-    }
     return epmd__link_start(&r->link, &request);
 }
 
@@ -123,23 +123,39 @@ int epmd_lookup(epmd_request **out, uv_loop_t *loop, const epmd_config *c,
     if (err != 0)
         return err;
     c = c != NULL ? c : &standard;
-    r = new_request(c, name, data);
+    r = new_request(c, EPMD_PORT2_REQ, name, data);
     if (r == NULL)
         return CN_ENOMEM;
     r->lookup_cb = cb;
     return launch(out, r, loop, c);
 }
 
-int epmd_names(epmd_request **out, uv_loop_t *loop, const epmd_config *c,
-               epmd_names_cb cb, void *data) {
+static int list(epmd_request **out, uv_loop_t *loop, const epmd_config *c,
+                epmd_op op, const char *name, epmd_names_cb cb, void *data) {
     epmd_request *r;
 
     c = c != NULL ? c : &standard;
-    r = new_request(c, NULL, data);
+    r = new_request(c, op, name, data);
     if (r == NULL)
         return CN_ENOMEM;
     r->names_cb = cb;
     return launch(out, r, loop, c);
+}
+
+int epmd_names(epmd_request **out, uv_loop_t *loop, const epmd_config *c,
+               epmd_names_cb cb, void *data) {
+    return list(out, loop, c, EPMD_NAMES_REQ, NULL, cb, data);
+}
+
+int epmd_ask(epmd_request **out, uv_loop_t *loop, const epmd_config *c,
+             epmd_op op, const char *name, epmd_names_cb cb, void *data) {
+    int err = op == EPMD_STOP_REQ ? epmd__check_name(name) : 0;
+
+    if (err != 0)
+        return err;
+    if (op != EPMD_STOP_REQ && op != EPMD_KILL_REQ && op != EPMD_DUMP_REQ)
+        return CN_EBADARG;
+    return list(out, loop, c, op, op == EPMD_STOP_REQ ? name : NULL, cb, data);
 }
 
 void epmd_cancel(epmd_request *r) {
