@@ -16,5 +16,6 @@ int cli_send(const cli_options *o);
 int cli_term(const cli_options *o);
 int cli_dump(const cli_options *o);
 int cli_serve(const cli_options *o);
+int cli_epmd(const cli_options *o);
 
 #endif

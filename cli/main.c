@@ -39,6 +39,8 @@ static const command table[] = {
      "explain, message by message, a recorded file"},
     {"serve", CLI_SERVE, "", 0, 0, cli_serve,
      "run a node until a signal comes"},
+    {"epmd", CLI_EPMD, "", 0, 0, cli_epmd,
+     "run the port mapper until a signal"},
 };
 
 #define NCOMMANDS (sizeof table / sizeof *table)

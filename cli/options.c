@@ -176,6 +176,19 @@ static const option table[] = {
      "record what crosses the connections; see dump"},
     {"capture-max", 0, BYTES, AT(capture_max), "BYTES", CLI_NODE,
      "largest size of that file (default 64 MiB)"},
+    {"port", 0, PORT, AT(port), "PORT", CLI_EPMD,
+     "of EPMD (default $ERL_EPMD_PORT or 4369; 0: any)"},
+    {"address", 0, TEXT, AT(address), "LIST", CLI_EPMD,
+     "listen there and at loopback ($ERL_EPMD_ADDRESS)"},
+    {"relaxed-command-check", 0, FLAG, AT(relaxed), NULL, CLI_EPMD,
+     "allow --stop, and --kill with nodes registered"},
+    {"names", 0, FLAG, AT(list_names), NULL, CLI_EPMD,
+     "do not serve: list the nodes of the one that does"},
+    {"kill", 0, FLAG, AT(kill), NULL, CLI_EPMD, "... end it"},
+    {"stop", 0, TEXT, AT(stop), "NAME", CLI_EPMD,
+     "... make it forget that node"},
+    {"debug", 'd', FLAG, AT(debug), NULL, CLI_EPMD,
+     "say what happens, and remember 5 names only"},
     {"json", 0, FLAG, AT(json), NULL, CLI_DUMP, "one JSON object a line"},
     {"timeout", 0, SECONDS, AT(timeout_s), "SECONDS", CLI_ALL,
      "for the whole command (default 5; of files: none)"},
@@ -391,6 +404,15 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
     return 0;
 }
 
+/* An option may stand in the table more than once, for other commands. */
+static bool takes(unsigned command, const char *name) {
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (strcmp(table[i].name, name) == 0 &&
+            (table[i].commands & command) != 0)
+            return true;
+    return false;
+}
+
 /* Which of them was meant nobody can know. */
 static bool one_cookie(const cli_options *o) {
     return (o->cookie_file != NULL) + (o->cookie_fd >= 0) +
@@ -398,11 +420,21 @@ static bool one_cookie(const cli_options *o) {
            1;
 }
 
+static bool is_given(const cli_options *o, size_t i) {
+    return (o->given[i / 32] >> i % 32 & 1) != 0;
+}
+
+bool cli_options_given(const cli_options *o, const char *name) {
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (is_given(o, i) && strcmp(table[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 int cli_options_check(const cli_options *o, unsigned command, char *why,
                       size_t cap) {
     for (size_t i = 0; i < NOPTIONS; i++) {
-        if ((o->given[i / 32] >> i % 32 & 1) == 0 ||
-            (table[i].commands & command) != 0)
+        if (!is_given(o, i) || takes(command, table[i].name))
             continue;
         (void)snprintf(why, cap, "--%s is not for this command", table[i].name);
         return -1;

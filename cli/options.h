@@ -22,10 +22,11 @@ enum {
     CLI_TERM = 1 << 5,
     CLI_SERVE = 1 << 6,
     CLI_DUMP = 1 << 7,
+    CLI_EPMD = 1 << 11,
     CLI_FILES = CLI_TERM | CLI_DUMP, /* no connections, no hurry */
     CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
     CLI_NODE = CLI_PEER | CLI_SERVE,
-    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_DUMP
+    CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_DUMP | CLI_EPMD
 };
 
 typedef enum cli_format {
@@ -81,6 +82,11 @@ typedef struct cli_options {
     const char *gossip_secret_file;
     const char *gossip_interface;
     const char *gossip_group;
+    bool relaxed; /* epmd */
+    bool debug;
+    bool list_names;
+    bool kill;
+    const char *stop; /* NULL: none */
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no
@@ -90,6 +96,8 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
 /* After the command is known: does it take all that was given? */
 int cli_options_check(const cli_options *o, unsigned command, char *why,
                       size_t cap);
+/* Was it given? */
+bool cli_options_given(const cli_options *o, const char *name);
 /* Prints the options that the command takes; 0: those of most commands. */
 void cli_options_help(unsigned command);
 

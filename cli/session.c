@@ -47,6 +47,10 @@ static cn_level level_of(const cli_options *o) {
                             : CN_LOG_WARN;
 }
 
+cn_log cli_log_hook(cli_log *log) {
+    return (cn_log){on_log, log, level_of(log->o)};
+}
+
 /* --- the node ------------------------------------------------------------ */
 
 void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out) {
@@ -58,7 +62,7 @@ void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out) {
     out->epmd_port = o->epmd_port;
     out->max_frame = o->max_frame;
     out->data = log;
-    out->log = (cn_log){on_log, log, level_of(o)};
+    out->log = cli_log_hook(log);
     if (o->verbose > 1)
         out->on_frame = on_frame;
 }

@@ -33,6 +33,8 @@ typedef struct cli_log {
     const cli_options *o;
     bool muted; /* unless --verbose: what goes wrong is told once, at the end */
 } cli_log;
+/* Log lines to stderr, of the level that -q, -v and -vv ask for. */
+cn_log cli_log_hook(cli_log *log);
 
 /* The fields of a node's configuration that all commands share. The cookie
  * must live until cnode_new, the log as long as the node. */
