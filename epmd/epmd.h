@@ -345,7 +345,7 @@ typedef struct epmd_server_config {
                                  were taken; 0: 65,536 */
     uint32_t max_clients;     /* connections that are not those of registered
                                  nodes. Of more, the oldest one of the peer address
-                                 that has the most is closed; 0: 1,024 */
+                                 that has the most is closed; 0: 8,192 */
     uint32_t max_connections; /* of both kinds, for want of descriptors: a
                                  client's is closed for a new one, that of a
                                  node never; 0: as many as the others allow */
@@ -358,7 +358,7 @@ typedef struct epmd_server_config {
 
 /* A name that is not registered any more is remembered, with its creation, so
  * that the next node of that name gets another one. A name that was never seen
- * gets one that begins with the time (or goes on from the oldest remembered
+ * gets one that begins with the time (or has that of the oldest remembered
  * one, if there are more than max_old). Clients that know version 5 only get 1
  * to 3. */
 

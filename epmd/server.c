@@ -39,7 +39,7 @@ enum {
 static const epmd_server_config standard = {.packet_timeout_ms = 60000,
                                             .max_old = 1000,
                                             .max_nodes = 65536,
-                                            .max_clients = 1024,
+                                            .max_clients = 8192,
                                             .max_connections = UINT32_MAX,
                                             .max_output = 64 * 1024 * 1024};
 

@@ -81,13 +81,21 @@ static uint32_t next_counter(uint32_t counter) {
     return counter < CREATION_FIRST ? (uint32_t)CREATION_FIRST : counter;
 }
 
-/* Whose counter the new one goes on from: that of the same name, or the
- * oldest when there are too many; NULL: of none. */
+/* Whose counter the new one gets: that of the same name, or the oldest when
+ * there are too many; NULL: nobody's. */
 static epmd__entry *forerunner(const epmd__table *t, epmd__entry *same) {
     if (same != NULL)
         return same;
     return t->n_old > t->max_old ? cn__list_first(epmd__entry, link, &t->old)
                                  : NULL;
+}
+
+/* That of another name was not this one's yet: it need not be another. */
+static uint32_t first_counter(const epmd__entry *before,
+                              const epmd__entry *same, uint32_t unix_s) {
+    if (before != same)
+        return before->counter;
+    return next_counter(same != NULL ? same->counter : unix_s);
 }
 
 /* Forgets an old one. The map has it still, unless a new entry of the same
@@ -115,7 +123,7 @@ int epmd__table_add(epmd__table *t, const epmd_node *node, uint32_t unix_s,
         return CN_ENOMEM;
     }
     before = forerunner(t, same);
-    e->counter = next_counter(before != NULL ? before->counter : unix_s);
+    e->counter = first_counter(before, same, unix_s);
     if (before != NULL)
         forget(t, before);
     cn__list_add(t->active.next, &e->link); /* in front */

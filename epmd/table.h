@@ -5,9 +5,10 @@
  * gets another creation (internal, pure).
  *
  * Creations are as those of OTP's epmd: each name has a counter of 32 bits,
- * which starts from the time and goes up by one with each registration; 0 to 3
- * are passed over. When more than max_old names are remembered the entry of
- * the oldest, with its counter, becomes that of the next new name.
+ * which starts behind the time and goes up by one whenever the name comes
+ * back; 0 to 3 are passed over. When more than max_old names are remembered
+ * the next new name gets the counter of the oldest, as it is, and that one is
+ * forgotten.
  */
 #ifndef EPMD_TABLE_H
 #define EPMD_TABLE_H

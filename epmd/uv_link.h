@@ -64,6 +64,12 @@ struct epmd__link {
  * the program. Ignores SIGPIPE unless the program has a handler for it. */
 void epmd__ignore_sigpipe(void);
 
+/* A socket that listens there; negative: an error of libuv's. Not libuv's own
+ * bind, which puts off to tell that a port is in use. An IPv6 address takes
+ * IPv4 as well unless only_six. */
+int epmd__listen_at(const struct sockaddr_storage *a, bool only_six,
+                    int backlog);
+
 /* 0, CN_EBADARG or CN_ELIMIT. */
 int epmd__check_name(const char *name);
 

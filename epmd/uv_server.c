@@ -10,10 +10,12 @@
  * no memory for waits at its door (libuv accepts no other there meanwhile)
  * until something has been freed; it is looked at again each second.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -440,40 +442,35 @@ static int find_addresses(const char *text, address *list, size_t *n,
     return err;
 }
 
-/* Of libuv. Each kind has a socket of its own. */
-static int open_door(epmd_service *s, struct sockaddr_storage *a) {
-    door *d = &s->doors[s->n_doors];
-    unsigned flags = a->ss_family == AF_INET6 ? (unsigned)UV_TCP_IPV6ONLY : 0;
-    int r = uv_tcp_init(s->loop, &d->tcp);
+int epmd__listen_at(const struct sockaddr_storage *a, bool only_six,
+                    int backlog) {
+    bool six = a->ss_family == AF_INET6;
+    socklen_t len =
+        six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1, only = only_six;
+    int r = 0;
 
-    if (r != 0)
-        return r;
-    s->n_doors++;
-    s->held++;
-    d->service = s;
-    d->open = true;
-    d->tcp.data = d;
-    *port_of(a) = htons(s->port);
-    r = uv_tcp_bind(&d->tcp, (const struct sockaddr *)a, flags);
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (six &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
+        bind(fd, (const struct sockaddr *)a, len) != 0 ||
+        listen(fd, backlog) != 0)
+        r = uv_translate_sys_error(errno);
     if (r == 0)
-        r = uv_listen((uv_stream_t *)&d->tcp, BACKLOG, on_connection);
+        return fd;
+    (void)close(fd);
     return r;
 }
 
-static void drop_last_door(epmd_service *s) {
-    door *d = &s->doors[s->n_doors - 1];
-
-    d->open = false;
-    uv_close((uv_handle_t *)&d->tcp, on_door_closed);
-}
-
-/* After the first door all others are at the port that it got. */
-static void keep_port(epmd_service *s) {
+/* After the first one all others are at the port that it got. */
+static void keep_port(epmd_service *s, int fd) {
     struct sockaddr_storage a;
-    int len = sizeof a;
+    socklen_t len = sizeof a;
 
-    if (s->port == 0 &&
-        uv_tcp_getsockname(&s->doors[0].tcp, (struct sockaddr *)&a, &len) == 0)
+    if (s->port == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0)
         s->port = ntohs(*port_of(&a));
 }
 
@@ -493,21 +490,63 @@ static int not_opened(const address *a, int r, cn_error *e) {
                     "it cannot listen at %s: %s", where.text, uv_strerror(r));
 }
 
-static int open_doors(epmd_service *s, const char *text, cn_error *e) {
+/* The sockets, before libuv knows of them: what fails leaves nothing. */
+static int open_sockets(epmd_service *s, const char *text, int fds[DOORS],
+                        cn_error *e) {
     address list[DOORS];
     size_t n = 0;
     int err = find_addresses(text, list, &n, e);
 
     for (size_t i = 0; err == 0 && i < n; i++) {
-        int r = open_door(s, &list[i].at);
-        if (r == 0)
-            keep_port(s);
-        else if (list[i].optional && is_absent(r))
-            drop_last_door(s);
-        else
-            err = not_opened(&list[i], r, e);
+        int fd;
+        *port_of(&list[i].at) = htons(s->port);
+        fd = epmd__listen_at(&list[i].at, true, BACKLOG);
+        if (fd >= 0) {
+            keep_port(s, fd);
+            fds[s->n_doors++] = fd;
+        } else if (!list[i].optional || !is_absent(fd)) {
+            err = not_opened(&list[i], fd, e);
+        }
     }
     return err;
+}
+
+static void close_sockets(const epmd_service *s, const int fds[DOORS]) {
+    for (size_t i = 0; i < s->n_doors; i++)
+        (void)close(fds[i]);
+}
+
+/* Takes the descriptor over. Of libuv, which has no reason to refuse a socket
+ * that listens. */
+static int open_door(epmd_service *s, door *d, int fd) {
+    int r = uv_tcp_init(s->loop, &d->tcp);
+
+    d->service = s;
+    d->open = true;
+    d->tcp.data = d;
+    s->held++;
+    if (r == 0)
+        r = uv_tcp_open(&d->tcp, fd);
+    if (r != 0)
+        (void)close(fd);
+    else
+        r = uv_listen((uv_stream_t *)&d->tcp, BACKLOG, on_connection);
+    return r;
+}
+
+static int open_doors(epmd_service *s, const int fds[DOORS], cn_error *e) {
+    int r = 0;
+
+    (void)uv_timer_init(s->loop, &s->timer);
+    s->timer.data = s;
+    s->held = 1;
+    for (size_t i = 0; i < s->n_doors; i++) {
+        int now = open_door(s, &s->doors[i], fds[i]);
+        r = r != 0 ? r : now;
+    }
+    return r == 0 ? 0
+                  : cn__fail(e, CN_EIO, -r, "it cannot listen: %s",
+                             uv_strerror(r));
 }
 
 /* --- birth ------------------------------------------------------------------
@@ -550,9 +589,6 @@ static epmd_service *new_service(uv_loop_t *loop,
     if (s->port == 0 && !c->any_port)
         s->port = epmd_default_port();
     cn__list_init(&s->conns);
-    (void)uv_timer_init(loop, &s->timer);
-    s->timer.data = s;
-    s->held = 1;
     return s;
 }
 
@@ -560,6 +596,7 @@ int epmd_serve(epmd_service **out, uv_loop_t *loop,
                const epmd_service_config *config, epmd_service_cb on_killed,
                void *data, cn_error *error) {
     cn_error ignored, *e = error != NULL ? error : &ignored;
+    int fds[DOORS];
     epmd_service *s;
     int err;
 
@@ -569,9 +606,15 @@ int epmd_serve(epmd_service **out, uv_loop_t *loop,
         return cn__fail(e, CN_ENOMEM, 0, "%s", cn_strerror(CN_ENOMEM));
     s->on_killed = on_killed;
     s->data = data;
-    err = open_doors(s, config->addresses, e);
+    err = open_sockets(s, config->addresses, fds, e);
     if (err == 0 && (err = new_server(s, config)) != 0)
-        cn__fail(e, err, 0, "%s", cn_strerror(err));
+        (void)cn__fail(e, err, 0, "%s", cn_strerror(err));
+    if (err != 0) {
+        close_sockets(s, fds);
+        release(s);
+        return err;
+    }
+    err = open_doors(s, fds, e);
     if (err == 0)
         *out = s;
     else
