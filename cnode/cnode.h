@@ -191,6 +191,15 @@ typedef struct cnode_config {
      * closes all connections before it does anything else; cnode_keep brings
      * it back. 0: half of ticktime_s */
     uint32_t max_stall_ms;
+    /* --- EPMD --- */
+    /* Serves EPMD itself, from cnode_listen on, whenever nobody does at
+     * epmd_port on this machine: at once, or when the one that did goes away.
+     * Other nodes, of Erlang too, register with this one then. When it ends,
+     * another node with this option, or an `epmd` that is started, takes over,
+     * and all of them register again. It listens as OTP's does: everywhere, or
+     * at $ERL_EPMD_ADDRESS and loopback. A request to end (`epmd -kill`) is
+     * refused as long as a node is registered. */
+    bool epmd_server;
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */

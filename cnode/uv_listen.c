@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "cnode/uv_shell.h"
+#include "epmd/uv_link.h"
 
 enum { BACKLOG = 512 };
 
@@ -90,14 +91,9 @@ static void close_door(cnode__door *d) {
 /* --- TCP ----------------------------------------------------------------- */
 
 /* Of libuv, for digits. */
-static int parse_address(const char *address, struct sockaddr_storage *a,
-                         socklen_t *len) {
-    int r = uv_ip4_addr(address, 0, (struct sockaddr_in *)(void *)a);
-
-    *len = sizeof(struct sockaddr_in);
-    if (r == 0)
+static int parse_address(const char *address, struct sockaddr_storage *a) {
+    if (uv_ip4_addr(address, 0, (struct sockaddr_in *)(void *)a) == 0)
         return 0;
-    *len = sizeof(struct sockaddr_in6);
     return uv_ip6_addr(address, 0, (struct sockaddr_in6 *)(void *)a);
 }
 
@@ -108,37 +104,16 @@ static void set_port(struct sockaddr_storage *a, uint16_t port) {
         ((struct sockaddr_in *)(void *)a)->sin_port = htons(port);
 }
 
-/* The listening socket at one port; negative: an error of libuv's. Not libuv's
- * own bind, which puts off to tell that a port is in use. */
-static int listen_at(struct sockaddr_storage *a, socklen_t len, uint16_t port) {
-    int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const int on = 1, off = 0;
-    int r = 0;
-
-    if (fd < 0)
-        return uv_translate_sys_error(errno);
-    set_port(a, port);
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        (a->ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
-        bind(fd, (struct sockaddr *)a, len) != 0 || listen(fd, BACKLOG) != 0)
-        r = uv_translate_sys_error(errno);
-    if (r == 0)
-        return fd;
-    (void)close(fd);
-    return r;
-}
-
 /* The first port of the range that is free. */
-static int listen_in_range(const cnode_config *c, struct sockaddr_storage *a,
-                           socklen_t len) {
+static int listen_in_range(const cnode_config *c, struct sockaddr_storage *a) {
     unsigned port = c->port;
     unsigned last = c->port_max > c->port ? c->port_max : c->port;
     int fd;
 
-    do
-        fd = listen_at(a, len, (uint16_t)port);
-    while (fd == UV_EADDRINUSE && ++port <= last);
+    do {
+        set_port(a, (uint16_t)port);
+        fd = epmd__listen_at(a, false, BACKLOG);
+    } while (fd == UV_EADDRINUSE && ++port <= last);
     return fd;
 }
 
@@ -192,15 +167,14 @@ static int open_listener(cnode__uv *s) {
     cnode *n = &s->node;
     const char *address = n->config.address;
     struct sockaddr_storage a = {0};
-    socklen_t len;
     int r;
 
     if (address == NULL)
         address = default_address(n);
-    if (parse_address(address, &a, &len) != 0)
+    if (parse_address(address, &a) != 0)
         return cnode__err(n, CN_EBADARG, "listen: %.100s is no IP address",
                           address);
-    r = listen_in_range(&n->config, &a, len);
+    r = listen_in_range(&n->config, &a);
     if (r >= 0)
         r = watch_listener(s, r);
     if (r != 0)
@@ -218,6 +192,8 @@ static void on_alive(void *data, int status, const cn_error *err,
     s->registration_error = *err;
     if (status == 0)
         cnode__adopt_creation(&s->node, creation);
+    else
+        cnode__uv_serve_epmd(s);
 }
 
 static int register_name(cnode__uv *s) {
@@ -272,6 +248,8 @@ int cnode_listen(cnode *n) {
     err = cnode__may_connect(n);
     if (err == 0)
         err = open_listener(s);
+    if (err == 0)
+        cnode__uv_open_epmd(s);
     if (err == 0 && !n->config.no_epmd)
         err = register_name(s);
     if (err == 0 && n->config.full)
@@ -407,6 +385,7 @@ void cnode__uv_unlisten(void *ctx) {
         s->registration = NULL;
         s->registered = false;
     }
+    cnode__uv_close_epmd(s);
     close_door(&s->tcp);
     close_local(s);
 }

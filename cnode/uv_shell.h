@@ -7,6 +7,7 @@
  *   uv_wire.c   sockets: reading, writing, the end
  *   uv_dial.c   dialling and accepting
  *   uv_listen.c the listener and the registration with EPMD
+ *   uv_epmd.c   EPMD, when this node serves it itself
  */
 #ifndef CNODE_UV_SHELL_H
 #define CNODE_UV_SHELL_H
@@ -108,6 +109,9 @@ struct cnode__uv {
     cn_error registration_error;
     uint8_t *chunk;       /* what is read from a socket */
     cnode__list deferred; /* answers to give; with the mutex */
+    /* EPMD, if the node shall serve it. */
+    epmd_service *epmd;    /* ours, or NULL */
+    uv_timer_t epmd_timer; /* when to look again whether there is one */
 };
 
 static inline cnode__uv *cnode__uv_of(const cnode *n) {
@@ -168,5 +172,14 @@ int cnode__uv_same(const cnode__door *d, uv_loop_t *loop, uv_tcp_t *tcp,
 /* --- uv_listen.c --- */
 /* Stops to listen, and gives the name back. */
 void cnode__uv_unlisten(void *ctx);
+
+/* --- uv_epmd.c --- */
+/* From here on the node sees to it that there is an EPMD, if it shall: serves
+ * it at once when nobody does. */
+void cnode__uv_open_epmd(cnode__uv *s);
+/* The one that was there does not answer: serves it, unless somebody else was
+ * quicker. */
+void cnode__uv_serve_epmd(cnode__uv *s);
+void cnode__uv_close_epmd(cnode__uv *s);
 
 #endif

@@ -1613,7 +1613,8 @@ static const setting settings[] = {
     SETTING(max_pending, SIZE),   SETTING(port_max, U16),
     SETTING(tick_intensity, U32), SETTING(policy, U32),
     SETTING(max_partial, SIZE),   SETTING(max_sequences, U32),
-    SETTING(full, FLAG),          SETTING(max_stall_ms, U32),
+    SETTING(epmd_server, FLAG),   SETTING(full, FLAG),
+    SETTING(max_stall_ms, U32),
 };
 
 /* --ticktime-s is ticktime_s. */
