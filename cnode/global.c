@@ -336,12 +336,13 @@ static void free_parts(cnode__global *g) {
     etf_writer_free(&g->key);
 }
 
+/* Also what is only being connected: it would be a member at once. */
 void cnode__global_leave(cnode *n, int code, const char *why) {
-    cnode__peer *p;
-
-    for (size_t at = 0; (p = cn__map_next(&n->peers, &at)) != NULL;)
-        if (p->up != NULL && !p->up->failed)
-            cnode__wire_fail(p->up, code, 0, why);
+    for (cnode__list *l = n->wires.next; l != &n->wires; l = l->next) {
+        cnode__wire *w = cnode__list_of(cnode__wire, in_node, l);
+        if (!w->failed)
+            cnode__wire_fail(w, code, 0, why);
+    }
 }
 
 /* A member without its server would hold up the others. */

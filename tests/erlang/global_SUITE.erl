@@ -19,7 +19,11 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [joins, mesh, names].
+    [joins, mesh, names, asked_by_erlang, hidden_stays_out,
+     conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
+     conflict_notify, conflict_notify_all, resolved_by_a_third,
+     two_parts_merge, race, lost_one, others_part, reachable, stalled,
+     stopped].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -68,23 +72,32 @@ known({c, D, _}) ->
 known(E) ->
     lists:sort(call(E, gen_server, call, [global_name_server, get_known])).
 
-%% Until each of them knows exactly the others.
+connected({c, D, _}) ->
+    lists:sort(tell(D, peers));
+connected(E) ->
+    lists:sort(call(E, erlang, nodes, [])).
+
+%% Until each of them knows exactly the others, and is connected to them.
 await_cluster(Nodes) ->
     Names = lists:sort([name(N) || N <- Nodes]),
-    try wait_until(fun() ->
-                           lists:all(fun(N) ->
-                                             known(N) =:=
-                                                 lists:delete(name(N), Names)
-                                     end, Nodes)
-                   end, 20000)
+    Together = fun(N) ->
+                       Others = lists:delete(name(N), Names),
+                       known(N) =:= Others andalso connected(N) =:= Others
+               end,
+    try wait_until(fun() -> lists:all(Together, Nodes) end, 20000)
     catch error:{timeout, _} ->
-            ct:fail("~p", [[{name(N), known(N)} || N <- Nodes]])
+            ct:fail("~p", [[{name(N), known(N), connected(N)} || N <- Nodes]])
     end.
 
 sync({c, D, _}) ->
     ok(D, {global_sync, 5000});
-sync(E) ->
-    ?assertEqual(ok, call(E, global, sync, [])).
+sync({erl, Peer, _} = E) ->
+    try ?assertEqual(ok, peer:call(Peer, global, sync, [], 10000))
+    catch exit:{timeout, _} ->
+            ct:fail("~p does not sync: ~p~n~p",
+                    [name(E), call(E, erlang, nodes, []),
+                     call(E, global, info, [])])
+    end.
 
 whereis_name({c, D, _}, Name) ->
     tell(D, {global_whereis, Name});
@@ -192,3 +205,300 @@ names(_) ->
     ?assertEqual(ok, register_c(A, q, mine, [])),
     node_driver:stop(AD),
     await_name(Es, mine, undefined).
+
+%% What else an Erlang node may ask the server of another.
+asked_by_erlang(_) ->
+    E = erl("m"),
+    {c, AD, AN} = A = c("a"),
+    connect(A, E),
+    await_cluster([A, E]),
+    Ask = fun(Request) ->
+                  call(E, gen_server, call, [{global_name_server, AN}, Request])
+          end,
+    ?assertEqual([name(E)], Ask(get_known)),
+    wait_until(fun() -> Ask(get_synced) =:= [name(E)] end),
+    ?assertEqual(8, Ask(get_protocol_version)),
+    ?assertEqual([], Ask(get_names_ext)),
+    ?assertEqual(ok, Ask({sync, [name(E), AN, 'nobody@nowhere']})),
+    P = proc(A, p),
+    ?assertEqual(ok, register_c(A, p, one, [])),
+    ?assertEqual({P, undefined},
+                 call(E, ?MODULE, ask_where, [AN, one, two])),
+    %% Registered for another node.
+    ?assertEqual(yes, call(E, global, register_name_external, [ext, P])),
+    ?assertEqual([{ext, P, name(E)}], Ask(get_names_ext)),
+    ?assertEqual(P, tell(AD, {global_whereis, ext})),
+    call(E, global, unregister_name_external, [ext]),
+    await_name([A, E], ext, undefined).
+
+ask_where(Node, Name1, Name2) ->
+    list_to_tuple([begin
+                       Ref = make_ref(),
+                       {global_name_server, Node} !
+                           {whereis, Name, {self(), Ref}},
+                       receive {Ref, Pid} -> Pid after 10000 -> timeout end
+                   end || Name <- [Name1, Name2]]).
+
+%% Neither side of a connection that one of them wants hidden is a member.
+hidden_stays_out(_) ->
+    {Peer, Node} = cnode_test:start_peer(
+                     #{name => cnode_test:unique_node("m"),
+                       args => ["-hidden"]}),
+    put({peer, Peer}, true),
+    E = {erl, Peer, Node},
+    {c, AD, _} = A = c("a"),
+    connect(A, E),
+    HD = node_driver:start(#{}),
+    H = {c, HD, maps:get(node, HD)},
+    connect(H, A),
+    sync(A),
+    sync(E),
+    ?assertEqual([], known(A)),
+    ?assertEqual([], known(E)),
+    ?assertMatch({error, 'CN_ENOTSUP', _}, tell(HD, {global_sync, 100})),
+    ?assertEqual(lists:sort([Node, name(H)]), lists:sort(tell(AD, peers))).
+
+%% --------------------------------------------------------------- conflicts
+
+%% The same name on both, which are then connected: the pids.
+both_have(N1, N2, Name) ->
+    Pids = [begin
+                Pid = proc(N, p),
+                case N of
+                    {c, _, _} -> ?assertEqual(ok, register_c(N, p, Name, []));
+                    _ -> ?assertEqual(yes, call(N, global, register_name,
+                                                [Name, Pid]))
+                end,
+                Pid
+            end || N <- [N1, N2]],
+    connect(N2, N1),
+    await_cluster([N1, N2]),
+    Pids.
+
+killed({c, D, _}, _) ->
+    wait_until(fun() ->
+                       maps:get(ends, node_driver:report(D, p)) =:=
+                           [{killed, 1}]
+               end);
+killed(E, Pid) ->
+    wait_until(fun() -> not call(E, erlang, is_process_alive, [Pid]) end).
+
+%% The process on the larger node dies, whoever decides.
+conflict_c_decides(_) ->
+    A = c("a"),
+    E = erl("m"),
+    [P, Q] = both_have(A, E, {a, name}),
+    await_name([A, E], {a, name}, P),
+    killed(E, Q).
+
+conflict_erlang_decides(_) ->
+    E = erl("m"),
+    Z = c("z"),
+    [P, Q] = both_have(E, Z, {a, name}),
+    await_name([E, Z], {a, name}, P),
+    killed(Z, Q).
+
+conflict_of_two_c(_) ->
+    A = c("a"),
+    Z = c("z"),
+    [P, Q] = both_have(A, Z, {a, name}),
+    await_name([A, Z], {a, name}, P),
+    killed(Z, Q).
+
+told({c, D, _}) ->
+    tell(D, global_told).
+
+%% The one on the larger node is told, and lives.
+conflict_notify(_) ->
+    A = c("a"),
+    Z = c("z"),
+    E = erl("m"),
+    [P, Q] = [proc(N, p) || N <- [A, Z]],
+    ?assertEqual(ok, register_c(A, p, n, [notify])),
+    ?assertEqual(ok, register_c(Z, p, n, [notify])),
+    connect(E, A),
+    await_cluster([A, E]),
+    connect(E, Z),
+    await_cluster([A, E, Z]),
+    await_name([A, E, Z], n, P),
+    wait_until(fun() -> told(Z) =:= [{Q, {global_name_conflict, n}}] end),
+    ?assertEqual([], told(A)).
+
+%% Neither has it, both are told.
+conflict_notify_all(_) ->
+    E = erl("m"),
+    Z = c("z"),
+    Q = proc(Z, p),
+    P = call(E, erlang, spawn, [?MODULE, keeper, []]),
+    ?assertEqual(ok, register_c(Z, p, n, [notify_all])),
+    ?assertEqual(yes, call(E, global, register_name,
+                           [n, P, {global, notify_all_name}])),
+    connect(E, Z),
+    await_cluster([E, Z]),
+    await_name([E, Z], n, undefined),
+    wait_until(fun() -> told(Z) =:= [{Q, {global_name_conflict, n, P}}] end),
+    ?assertEqual([{global_name_conflict, n, Q}],
+                 call(E, ?MODULE, kept, [P])).
+
+keeper() ->
+    receive {From, kept} -> From ! {kept, element(2, process_info(self(),
+                                                        messages))}
+    end.
+
+kept(Pid) ->
+    Pid ! {self(), kept},
+    receive {kept, Messages} -> Messages after 5000 -> timeout end.
+
+%% The node that decides has the method applied on the node of the process that
+%% it knows, which is a C node.
+resolved_by_a_third(_) ->
+    [E1, E2] = [erl("m"), erl("n")],
+    A = c("a"),
+    connect(A, E1),
+    await_cluster([A, E1]),
+    P = proc(A, p),
+    ?assertEqual(ok, register_c(A, p, n, [])),
+    Q = proc(E2, none),
+    ?assertEqual(yes, call(E2, global, register_name, [n, Q])),
+    connect(E1, E2),
+    await_cluster([A, E1, E2]),
+    await_name([A, E1, E2], n, P),
+    killed(E2, Q).
+
+%% Two parts with two nodes each, and names of their own.
+two_parts_merge(_) ->
+    [E1, E2] = [erl("m"), erl("n")],
+    [A, Z] = [c("a"), c("z")],
+    connect(A, E1),
+    connect(Z, E2),
+    await_cluster([A, E1]),
+    await_cluster([Z, E2]),
+    P = proc(A, p),
+    Q = proc(Z, p),
+    R = proc(E2, none),
+    ?assertEqual(ok, register_c(A, p, one, [])),
+    ?assertEqual(ok, register_c(Z, p, two, [])),
+    ?assertEqual(yes, call(E2, global, register_name, [three, R])),
+    connect(A, Z),
+    All = [A, Z, E1, E2],
+    await_cluster(All),
+    [await_name(All, N, Pid) || {N, Pid} <- [{one, P}, {two, Q}, {three, R}]],
+    [sync(N) || N <- All].
+
+%% -------------------------------------------------------------------- race
+
+%% All want the same name at once: one has it.
+race(_) ->
+    Rounds = list_to_integer(os:getenv("GLOBAL_RACES", "3")),
+    [E1, E2] = [erl("m"), erl("n")],
+    [A, Z] = [c("a"), c("z")],
+    [connect(N, E1) || N <- [E2, A, Z]],
+    All = [A, Z, E1, E2],
+    await_cluster(All),
+    Pids = [proc(N, p) || N <- All],
+    [round(All, Pids, {name, I}) || I <- lists:seq(1, Rounds)].
+
+round(All, Pids, Name) ->
+    Me = self(),
+    [spawn_link(fun() -> Me ! {Pid, want(N, Name, Pid)} end)
+     || {N, Pid} <- lists:zip(All, Pids)],
+    Won = [Pid || Pid <- Pids,
+                  receive {Pid, Answer} -> Answer after 30000 ->
+                          ct:fail("no answer")
+                  end],
+    ?assertMatch([_], Won),
+    [?assertEqual(Won, [whereis_name(N, Name)]) || N <- All],
+    call(lists:last(All), global, unregister_name, [Name]),
+    [?assertEqual(undefined, whereis_name(N, Name)) || N <- All].
+
+want({c, _, _} = C, Name, _) ->
+    case register_c(C, p, Name, []) of
+        ok -> true;
+        {error, 'CN_EEXIST', _} -> false
+    end;
+want(E, Name, Pid) ->
+    call(E, global, register_name, [Name, Pid]) =:= yes.
+
+%% -------------------------------------------------------------- partitions
+
+%% It loses one of them: it is out, and they stay together.
+lost_one(_) ->
+    [E1, E2] = Es = [erl("m"), erl("n")],
+    connect(E1, E2),
+    await_cluster(Es),
+    {c, D, _} = A = c("a"),
+    connect(A, E1),
+    await_cluster([A | Es]),
+    ok(D, {disconnect, name(E2)}),
+    wait_until(fun() -> tell(D, peers) =:= [] end),
+    ?assertEqual([], known(A)),
+    await_cluster(Es),
+    [sync(E) || E <- Es],
+    %% And back.
+    connect(A, E2),
+    await_cluster([A | Es]).
+
+%% Two of them lose each other. Nobody may be connected with both.
+others_part(_) ->
+    [E1, E2] = Es = [erl("m"), erl("n")],
+    connect(E1, E2),
+    await_cluster(Es),
+    {c, D, _} = A = c("a"),
+    connect(A, E1),
+    await_cluster([A | Es]),
+    true = call(E1, erlang, disconnect_node, [name(E2)]),
+    wait_until(fun() -> length(tell(D, peers)) < 2 end),
+    ?assertEqual(lists:sort(tell(D, peers)), known(A)).
+
+%% ------------------------------------------------------------------- reach
+
+%% Who cannot be found does not start.
+reachable(_) ->
+    Dead = integer_to_list(cnode_test:free_port()),
+    ?assertNotEqual(nomatch, string:find(refused(["--epmd-port", Dead]),
+                                         "EPMD")),
+    ?assertNotEqual(nomatch, string:find(refused(["--no-epmd"]),
+                                         "fixed port")).
+
+refused(Args) ->
+    Name = atom_to_list(cnode_test:unique_node("a")),
+    Port = open_port({spawn_executable, node_driver:program()},
+                     [{args, ["--full", "--name", Name | Args]}, binary,
+                      {env, [{"CNODE_COOKIE", "c"}]}, exit_status,
+                      stderr_to_stdout]),
+    refusal(Port, <<>>).
+
+refusal(Port, Said) ->
+    receive
+        {Port, {data, Bytes}} -> refusal(Port, <<Said/binary, Bytes/binary>>);
+        {Port, {exit_status, Status}} -> ?assertEqual(1, Status), Said
+    after 10000 -> ct:fail("it starts")
+    end.
+
+%% ------------------------------------------------------------------- stall
+
+%% A loop that stood still leaves before it does anything else.
+stalled(_) ->
+    stands_still(fun({c, D, _}, Ms) -> ok(D, {stall, Ms}) end).
+
+stopped(_) ->
+    stands_still(fun({c, D, _}, Ms) ->
+                         cnode_test:signal(D, "STOP"),
+                         timer:sleep(Ms),
+                         cnode_test:signal(D, "CONT")
+                 end).
+
+stands_still(Stop) ->
+    [E1, E2] = Es = [erl("m"), erl("n")],
+    connect(E1, E2),
+    await_cluster(Es),
+    {c, D, _} = A = c("a", ["--max-stall-ms", "800"]),
+    connect(A, E1),
+    await_cluster([A | Es]),
+    Stop(A, 2000),
+    [node_driver:await_event(D, {down, name(E)}, 1, 10000) || E <- Es],
+    ?assertNotEqual(nomatch, string:find(cnode_test:stderr(D),
+                                         "has stood still for")),
+    await_cluster(Es),
+    [sync(E) || E <- Es],
+    ?assertEqual([], known(A)).
