@@ -187,6 +187,7 @@ static void on_released(cnode__grip *grip) {
 
 int cnode__changes_init(cnode__global *g) {
     cnode__list_init(&g->changes);
+    g->change_grip.node = g->node;
     g->change_grip.proc = g->registrar;
     g->change_grip.taken = on_taken;
     g->change_grip.step = on_step;

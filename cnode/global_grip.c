@@ -14,7 +14,7 @@
 #include "cnode/global_parts.h"
 
 static void forget(cnode__grip *grip) {
-    const cn_alloc *alloc = &grip->proc->node->alloc;
+    const cn_alloc *alloc = &grip->node->alloc;
 
     if (grip->id.len > 0)
         etf_copy_free(alloc, grip->id);
@@ -24,7 +24,7 @@ static void forget(cnode__grip *grip) {
 
 int cnode__grip_begin(cnode__grip *grip, etf_view id) {
     forget(grip);
-    if (etf_copy(&grip->proc->node->alloc, id, &grip->id) == 0)
+    if (etf_copy(&grip->node->alloc, id, &grip->id) == 0)
         return 0;
     grip->id.len = 0;
     return CN_ENOMEM;
@@ -36,7 +36,7 @@ static int make_room(cnode__grip *grip) {
 
     if (grip->n < grip->cap)
         return 0;
-    f = cn__resize(&grip->proc->node->alloc, grip->fingers, grip->cap, cap,
+    f = cn__resize(&grip->node->alloc, grip->fingers, grip->cap, cap,
                    sizeof *f);
     if (f == NULL)
         return CN_ENOMEM;
@@ -70,30 +70,53 @@ int cnode__grip_add(cnode__grip *grip, const char *node, int stage) {
 
 /* --- asking -------------------------------------------------------------- */
 
-static int ask(cnode__finger *f, cnode_call_cb cb, etf_view request) {
-    const cnode_call_opts o = {
-        .node = f->node, .server = CNODE__GNS, .timeout_ms = UINT32_MAX};
-    int err = cnode_call(f->grip->proc, &o, cb, f, "~t", request);
+static bool is_own(const cnode__finger *f) {
+    return strcmp(f->node, f->grip->node->name) == 0;
+}
 
-    if (err == 0)
-        f->grip->waiting++;
-    else
-        cn__log(&f->grip->proc->node->config.log, CN_LOG_WARN, "global",
-                "%s cannot be asked: %s", f->node,
-                f->grip->proc->node->error.text);
+/* An answer of this node itself, which there was no memory for, would be
+ * waited for in vain; one of another node ends with its connection. */
+enum { OWN_MS = 5000 };
+
+static cnode_call_opts server_of(const cnode__finger *f) {
+    cnode_call_opts o = {
+        .node = f->node, .server = CNODE__GNS, .timeout_ms = UINT32_MAX};
+
+    if (is_own(f))
+        o.timeout_ms = OWN_MS;
+    return o;
+}
+
+static int asked(cnode__finger *f, int err) {
+    f->grip->waiting += err == 0;
     return err;
 }
 
 /* {set_lock, Id} or {del_lock, Id}. */
 static int ask_lock(cnode__finger *f, cnode_call_cb cb, const char *what) {
-    const cnode_call_opts o = {
-        .node = f->node, .server = CNODE__GNS, .timeout_ms = UINT32_MAX};
-    int err =
-        cnode_call(f->grip->proc, &o, cb, f, "{~a, ~t}", what, f->grip->id);
+    const cnode_call_opts o = server_of(f);
 
-    if (err == 0)
-        f->grip->waiting++;
-    return err;
+    return asked(
+        f, cnode_call(f->grip->proc, &o, cb, f, "{~a, ~t}", what, f->grip->id));
+}
+
+/* The own lock needs no messages. */
+static void own_lock(cnode__finger *f, bool set) {
+    cnode *n = f->grip->node;
+    const char *now = n->peer_now;
+    etf_pid self = cnode_self(f->grip->proc);
+    etf_view resource, requester;
+
+    f->holds = false;
+    if (n->global == NULL ||
+        etf_match(f->grip->id, "{~t, ~t}", &resource, &requester) != 0)
+        return;
+    n->peer_now = n->name;
+    if (set)
+        f->holds = cnode__lock_set(n->global, &self, resource, requester);
+    else
+        cnode__lock_del(n->global, &self, resource, requester);
+    n->peer_now = now;
 }
 
 /* --- releasing ----------------------------------------------------------- */
@@ -118,11 +141,13 @@ static void on_one_released(cnode_proc *p, int status, etf_view result,
         release_boss(grip);
 }
 
+/* A lock that cannot be given back goes with the connection. */
 static void let_go(cnode__finger *f, cnode_call_cb cb) {
-    if (!f->holds)
-        return;
+    if (f->holds && is_own(f))
+        own_lock(f, false);
+    else if (f->holds)
+        cnode__answered(f->grip->node, f->node, ask_lock(f, cb, "del_lock"));
     f->holds = false;
-    (void)ask_lock(f, cb, "del_lock");
 }
 
 static void release_boss(cnode__grip *grip) {
@@ -141,46 +166,53 @@ void cnode__grip_release(cnode__grip *grip) {
 
 /* --- taking -------------------------------------------------------------- */
 
-static void take_stage(cnode__grip *grip);
+enum { LAST_STAGE = 2 };
 
-static void stage_done(cnode__grip *grip) {
-    if (grip->refused) {
-        grip->taken(grip, false);
-        return;
-    }
-    grip->stage++;
-    take_stage(grip);
-}
+static void take_stages(cnode__grip *grip);
 
+/* Where something went wrong on the way the lock may be set all the same: it is
+ * given back then, too. */
 static void on_taken(cnode_proc *p, int status, etf_view result, void *data) {
     cnode__finger *f = data;
     cnode__grip *grip = f->grip;
 
-    (void)p;
-    f->holds = status == 0 && etf_match(result, "true") == 0;
+    if (status == 0)
+        f->holds = etf_match(result, "true") == 0;
+    else
+        f->holds = cnode_connected(p->node, f->node);
     if (status == 0 && !f->holds)
         grip->refused = true;
     if (--grip->waiting == 0)
-        stage_done(grip);
+        take_stages(grip);
 }
 
-enum { LAST_STAGE = 2 };
+static void take(cnode__finger *f) {
+    if (is_own(f)) {
+        own_lock(f, true);
+        f->grip->refused = f->grip->refused || !f->holds;
+    } else if (ask_lock(f, on_taken, "set_lock") != 0) {
+        cn__log(&f->grip->node->config.log, CN_LOG_WARN, "global",
+                "%s is left out of a lock: %s", f->node,
+                f->grip->node->error.text);
+    }
+}
 
-static void take_stage(cnode__grip *grip) {
-    for (; grip->stage <= LAST_STAGE && grip->waiting == 0; grip->stage++) {
+/* From the next one on, as far as they need no answers. */
+static void take_stages(cnode__grip *grip) {
+    while (!grip->refused && grip->stage < LAST_STAGE && grip->waiting == 0) {
+        grip->stage++;
         for (size_t i = 0; i < grip->n; i++)
             if (grip->fingers[i].stage == grip->stage)
-                (void)ask_lock(&grip->fingers[i], on_taken, "set_lock");
-        if (grip->waiting > 0)
-            return;
+                take(&grip->fingers[i]);
     }
-    grip->taken(grip, true);
+    if (grip->waiting == 0)
+        grip->taken(grip, !grip->refused);
 }
 
 void cnode__grip_take(cnode__grip *grip) {
-    grip->stage = 0;
+    grip->stage = -1;
     grip->refused = false;
-    take_stage(grip);
+    take_stages(grip);
 }
 
 /* --- with it ------------------------------------------------------------- */
@@ -193,19 +225,28 @@ static void on_step(cnode_proc *p, int status, etf_view result, void *data) {
         grip->step(grip);
 }
 
+static void ask(cnode__finger *f, etf_view request) {
+    const cnode_call_opts o = server_of(f);
+
+    if (asked(f, cnode_call(f->grip->proc, &o, on_step, f, "~t", request)) != 0)
+        cn__log(&f->grip->node->config.log, CN_LOG_WARN, "global",
+                "%s is not told of a name: %s", f->node,
+                f->grip->node->error.text);
+}
+
 void cnode__grip_ask(cnode__grip *grip, etf_view request) {
     for (size_t i = 0; i < grip->n; i++)
         if (grip->fingers[i].holds)
-            (void)ask(&grip->fingers[i], on_step, request);
+            ask(&grip->fingers[i], request);
     if (grip->waiting == 0)
         grip->step(grip);
 }
 
 void cnode__grip_free(cnode__grip *grip) {
-    if (grip->proc == NULL)
+    if (grip->node == NULL)
         return;
     forget(grip);
-    cn__free(&grip->proc->node->alloc, grip->fingers, grip->cap,
+    cn__free(&grip->node->alloc, grip->fingers, grip->cap,
              sizeof *grip->fingers);
     grip->fingers = NULL;
     grip->cap = 0;

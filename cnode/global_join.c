@@ -49,6 +49,12 @@ static void send_cancel(cnode__global *g, const cnode__member *m, int64_t tag) {
                                         g->node->name, tag));
 }
 
+/* Half a join would leave him waiting: the connection ends, and with it all. */
+static void no_memory(cnode__global *g, const cnode__member *m) {
+    cnode__answered(g->node, m->name,
+                    cnode__err(g->node, CN_ENOMEM, "out of memory"));
+}
+
 /* --- the lists of the locker --------------------------------------------- */
 
 static void leave_candidates(cnode__global *g, cnode__member *m) {
@@ -85,7 +91,7 @@ void cnode__join_start(cnode__global *g, cnode__member *m) {
         return;
     m->join = cn__calloc(&n->alloc, 1, sizeof *m->join);
     if (m->join == NULL) {
-        cnode__answered(n, m->name, cnode__err(n, CN_ENOMEM, "out of memory"));
+        no_memory(g, m);
         return;
     }
     m->join->my_tag = g->next_tag++;
@@ -217,8 +223,7 @@ static void take_lock(cnode__global *g, cnode__member *m, bool initiator) {
     if (err == 0)
         err = add_fingers(g, m);
     if (err != 0) {
-        cnode__answered(g->node, m->name,
-                        cnode__err(g->node, err, "out of memory"));
+        no_memory(g, m);
         return;
     }
     cnode__timer_disarm(&g->node->timers, &g->locker_timer);
@@ -254,17 +259,6 @@ static cnode__member *pick_candidate(cnode__global *g) {
     return cnode__list_of(cnode__member, candidate, l);
 }
 
-static void on_locker_timer(cnode__timer *t) {
-    cnode__global *g = cnode__list_of(cnode__global, locker_timer, t);
-
-    if (g->state != LOCKER_FREE || g->candidate_count == 0)
-        return;
-    if (cnode__lock_is_set(g))
-        wait_a_while(g);
-    else
-        take_lock(g, pick_candidate(g), true);
-}
-
 static void locker_free(cnode__global *g) {
     cnode__member *m = g->him;
 
@@ -274,21 +268,37 @@ static void locker_free(cnode__global *g) {
     locker_next(g);
 }
 
+static void on_locker_timer(cnode__timer *t) {
+    cnode__global *g = cnode__list_of(cnode__global, locker_timer, t);
+
+    if (g->state == LOCKER_RELEASING)
+        locker_free(g);
+    else if (g->state != LOCKER_FREE || g->candidate_count == 0)
+        return;
+    else if (cnode__lock_is_set(g))
+        wait_a_while(g);
+    else
+        take_lock(g, pick_candidate(g), true);
+}
+
+/* It may be in the middle of anything that ended a join, which is not over: the
+ * next one comes later. */
 static void on_released(cnode__grip *grip) {
-    locker_free(cnode__list_of(cnode__global, grip, grip));
+    cnode__global *g = cnode__list_of(cnode__global, grip, grip);
+
+    cnode__timer_arm(&g->node->timers, &g->locker_timer, cnode__now(g->node));
+    cnode__wake(g->node);
 }
 
 static void send_lock_set(cnode__global *g, const cnode__member *m, bool set) {
     etf_pid locker = cnode_self(g->locker);
-    etf_view known = {NULL, 0};
+    etf_view known;
 
     etf_writer_reset(&g->his_ops);
     cnode__members_put_known(g, &g->his_ops, false);
-    cnode__answered(g->node, m->name,
-                    etf_writer_finish(&g->his_ops, &known) != 0
-                        ? cnode__err(g->node, CN_ENOMEM, "out of memory")
-                        : 0);
-    if (known.len > 0)
+    if (etf_writer_finish(&g->his_ops, &known) != 0)
+        no_memory(g, m);
+    else
         cnode__global_cast(g, m->name,
                            "{'$gen_cast', {lock_set, ~p, ~a, ~t, ~i}}", &locker,
                            set ? "true" : "false", known, m->join->his_tag);
@@ -305,8 +315,7 @@ static void both_locked(cnode__global *g, cnode__member *m) {
     etf_writer_reset(&g->his_ops);
     cnode__names_put(g, &g->his_ops);
     if (etf_writer_finish(&g->his_ops, &names) != 0) {
-        cnode__answered(g->node, m->name,
-                        cnode__err(g->node, CN_ENOMEM, "out of memory"));
+        no_memory(g, m);
         return;
     }
     cnode__global_cast(g, m->name, "{'$gen_cast', {exchange, ~a, ~t, [], ~i}}",
@@ -402,8 +411,7 @@ static bool keep(cnode__global *g, cnode__member *m, etf_view term,
     if (out->len == 0 && etf_copy(&g->node->alloc, term, out) == 0)
         return true;
     out->len = 0;
-    cnode__answered(g->node, m->name,
-                    cnode__err(g->node, CN_ENOMEM, "out of memory"));
+    no_memory(g, m);
     return false;
 }
 
@@ -481,8 +489,7 @@ static void finish(cnode__global *g, cnode__member *m, etf_view his) {
 
     if (etf_match(his, "{~t, ~t, ~t}", &his_ops, &known, &ext) != 0 ||
         put_new_nodes(g, m, his_ops, known, ext, &ops, &message) != 0) {
-        cnode__answered(g->node, m->name,
-                        cnode__err(g->node, CN_ENOMEM, "out of memory"));
+        no_memory(g, m);
         return;
     }
     cnode__merge_apply(g, ops, ext, (etf_view){NULL, 0});
@@ -508,10 +515,10 @@ static void on_resolved(cnode__global *g, cnode__member *m, etf_view term) {
         return;
     etf_writer_reset(&g->key);
     (void)etf_pack(&g->key, "{~t, ~t, ~t}", v[0], v[1], v[2]);
-    if (etf_writer_finish(&g->key, &his) != 0 ||
-        !keep(g, m, his, &m->join->early))
-        return;
-    cnode__join_merged(g, m);
+    if (etf_writer_finish(&g->key, &his) != 0)
+        no_memory(g, m);
+    else if (keep(g, m, his, &m->join->early))
+        cnode__join_merged(g, m);
 }
 
 void cnode__join_merged(cnode__global *g, cnode__member *m) {
@@ -608,6 +615,7 @@ int cnode__joins_init(cnode__global *g) {
     cnode__list_init(&g->candidates);
     cnode__list_init(&g->askers);
     g->next_tag = 1;
+    g->grip.node = g->node;
     g->grip.proc = g->locker;
     g->grip.taken = on_taken;
     g->grip.released = on_released;

@@ -52,6 +52,14 @@ static int method_of(etf_view term) {
     return -1;
 }
 
+static void told(cnode_proc *self, int err) {
+    cnode *n = cnode_of(self);
+
+    if (err != 0)
+        cn__log(&n->config.log, CN_LOG_WARN, "global",
+                "who has lost a name is not told: %s", n->error.text);
+}
+
 static void put_winner(cnode_proc *self, int method, etf_view name,
                        const etf_pid pids[2], etf_writer *result) {
     bool first = strcmp(pids[0].node, pids[1].node) < 0;
@@ -59,17 +67,17 @@ static void put_winner(cnode_proc *self, int method, etf_view name,
     const etf_pid *max = first ? &pids[1] : &pids[0];
 
     if (method == CNODE_GLOBAL_NOTIFY_ALL) {
-        (void)cnode_send(self, min, "{global_name_conflict, ~t, ~p}", name,
-                         max);
-        (void)cnode_send(self, max, "{global_name_conflict, ~t, ~p}", name,
-                         min);
+        told(self, cnode_send(self, min, "{global_name_conflict, ~t, ~p}", name,
+                              max));
+        told(self, cnode_send(self, max, "{global_name_conflict, ~t, ~p}", name,
+                              min));
         etf_put_atom(result, "none");
         return;
     }
     if (method == CNODE_GLOBAL_NOTIFY)
-        (void)cnode_send(self, max, "{global_name_conflict, ~t}", name);
+        told(self, cnode_send(self, max, "{global_name_conflict, ~t}", name));
     else
-        (void)cnode_send_exit(self, max, "kill");
+        told(self, cnode_send_exit(self, max, "kill"));
     etf_put_pid(result, min);
 }
 
@@ -139,13 +147,14 @@ static void on_decided(cnode_proc *p, int status, etf_view result, void *data) {
     if (g == NULL || g->him == NULL || g->merge != (uintptr_t)data)
         return; /* it was given up */
     if (status != 0)
-        cn__log(&p->node->config.log, CN_LOG_INFO, "global",
+        cn__log(&p->node->config.log, CN_LOG_WARN, "global",
                 "who has a name could not be decided: %s", p->node->error.text);
     decide(g, status == 0 ? result : nothing);
     go_on(g, g->him);
 }
 
-/* Asks the node of the process that is known here. */
+/* Asks the node of the process that is known here. If that cannot be, the
+ * connection ends, and the join with it. */
 static void ask(cnode__global *g, cnode__member *m, const cnode__gname *mine,
                 etf_view name, const etf_pid *his) {
     etf_pid own;
@@ -159,11 +168,10 @@ static void ask(cnode__global *g, cnode__member *m, const cnode__gname *mine,
 
     cnode__gname_pid(mine, &own);
     o.node = own.node;
-    if (cnode_rpc(g->self, &o, on_decided, u.data, "[~t, ~t, ~p, ~p]",
-                  mine->method, name, his, &own) == 0)
-        return;
-    decide(g, nothing);
-    go_on(g, m);
+    cnode__answered(g->node, m->name,
+                    cnode_rpc(g->self, &o, on_decided, u.data,
+                              "[~t, ~t, ~p, ~p]", mine->method, name, his,
+                              &own));
 }
 
 /* True: an answer has to be waited for. */

@@ -37,11 +37,14 @@ bool cnode__gname_is(const cnode__gname *name, const etf_pid *pid) {
 }
 
 cnode__gname *cnode__names_find(cnode__global *g, etf_view name) {
+    cnode *n = g->node;
     etf_view key;
 
-    if (cnode__global_key(g, name, &key) != 0)
-        return NULL;
-    return cn__map_get(&g->names, key.data, key.len);
+    if (cnode__global_key(g, name, &key) == 0)
+        return cn__map_get(&g->names, key.data, key.len);
+    if (cnode__seldom(n, &g->quiet_names))
+        cn__log(&n->config.log, CN_LOG_ERROR, "global", "%s", n->error.text);
+    return NULL;
 }
 
 /* --- removing ------------------------------------------------------------ */

@@ -39,6 +39,7 @@ typedef struct cnode__finger {
 
 /* A lock that is held on many nodes, by a process of this one. */
 struct cnode__grip {
+    cnode *node;
     cnode_proc *proc;
     etf_view id; /* {Resource, Requester}, a copy */
     cnode__finger *fingers;

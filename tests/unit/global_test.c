@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * global_test.c: full nodes with one another, and with a peer that is played.
+ */
+#include <string.h>
+
+#include "cnode/global.h"
+#include "tests/unit/mesh.h"
+
+static const cnode_config full = {.full = true};
+static char r1[] = "r1";
+
+static int start(mesh *m, int i) {
+    int err = mesh_start(m, i, &full);
+
+    mesh_cnode(m, i)->listens = true;
+    return err;
+}
+
+#define START(m, n)                                                            \
+    for (int i_ = 0; i_ < (n); i_++)                                           \
+    OK(m, start(m, i_))
+
+static void on_global(cnode *n, int status, const cn_error *err, void *data) {
+    mesh *m = mesh_of(n);
+
+    m->answered++;
+    if (status != 0) {
+        m->noticed = true;
+        assert_true(err->text[0] != '\0');
+    }
+    mesh_say(m, "%s: %s", (const char *)data, cn_errname(status) + 3);
+}
+
+/* "b@h c@h", in the order of names. */
+static const char *known(mesh *m, int i) {
+    static char text[64];
+    const char *name;
+
+    text[0] = '\0';
+    for (int k = 0; k < MESH_NODES; k++)
+        for (size_t at = 0;
+             (name = cnode_global_next_node(mesh_cnode(m, i), &at)) != NULL;)
+            if (name[0] == 'a' + k) {
+                strcat(text, text[0] == '\0' ? "" : " ");
+                strcat(text, name);
+            }
+    return text;
+}
+
+#define KNOWN(m, i, want) WANT(m, strcmp(known(m, i), want) == 0)
+
+static bool has(mesh *m, int i, const char *name, const cnode_proc *p) {
+    etf_pid pid, want;
+    int err = cnode_global_whereis(mesh_cnode(m, i), name, &pid);
+
+    if (p == NULL)
+        return err == CN_ENOENT;
+    want = cnode_self(p);
+    return err == 0 && etf_pid_eq(&pid, &want);
+}
+
+#define JOIN(m, from, to)                                                      \
+    do {                                                                       \
+        ASK(m, cnode_connect(mesh_cnode(m, from), to, mesh_connected, r1));    \
+        mesh_advance(m, 8000);                                                 \
+        WANT(m, strstr((m)->said, " OK") != NULL);                             \
+        (m)->said[0] = '\0';                                                   \
+    } while (0)
+
+/* --- joining -------------------------------------------------------------- */
+
+static void two_join(mesh *m) {
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 1, "a@h");
+    ASK(m, cnode_global_sync(mesh_cnode(m, 0), 1000, on_global, r1));
+    mesh_advance(m, 1);
+    SAID(m, "r1: OK");
+    mesh_break(m, 0);
+    mesh_settle(m);
+    KNOWN(m, 0, "");
+    KNOWN(m, 1, "");
+}
+
+static void both_connect(mesh *m) {
+    START(m, 2);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
+    JOIN(m, 1, "a@h");
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 1, "a@h");
+}
+
+/* Who meets one of them meets both. */
+static void three_join(mesh *m) {
+    START(m, 3);
+    JOIN(m, 0, "b@h");
+    JOIN(m, 2, "b@h");
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 1, "a@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+    WANT(m, cnode_connected(mesh_cnode(m, 2), "a@h"));
+    for (int i = 0; i < 3; i++) {
+        ASK(m, cnode_global_sync(mesh_cnode(m, i), 1000, on_global, r1));
+        mesh_advance(m, 1);
+        SAID(m, "r1: OK");
+    }
+}
+
+/* All at once: they get the locks one after the other. */
+static void three_at_once(mesh *m) {
+    START(m, 3);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
+    ASK(m, cnode_connect(mesh_cnode(m, 1), "c@h", mesh_connected, r1));
+    JOIN(m, 2, "a@h");
+    mesh_advance(m, 20000);
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 1, "a@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+}
+
+/* A visible node that is not full stays outside, a hidden one is not asked. */
+static void with_others(mesh *m) {
+    static const cnode_config visible = {.visible = true};
+
+    OK(m, start(m, 0));
+    OK(m, mesh_start(m, 1, &visible));
+    OK(m, mesh_start(m, 2, NULL));
+    JOIN(m, 0, "b@h");
+    JOIN(m, 0, "c@h");
+    KNOWN(m, 0, "");
+    ASK(m, cnode_global_sync(mesh_cnode(m, 0), 1000, on_global, r1));
+    mesh_advance(m, 1);
+    SAID(m, "r1: OK");
+    WANT(m,
+         cnode_global_sync(mesh_cnode(m, 1), 1, on_global, r1) == CN_ENOTSUP);
+    WANT(m, strstr(cnode_error(mesh_cnode(m, 1))->text, "b@h") != NULL);
+}
+
+/* --- names ---------------------------------------------------------------- */
+
+#define REGISTER(m, p, name, opts)                                             \
+    do {                                                                       \
+        ASK(m, cnode_global_register(p, name, opts, on_global, r1));           \
+        mesh_advance(m, 9000);                                                 \
+    } while (0)
+
+static void names(mesh *m) {
+    static const cnode_global_opts replace = {.replace = true};
+    cnode_proc *p, *q;
+
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    NEED(m, q = mesh_proc(m, 1, "q"));
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, has(m, 0, "x", p) && has(m, 1, "x", p));
+    REGISTER(m, q, "x", NULL);
+    SAID(m, "r1: EEXIST");
+    WANT(m, cnode_global_register(p, "y", NULL, on_global, r1) == CN_EEXIST);
+    OK(m, cnode_global_send(q, "x", "{hello, ~i}", 1));
+    SAID(m, "p: {hello,1}");
+    WANT(m, cnode_global_send(q, "y", "hello") == CN_ENOENT);
+    REGISTER(m, q, "x", &replace);
+    SAID(m, "r1: OK");
+    WANT(m, has(m, 0, "x", q) && has(m, 1, "x", q));
+    ASK(m, cnode_global_unregister(mesh_cnode(m, 0), "x", on_global, r1));
+    mesh_advance(m, 9000);
+    SAID(m, "r1: OK");
+    WANT(m, has(m, 0, "x", NULL) && has(m, 1, "x", NULL));
+}
+
+/* The name goes with its process, and with its node. */
+static void names_go(mesh *m) {
+    cnode_proc *p, *q;
+
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    NEED(m, q = mesh_proc(m, 1, "q"));
+    ASK(m, cnode_global_register(p, "x", NULL, on_global, r1));
+    REGISTER(m, q, "y", NULL);
+    SAID(m, "r1: OK\nr1: OK");
+    WANT(m, has(m, 1, "x", p) && has(m, 0, "y", q));
+    OK(m, cnode_exit(p, "normal"));
+    SAID(m, "p: ended normal");
+    WANT(m, has(m, 0, "x", NULL) && has(m, 1, "x", NULL));
+    mesh_break(m, 1);
+    mesh_settle(m);
+    WANT(m, has(m, 0, "y", NULL) && has(m, 1, "y", q));
+    /* One that ends before its turn. */
+    NEED(m, p = mesh_proc(m, 0, "r"));
+    ASK(m, cnode_global_register(p, "z", NULL, on_global, r1));
+    OK(m, cnode_exit(p, "normal"));
+    mesh_advance(m, 9000);
+    SAID(m, "r1: ENOPROC\nr: ended normal");
+}
+
+/* --- conflicts ------------------------------------------------------------ */
+
+#define BOTH_HAVE(m, p, q, opts)                                               \
+    do {                                                                       \
+        START(m, 2);                                                           \
+        NEED(m, p = mesh_proc(m, 0, "p"));                                     \
+        NEED(m, q = mesh_proc(m, 1, "q"));                                     \
+        ASK(m, cnode_global_register(p, "x", opts, on_global, r1));            \
+        ASK(m, cnode_global_register(q, "x", opts, on_global, r1));            \
+        mesh_advance(m, 9000);                                                 \
+        SAID(m, "r1: OK\nr1: OK");                                             \
+        ASK(m, cnode_connect(mesh_cnode(m, 1), "a@h", mesh_connected, r1));    \
+        mesh_advance(m, 8000);                                                 \
+    } while (0)
+
+static void one_is_killed(mesh *m) {
+    cnode_proc *p, *q;
+
+    BOTH_HAVE(m, p, q, NULL);
+    SAID(m, "r1: a@h OK\nq: ended killed");
+    WANT(m, has(m, 0, "x", p) && has(m, 1, "x", p));
+    KNOWN(m, 0, "b@h");
+}
+
+static void one_is_told(mesh *m) {
+    static const cnode_global_opts notify = {.method = CNODE_GLOBAL_NOTIFY};
+    cnode_proc *p, *q;
+
+    BOTH_HAVE(m, p, q, &notify);
+    SAID(m, "r1: a@h OK\nq: {global_name_conflict,x}");
+    WANT(m, has(m, 0, "x", p) && has(m, 1, "x", p));
+}
+
+static void both_are_told(mesh *m) {
+    static const cnode_global_opts all = {.method = CNODE_GLOBAL_NOTIFY_ALL};
+    cnode_proc *p, *q;
+
+    BOTH_HAVE(m, p, q, &all);
+    WANT(m, strstr(m->said, "p: {global_name_conflict,x,#Pid<b@h") != NULL);
+    WANT(m, strstr(m->said, "q: {global_name_conflict,x,#Pid<a@h") != NULL);
+    m->said[0] = '\0';
+    WANT(m, has(m, 0, "x", NULL) && has(m, 1, "x", NULL));
+    KNOWN(m, 0, "b@h");
+}
+
+/* --- limits --------------------------------------------------------------- */
+
+/* Nothing goes out before others can come in. */
+static void must_listen(mesh *m) {
+    cnode_proc *p;
+
+    OK(m, mesh_start(m, 0, &full));
+    OK(m, mesh_start(m, 1, NULL));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    WANT(m, cnode_connect(mesh_cnode(m, 0), "b@h", NULL, NULL) == CN_EBADARG);
+    WANT(m, cnode_keep(mesh_cnode(m, 0), "b@h", NULL) == CN_EBADARG);
+    WANT(m, cnode_send_name(p, "b@h", "q", "x") != 0);
+    WANT(m, cnode_connect(mesh_cnode(m, 0), "b@h", NULL, NULL) == CN_EBADARG);
+    WANT(m, strstr(cnode_error(mesh_cnode(m, 0))->text, "listen") != NULL);
+    WANT(m, mesh_cnode(m, 0)->peers.count == 0);
+}
+
+/* Its loop stood still: it goes before it answers. */
+static void stood_still(mesh *m) {
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    KNOWN(m, 0, "b@h");
+    m->now += 40000;
+    mesh_settle(m);
+    /* Both have the same clock, so both go. */
+    WANT(m, !cnode_connected(mesh_cnode(m, 0), "b@h"));
+    WANT(m, m->nodes[0].down_status == CN_ETIMEDOUT ||
+                m->nodes[1].down_status == CN_ETIMEDOUT);
+    WANT(m, strstr(m->nodes[0].log, "stood still") != NULL ||
+                strstr(m->nodes[1].log, "stood still") != NULL);
+    KNOWN(m, 0, "");
+    KNOWN(m, 1, "");
+    /* And can come back. */
+    JOIN(m, 0, "b@h");
+    KNOWN(m, 0, "b@h");
+}
+
+/* Without its server it would hold up the others. */
+static void server_is_killed(mesh *m) {
+    cnode_proc *s;
+
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    NEED(m, s = cnode_whereis(mesh_cnode(m, 0), "global_name_server"));
+    OK(m, cnode_exit(s, "oops"));
+    WANT(m, !cnode_connected(mesh_cnode(m, 0), "b@h"));
+    WANT(m, mesh_cnode(m, 0)->global == NULL);
+    WANT(m, cnode_global_unregister(mesh_cnode(m, 0), "x", on_global, r1) ==
+                CN_ENOTSUP);
+    KNOWN(m, 1, "");
+}
+
+#define RUN_TWICE(scenario)                                                    \
+    static void scenario##_twice(void **state) {                               \
+        (void)state;                                                           \
+        mesh_run_twice(scenario);                                              \
+    }
+RUN_TWICE(three_join)
+RUN_TWICE(three_at_once)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MESH_CASE(two_join),
+        MESH_CASE(both_connect),
+        cmocka_unit_test(three_join_twice),
+        cmocka_unit_test(three_at_once_twice),
+        MESH_CASE(with_others),
+        MESH_CASE(names),
+        MESH_CASE(names_go),
+        MESH_CASE(one_is_killed),
+        MESH_CASE(one_is_told),
+        MESH_CASE(both_are_told),
+        MESH_CASE(must_listen),
+        MESH_CASE(stood_still),
+        MESH_CASE(server_is_killed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
