@@ -223,11 +223,26 @@ static int register_name(cnode__uv *s) {
     return s->registration_status == CN_EEXIST ? CN_EEXIST : 0;
 }
 
+static bool is_loopback(const char *address) {
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
 /* Others must be able to connect to a full node, or it is thrown out of their
  * cluster as soon as it is in. */
 static int check_reachable(cnode__uv *s) {
     cnode *n = &s->node;
+    const char *address = n->config.address;
+    const char *host = strchr(n->name, '@') + 1;
+    struct sockaddr_storage a;
+    socklen_t len;
 
+    if (address != NULL && is_loopback(address) && !is_loopback(host) &&
+        parse_address(host, &a, &len) == 0)
+        return cnode__err(
+            n, CN_EBADARG,
+            "a full node must be reached by the others at %.100s, "
+            "but it listens on %.50s only",
+            host, address);
     if (n->config.no_epmd || s->registered)
         return 0;
     return cnode__err(n, CN_EEPMD,
@@ -252,8 +267,11 @@ int cnode_listen(cnode *n) {
         cnode__uv_open_epmd(s);
     if (err == 0 && !n->config.no_epmd)
         err = register_name(s);
-    if (err == 0 && n->config.full)
+    if (err == 0 && n->config.full) {
         err = check_reachable(s);
+        if (err != 0)
+            cnode__uv_unlisten(s);
+    }
     n->listens = err == 0;
     return err;
 }

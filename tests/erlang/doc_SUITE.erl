@@ -12,7 +12,8 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [echo, counter, client, guard, stay, join, workers, clock, pump, doctor].
+    [echo, counter, client, guard, stay, join, workers, clock, pump, doctor,
+     leader].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -191,3 +192,21 @@ doctor(_) ->
     ?assertMatch({match, _}, re:run(Text, "MONITOR_P <.*> undefined #Ref<")),
     ?assertMatch({match, _}, re:run(Text, "PAYLOAD_MONITOR_P_EXIT undefined .*"
                                     "noproc\n")).
+
+leader(_) ->
+    Port = start("leader"),
+    ?assertEqual("leads", line(Port)),
+    cnode_test:wait_until(fun() ->
+                                  is_pid(global:whereis_name(leader))
+                          end),
+    ?assertEqual('leader@127.0.0.1', node(global:whereis_name(leader))),
+    ?assertEqual(no, global:register_name(leader, self())),
+    global:send(leader, stop),
+    ?assertEqual(0, ended(Port)),
+    cnode_test:wait_until(fun() ->
+                                  global:register_name(leader, self()) =:= yes
+                          end),
+    Late = start("leader"),
+    ?assertEqual("follows " ++ atom_to_list(node()), line(Late)),
+    terminate(Late),
+    global:unregister_name(leader).

@@ -476,10 +476,16 @@ reachable(_) ->
     ?assertNotEqual(nomatch, string:find(refused(["--epmd-port", Dead]),
                                          "EPMD")),
     ?assertNotEqual(nomatch, string:find(refused(["--no-epmd"]),
-                                         "fixed port")).
+                                         "fixed port")),
+    ?assertNotEqual(nomatch, string:find(refused("10.255.255.1",
+                                                 ["--address", "127.0.0.1"]),
+                                         "listens on 127.0.0.1 only")).
 
 refused(Args) ->
-    Name = atom_to_list(cnode_test:unique_node("a")),
+    refused(cnode_test:host(), Args).
+
+refused(Host, Args) ->
+    Name = cnode_test:unique("a") ++ "@" ++ Host,
     Port = open_port({spawn_executable, node_driver:program()},
                      [{args, ["--full", "--name", Name | Args]}, binary,
                       {env, [{"CNODE_COOKIE", "c"}]}, exit_status,
