@@ -170,7 +170,7 @@ static void stay_outside(cnode *n, cnode__global *g, etf_view request) {
 
     if (etf_match(request, "{init_connect, _, ~a, _}", &node) == 0 &&
         etf_view_is(node, n->peer_now))
-        cnode__global_cast(g, n->peer_now,
+        cnode__global_tell(g, n->peer_now,
                            "{'$gen_cast', {in_sync, ~a, false}}", n->name);
 }
 

@@ -42,11 +42,8 @@ bool cnode__join_tag(const cnode__member *m, int64_t tag) {
 }
 
 static void send_cancel(cnode__global *g, const cnode__member *m, int64_t tag) {
-    if (m->up)
-        cnode__answered(g->node, m->name,
-                        cnode_send_name(g->self, m->name, CNODE__GNS,
-                                        "{cancel_connect, ~a, ~i}",
-                                        g->node->name, tag));
+    cnode__global_tell(g, m->name, "{cancel_connect, ~a, ~i}", g->node->name,
+                       tag);
 }
 
 /* Half a join would leave him waiting: the connection ends, and with it all. */
@@ -95,7 +92,7 @@ void cnode__join_start(cnode__global *g, cnode__member *m) {
         return;
     }
     m->join->my_tag = g->next_tag++;
-    cnode__global_cast(g, m->name,
+    cnode__global_tell(g, m->name,
                        "{'$gen_cast', {init_connect, {~i, ~i}, ~a, {locker, "
                        "no_longer_a_pid, #{}, ~p}}}",
                        (int)CNODE__GLOBAL_VERSION, m->join->my_tag, n->name,
@@ -299,7 +296,7 @@ static void send_lock_set(cnode__global *g, const cnode__member *m, bool set) {
     if (etf_writer_finish(&g->his_ops, &known) != 0)
         no_memory(g, m);
     else
-        cnode__global_cast(g, m->name,
+        cnode__global_tell(g, m->name,
                            "{'$gen_cast', {lock_set, ~p, ~a, ~t, ~i}}", &locker,
                            set ? "true" : "false", known, m->join->his_tag);
 }
@@ -318,7 +315,7 @@ static void both_locked(cnode__global *g, cnode__member *m) {
         no_memory(g, m);
         return;
     }
-    cnode__global_cast(g, m->name, "{'$gen_cast', {exchange, ~a, ~t, [], ~i}}",
+    cnode__global_tell(g, m->name, "{'$gen_cast', {exchange, ~a, ~t, [], ~i}}",
                        g->node->name, names, m->join->his_tag);
     if (m->join != NULL && m->join->exchanged)
         cnode__merge_start(g, m);
@@ -381,10 +378,8 @@ static void on_init_connect(cnode__global *g, cnode__member *m, etf_view vsn,
     m->join->locker = locker;
     m->join->greeted = true;
     m->version = version;
-    cnode__answered(g->node, m->name,
-                    cnode_send_name(g->self, m->name, CNODE__GNS,
-                                    "{init_connect_ack, ~a, ~i, ~i}",
-                                    g->node->name, tag, m->join->my_tag));
+    cnode__global_tell(g, m->name, "{init_connect_ack, ~a, ~i, ~i}",
+                       g->node->name, tag, m->join->my_tag);
     add_candidate(g, m);
     locker_next(g);
 }
@@ -440,7 +435,7 @@ static void tell_known(cnode__global *g, const cnode__member *him,
 
     for (size_t at = 0; (m = cn__map_next(&g->members, &at)) != NULL;)
         if (m->known && m->up && m != him)
-            cnode__global_cast(g, m->name, "{'$gen_cast', ~t}", message);
+            cnode__global_tell(g, m->name, "{'$gen_cast', ~t}", message);
 }
 
 /* The elements of a list, into one that is open. */

@@ -153,7 +153,7 @@ const char *cnode_global_next_node(const cnode *n, size_t *at) {
 /* --- reaching ------------------------------------------------------------ */
 
 static void greet(cnode__global *g, const cnode__member *m) {
-    cnode__global_cast(g, m->name, "{'$gen_cast', {in_sync, ~a, true}}",
+    cnode__global_tell(g, m->name, "{'$gen_cast', {in_sync, ~a, true}}",
                        g->node->name);
 }
 
@@ -324,11 +324,7 @@ void cnode__member_lost_by(cnode__global *g, etf_view term) {
     m = cnode__member_find(g, etf_view_is(b, g->node->name) ? a : b);
     if (m == NULL || !is_potential(m))
         return;
-    if (m->up)
-        cnode__answered(g->node, m->name,
-                        cnode_send_name(g->self, m->name, CNODE__GNS,
-                                        "{remove_connection, ~a}",
-                                        g->node->name));
+    cnode__global_tell(g, m->name, "{remove_connection, ~a}", g->node->name);
     part(g, m, "another member has lost it, so it is asked to disconnect");
     cnode__member_release(g, m);
 }

@@ -174,7 +174,7 @@ static void ask(cnode__global *g, cnode__member *m, const cnode__gname *mine,
                               &own));
 }
 
-/* True: an answer has to be waited for. */
+/* True: it does not go on from here, but with an answer, or not at all. */
 static bool take_entry(cnode__global *g, cnode__member *m, etf_view entry) {
     const cnode__gname *mine;
     etf_view name;
@@ -182,7 +182,7 @@ static bool take_entry(cnode__global *g, cnode__member *m, etf_view entry) {
 
     if (etf_match(entry, "{~t, ~p, _}", &name, &his) != 0) {
         cnode__global_bad(g, m, "exchange");
-        return false;
+        return true;
     }
     mine = cnode__names_find(g, name);
     if (mine == NULL) {
@@ -220,7 +220,7 @@ static void finish(cnode__global *g, cnode__member *m) {
         ext = etf_view_of(known.data + at, known.len - at);
         known.len = at;
         m->join->merged = true;
-        cnode__global_cast(
+        cnode__global_tell(
             g, m->name, "{'$gen_cast', {resolved, ~a, ~t, ~t, unused, ~t, ~i}}",
             n->name, his_ops, known, ext, m->join->his_tag);
     } else {

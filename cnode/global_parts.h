@@ -161,11 +161,14 @@ struct cnode__global {
 /* --- global.c --- */
 /* Closes all connections together. */
 void cnode__global_leave(cnode *n, int code, const char *why);
-/* A cast to the server of another node that is connected; what becomes of it
- * is seen to. */
-#define cnode__global_cast(g, to, ...)                                         \
-    cnode__answered((g)->node, (to),                                           \
-                    cnode_send_name((g)->self, (to), CNODE__GNS, __VA_ARGS__))
+/* A message or cast to the server of another node, if that is connected; what
+ * becomes of it is seen to. */
+#define cnode__global_tell(g, to, ...)                                         \
+    (cnode_connected((g)->node, (to))                                          \
+         ? cnode__answered(                                                    \
+               (g)->node, (to),                                                \
+               cnode_send_name((g)->self, (to), CNODE__GNS, __VA_ARGS__))      \
+         : (void)0)
 /* A peer has sent what no node sends: its connection ends. */
 void cnode__global_bad(cnode__global *g, const cnode__member *m,
                        const char *what);

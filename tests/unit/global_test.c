@@ -243,6 +243,211 @@ static void both_are_told(mesh *m) {
     KNOWN(m, 0, "b@h");
 }
 
+/* --- a played server ------------------------------------------------------ */
+
+static const cnode_call_opts at_a = {.node = "a@h",
+                                     .server = "global_name_server"};
+
+/* Node b is visible, and what comes to its server is written down. */
+static int play(mesh *m, cnode_proc **out) {
+    static const cnode_config visible = {.visible = true};
+    static char who[] = "gns";
+    cnode_proc_config c = mesh_observer;
+    int err = mesh_start(m, 1, &visible);
+
+    if (err != 0)
+        return err;
+    (void)cnode_exit(cnode_whereis(mesh_cnode(m, 1), "global_name_server"),
+                     "normal");
+    mesh_settle(m);
+    c.name = "global_name_server";
+    c.data = who;
+    return cnode_spawn(mesh_cnode(m, 1), &c, out);
+}
+
+/* Connected, with a's tag number `tag`. */
+#define MEET(m, tag)                                                           \
+    do {                                                                       \
+        ASK(m, cnode_connect(mesh_cnode(m, 1), "a@h", mesh_connected, r1));    \
+        WANT(m, strstr((m)->said, "gns: cast {init_connect,{8," tag            \
+                                  "},a@h,{locker,") != NULL);                  \
+        (m)->said[0] = '\0';                                                   \
+    } while (0)
+
+#define GREET(m, g, his)                                                       \
+    do {                                                                       \
+        etf_pid locker_ = cnode_self(g);                                       \
+        OK(m, cnode_cast(g, &at_a,                                             \
+                         "{init_connect, {8, ~i}, 'b@h', {locker, x, #{}, "    \
+                         "~p}}",                                               \
+                         his, &locker_));                                      \
+    } while (0)
+
+/* Tags that do not fit: both begin anew. */
+static void out_of_step(mesh *m) {
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    MEET(m, "1");
+    GREET(m, g, 5);
+    SAID(m, "gns: {init_connect_ack,a@h,5,1}");
+    /* It has forgotten its first. */
+    GREET(m, g, 6);
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "gns: {cancel_connect,a@h,6}\n"
+                            "gns: {cancel_connect,a@h,5}\n"
+                            "gns: cast {init_connect,{8,2},a@h,") != NULL);
+    m->said[0] = '\0';
+    GREET(m, g, 7);
+    SAID(m, "gns: {init_connect_ack,a@h,7,2}");
+    /* The acknowledgement of something else. */
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{init_connect_ack, 'b@h', 1, 7}"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "{cancel_connect,a@h,7}") != NULL);
+    WANT(m, strstr(m->said, "cast {init_connect,{8,3},a@h,") != NULL);
+    m->said[0] = '\0';
+    /* It cancels one that is over, and then the one that is not. */
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{cancel_connect, 'b@h', 2}"));
+    SAID(m, "");
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{cancel_connect, 'b@h', 3}"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "cast {init_connect,{8,4},a@h,") != NULL);
+    m->said[0] = '\0';
+    /* It stays outside. */
+    GREET(m, g, 8);
+    SAID(m, "gns: {init_connect_ack,a@h,8,4}");
+    OK(m, cnode_cast(g, &at_a, "{in_sync, 'b@h', false}"));
+    mesh_advance(m, 5000);
+    SAID(m, "");
+    KNOWN(m, 0, "");
+}
+
+/* The other side has the locks, and then does not go on, or loses interest. */
+static void gives_locks_back(mesh *m) {
+    cnode_proc *g, *p;
+    etf_pid self;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    self = cnode_self(g);
+    MEET(m, "1");
+    GREET(m, g, 5);
+    OK(m, cnode_cast(g, &at_a, "{lock_set, ~p, true, [], 1}", &self));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "gns: cast {lock_set,#Pid<a@h") != NULL);
+    WANT(m, strstr(m->said, "gns: cast {exchange,a@h,[],[],5}") != NULL);
+    m->said[0] = '\0';
+    ASK(m, cnode_global_register(p, "x", NULL, on_global, r1));
+    mesh_advance(m, 3000);
+    SAID(m, ""); /* it waits for the lock */
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{cancel_connect, 'b@h', 1}"));
+    mesh_advance(m, 10000);
+    WANT(m, strstr(m->said, "r1: OK") != NULL);
+    WANT(m, has(m, 0, "x", p));
+    m->said[0] = '\0';
+}
+
+static const char *const refused[] = {
+    "{init_connect, x, 'b@h', y}",
+    "{init_connect, {8}, 'b@h', y}",
+    "{init_connect, {8, x}, 'b@h', {locker, x, y, z}}",
+    "{init_connect, {8, 1}, 'b@h', {locker, x, y, z}}",
+    "{new_nodes, a, b, c, d, e}",
+    "{new_nodes, 'b@h', [], [], [1], []}",
+    "{new_nodes, 'b@h', [], [], ['c@h' | x], []}",
+};
+static const char *const ignored[] = {
+    "hello",
+    "{lock_set, x, true, [], 1}",
+    "{exchange, 'b@h', [], [], 99}",
+    "{exchange, 'b@h', [], [], x}",
+    "{resolved, 'b@h', x, x, x, x, 99}",
+    "{in_sync, x, y}",
+    "{new_nodes, 'b@h', x, y, [], z}",
+    "{new_nodes, 'b@h', [x, {insert, y}, {delete}], [x, {y}], ['', 'a@h', "
+    "nonode], [{lock, x}]}",
+};
+
+/* What no node sends ends the connection, and nothing else. */
+static void nonsense(mesh *m) {
+    cnode_proc *g;
+    etf_pid self;
+
+    OK(m, start(m, 0));
+    OK(m, start(m, 2));
+    OK(m, play(m, &g));
+    JOIN(m, 2, "a@h");
+    self = cnode_self(g);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        OK(m, cnode_connect(mesh_cnode(m, 1), "a@h", NULL, NULL));
+        OK(m, cnode_cast(g, &at_a, refused[i]));
+        WANT(m, !cnode_connected(mesh_cnode(m, 1), "a@h"));
+        assert_int_equal(m->nodes[0].down_status, CN_EPROTO);
+    }
+    OK(m, cnode_connect(mesh_cnode(m, 1), "a@h", NULL, NULL));
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        OK(m, cnode_cast(g, &at_a, ignored[i]));
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{lost_connection, x, y, z, 'c@h'}"));
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{remove_connection, 'c@h'}"));
+    WANT(m, cnode_connected(mesh_cnode(m, 1), "a@h"));
+    m->said[0] = '\0';
+    OK(m, cnode_disconnect(mesh_cnode(m, 1), "a@h"));
+    mesh_settle(m);
+    /* His names are no list. */
+    OK(m, cnode_connect(mesh_cnode(m, 1), "a@h", NULL, NULL));
+    mesh_settle(m);
+    GREET(m, g, 5);
+    OK(m, cnode_cast(g, &at_a, "{lock_set, ~p, true, [], ~i}", &self,
+                     (int)mesh_cnode(m, 0)->next_conn));
+    OK(m, cnode_cast(g, &at_a, "{exchange, 'b@h', [x], [], ~i}",
+                     (int)mesh_cnode(m, 0)->next_conn));
+    WANT(m, !cnode_connected(mesh_cnode(m, 1), "a@h"));
+    m->said[0] = '\0';
+    KNOWN(m, 0, "c@h");
+    KNOWN(m, 2, "a@h");
+}
+
+/* Two others have lost each other: nobody stays with both. Told again, it is
+ * no news. */
+static void others_part(mesh *m) {
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, start(m, 2));
+    OK(m, play(m, &g));
+    JOIN(m, 2, "a@h");
+    MEET(m, "2");
+    GREET(m, g, 5);
+    mesh_settle(m);
+    m->said[0] = '\0';
+    for (int i = 0; i < 2; i++) {
+        OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                              "{lost_connection, 'b@h', 7, 9, 'c@h'}"));
+        WANT(m, !cnode_connected(mesh_cnode(m, 0), "c@h") || i == 1);
+        JOIN(m, 2, "a@h");
+        KNOWN(m, 0, "c@h");
+    }
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{lost_connection, 'b@h', 7, 10, 'c@h'}"));
+    WANT(m, !cnode_connected(mesh_cnode(m, 0), "c@h"));
+    KNOWN(m, 0, "");
+    /* What it hears of itself is about the other. */
+    m->said[0] = '\0';
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{lost_connection, 'b@h', 7, 11, 'a@h'}"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "gns: {remove_connection,a@h}") != NULL);
+    m->said[0] = '\0';
+}
+
 /* --- limits --------------------------------------------------------------- */
 
 /* Nothing goes out before others can come in. */
@@ -302,6 +507,8 @@ static void server_is_killed(mesh *m) {
     }
 RUN_TWICE(three_join)
 RUN_TWICE(three_at_once)
+RUN_TWICE(nonsense)
+RUN_TWICE(others_part)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -315,6 +522,10 @@ int main(void) {
         MESH_CASE(one_is_killed),
         MESH_CASE(one_is_told),
         MESH_CASE(both_are_told),
+        MESH_CASE(out_of_step),
+        MESH_CASE(gives_locks_back),
+        cmocka_unit_test(nonsense_twice),
+        cmocka_unit_test(others_part_twice),
         MESH_CASE(must_listen),
         MESH_CASE(stood_still),
         MESH_CASE(server_is_killed),
