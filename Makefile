@@ -51,7 +51,7 @@ EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
                cnode/cnode.h cnode/conn.h cnode/capture.h \
-               cnode/discover.h cnode/global.h)
+               cnode/discover.h cnode/global.h cnode/io.h)
 TERM_HEADERS := base/base.h ext_term/ext_term.h
 LIBRARIES := libcnode libcnode-term
 PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)

@@ -5,9 +5,10 @@
  */
 #include <string.h>
 
+#include <cnode/io.h>
+
 #include "cli/commands.h"
 #include "cli/json.h"
-#include "cli/output.h"
 #include "cli/session.h"
 
 typedef struct call {
@@ -16,20 +17,25 @@ typedef struct call {
     char function[CLI_ATOM_MAX];
     etf_view args;
     uint32_t arity;
-    cli_output *output;
-    int status; /* of the answer, and it, while output is being written */
+    cnode_io *output; /* group leader of what is called */
+    bool answered;    /* status and result are there, output may still come */
+    int status;
     etf_view result;
 } call;
 
 /* --- the result ---------------------------------------------------------- */
 
+static void put_stdout(void *ctx, const void *text, size_t len) {
+    (void)ctx;
+    (void)fwrite(text, 1, len, stdout);
+}
+
 /* A string or binary as its bytes, nested ones too; characters beyond a byte
  * make it UTF-8. Anything else is printed as Erlang's text. */
 static int print_raw(etf_view term) {
-    if (cli_put_chars(term, CLI_BYTES, NULL) == 0)
-        return cli_put_chars(term, CLI_BYTES, stdout);
-    if (cli_put_chars(term, CLI_UTF8, NULL) == 0)
-        return cli_put_chars(term, CLI_UTF8, stdout);
+    if (cnode_io_chars(term, CNODE_IO_BYTES, put_stdout, NULL) == 0 ||
+        cnode_io_chars(term, CNODE_IO_UNICODE, put_stdout, NULL) == 0)
+        return 0;
     (void)etf_print_file(term, stdout);
     (void)fputc('\n', stdout);
     return 0;
@@ -118,18 +124,29 @@ static int end_with(const call *c) {
 
 /* --- the call ------------------------------------------------------------ */
 
-static void on_written(void *arg) {
-    call *c = arg;
+/* Nobody reads on: there is nothing to wait for. */
+static int on_output(cnode_io *io, const cnode_io_output *o, void *data) {
+    call *c = data;
+    bool broken;
 
-    cli_session_end(c->s, end_with(c));
+    (void)io;
+    cli_write_begin();
+    (void)fwrite(o->text, 1, o->len, stdout);
+    broken = fflush(stdout) != 0 || ferror(stdout);
+    cli_deadline_unguard();
+    if (broken && !c->s->ended)
+        cli_session_end(c->s, cli_wrote(c->s->o));
+    return broken ? CN_EIO : 0;
 }
 
-/* Nobody reads on: there is nothing to wait for. */
-static void on_broken(void *arg) {
-    call *c = arg;
+/* What was asked to be written before the answer came is. */
+static void on_idle(cnode_io *io, void *data) {
+    call *c = data;
 
-    if (!c->s->ended)
-        cli_session_end(c->s, cli_wrote(c->s->o));
+    if (!c->answered || cnode_io_waiting(io) > 0)
+        return;
+    c->answered = false;
+    cli_session_end(c->s, end_with(c));
 }
 
 static bool is_answer(int status) {
@@ -148,7 +165,8 @@ static void on_result(cnode_proc *p, int status, etf_view result, void *data) {
         return;
     }
     c->status = status;
-    cli_output_when_idle(c->output, on_written, c);
+    c->answered = true;
+    on_idle(c->output, c);
 }
 
 static void start_call(cli_session *s) {
@@ -160,12 +178,15 @@ static void start_call(cli_session *s) {
                          .group_leader = &leader,
                          .timeout_ms = UINT32_MAX,
                          .by_rex = s->o->rpc};
-    int rc =
-        cli_output_new(&c->output, s->node, s->o->no_output ? NULL : stdout);
+    const cnode_io_config output = {.on_output =
+                                        s->o->no_output ? NULL : on_output,
+                                    .on_idle = on_idle,
+                                    .data = c,
+                                    .format_ms = UINT32_MAX};
+    int rc = cnode_io_start(&c->output, s->node, &output);
 
     if (rc == 0) {
-        cli_output_when_broken(c->output, on_broken, c);
-        leader = cli_output_pid(c->output);
+        leader = cnode_io_pid(c->output);
         rc = cnode_rpc(s->proc, &to, on_result, c, "~t", c->args);
     }
     if (rc != 0)
@@ -250,7 +271,6 @@ static int run(const cli_options *o, void (*start)(cli_session *s)) {
     rc = read_args(o, &w, &c);
     if (rc == 0)
         rc = cli_session_run(&s, o->args[0]);
-    cli_output_free(c.output);
     etf_copy_free(NULL, c.result);
     etf_writer_free(&w);
     return rc;

@@ -93,26 +93,6 @@ size_t cli_utf8_length(const char *text, size_t n) {
     return chars;
 }
 
-void cli_put_utf8(uint32_t c, FILE *out) {
-    if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-        c = 0xfffd;
-    if (c < 0x80) {
-        (void)fputc((int)c, out);
-        return;
-    }
-    if (c >= 0x10000) {
-        (void)fputc((int)(0xf0 | c >> 18), out);
-        (void)fputc((int)(0x80 | (c >> 12 & 0x3f)), out);
-    } else if (c >= 0x800) {
-        (void)fputc((int)(0xe0 | c >> 12), out);
-    }
-    if (c >= 0x800)
-        (void)fputc((int)(0x80 | (c >> 6 & 0x3f)), out);
-    else
-        (void)fputc((int)(0xc0 | c >> 6), out);
-    (void)fputc((int)(0x80 | (c & 0x3f)), out);
-}
-
 void cli_tame(char *text) {
     unsigned char before = 0;
 

@@ -20,8 +20,6 @@ long cli_hex_parse(const char *text, size_t len, uint8_t *out);
 bool cli_is_utf8(const void *data, size_t n);
 /* How many characters UTF-8 has. */
 size_t cli_utf8_length(const char *text, size_t n);
-/* One character, 0 to 0x10ffff; what cannot be written is U+FFFD. */
-void cli_put_utf8(uint32_t c, FILE *out);
 
 /* Makes control characters into question marks: text of others must not steer
  * a terminal, nor be taken for more lines. */

@@ -39,6 +39,7 @@ extern "C" {
 
 struct uv_loop_s;
 struct cnode_capture;
+struct cnode_log_event;
 
 typedef struct cnode cnode;           /* a node */
 typedef struct cnode_proc cnode_proc; /* a process on it */
@@ -200,6 +201,14 @@ typedef struct cnode_config {
      * at $ERL_EPMD_ADDRESS and loopback. A request to end (`epmd -kill`) is
      * refused as long as a node is registered. */
     bool epmd_server;
+    /* --- what others print and log here (io.h) --- */
+    /* The output that comes to the process `user` of this node, UTF-8 of len
+     * bytes; NULL: it goes to the log. */
+    void (*on_output)(cnode *n, const char *text, size_t len, const char *peer,
+                      void *data);
+    /* Log events of processes whose group leader is on this node; NULL: they
+     * are lines of its log. */
+    void (*on_log_event)(cnode *n, const struct cnode_log_event *e, void *data);
 } cnode_config;
 
 /* Use cnode_new: it passes the size of the struct that the caller knows. */

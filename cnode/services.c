@@ -5,13 +5,14 @@
  *   net_kernel          says yes to net_adm:ping
  *   rex                 features_request; block_call, call, cast and sbcast
  *                       of old
- *   user                group leader where a call names none: what it is
- *                       told to print goes to the log
- *   logger_proxy        log events of processes whose group leader is here
+ *   user                group leader where a call names none, in io.c
+ *   logger_proxy        log events of processes whose group leader is here, in
+ *                       io_event.c
  *   global_name_server  visible nodes only, in global*.c
  */
 #include <string.h>
 
+#include "cnode/io_parts.h"
 #include "cnode/node.h"
 
 /* --- net_kernel ---------------------------------------------------------- */
@@ -233,50 +234,6 @@ static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {
         run_rex_call(self, data, &from, a, b, c);
 }
 
-/* --- user and logger_proxy ----------------------------------------------- */
-
-static void log_term(cnode_proc *self, cn_level level, const char *what,
-                     etf_view term) {
-    cnode *n = self->node;
-    char text[900];
-
-    if (!cn__logs(&n->config.log, level))
-        return;
-    (void)etf_print(term, text, sizeof text);
-    cn__log(&n->config.log, level, what, "%s: %s", n->peer_now, text);
-}
-
-/* Section "The Erlang I/O Protocol" of the stdlib guide; text that needs
- * Erlang code to be made is logged as its parts. */
-static void on_user_message(cnode_proc *self, const cnode_msg *m, void *data) {
-    etf_view reply_as, request, text;
-    etf_pid from;
-
-    (void)data;
-    if (etf_match(m->term, "{io_request, ~p, ~t, ~t}", &from, &reply_as,
-                  &request) != 0)
-        return;
-    if (etf_match(request, "{put_chars, _, ~t}", &text) == 0 ||
-        etf_match(request, "{put_chars, ~t}", &text) == 0 ||
-        etf_match(request, "{put_chars, _, _, _, ~t}", &text) == 0)
-        log_term(self, CN_LOG_INFO, "user", text);
-    else {
-        cnode__answered(self->node, from.node,
-                        cnode_send(self, &from,
-                                   "{io_reply, ~t, {error, enotsup}}",
-                                   reply_as));
-        return;
-    }
-    cnode__answered(self->node, from.node,
-                    cnode_send(self, &from, "{io_reply, ~t, ok}", reply_as));
-}
-
-static void on_logger_message(cnode_proc *self, const cnode_msg *m,
-                              void *data) {
-    (void)data;
-    log_term(self, CN_LOG_WARN, "logger", m->term);
-}
-
 /* --- all ----------------------------------------------------------------- */
 
 static int start_rex(cnode *n) {
@@ -301,21 +258,14 @@ static int start_rex(cnode *n) {
 int cnode__services(cnode *n) {
     const cnode_proc_config net_kernel = {.name = "net_kernel",
                                           .on_call = on_net_kernel_call};
-    const cnode_proc_config user = {.name = "user",
-                                    .on_message = on_user_message};
-    const cnode_proc_config logger = {.name = "logger_proxy",
-                                      .on_message = on_logger_message};
-    cnode_proc *p;
     int err = cnode_spawn(n, &net_kernel, NULL);
 
     if (err == 0)
         err = start_rex(n);
     if (err == 0)
-        err = cnode_spawn(n, &user, &p);
+        err = cnode__user(n);
     if (err == 0)
-        n->user = p->number;
-    if (err == 0)
-        err = cnode_spawn(n, &logger, NULL);
+        err = cnode__logger_proxy(n);
     if (err == 0 && n->config.visible)
         err = cnode__global_start(n);
     return err;

@@ -2,12 +2,13 @@
  *
  * cli_text_fuzz.c: bytes as what the command line, an answer of EPMD and a
  * called process give: names, hexadecimal digits, text for a terminal, and
- * terms that are to be written as characters.
+ * terms that are to be written as characters, as they are or by a format.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/output.h"
+#include <cnode/io.h>
+
 #include "cli/text.h"
 
 #define REQUIRE(what)                                                          \
@@ -46,18 +47,37 @@ static void tame(char *text) {
         REQUIRE((unsigned char)text[i] >= ' ' && text[i] != 0x7f);
 }
 
+static void put_file(void *ctx, const void *text, size_t len) {
+    REQUIRE(fwrite(text, 1, len, ctx) == len);
+}
+
 /* All or nothing; and UTF-8, unless bytes are asked for. */
-static void chars(etf_view term, cli_encoding e) {
+static void chars(etf_view term, cnode_io_encoding e) {
     char *text = NULL;
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     int rc;
 
     REQUIRE(f != NULL);
-    rc = cli_put_chars(term, e, f);
+    rc = cnode_io_chars(term, e, put_file, f);
     REQUIRE(fclose(f) == 0);
     REQUIRE(rc == 0 || len == 0);
-    REQUIRE(e == CLI_BYTES || cli_is_utf8(text, len));
+    REQUIRE(e == CNODE_IO_BYTES || cli_is_utf8(text, len));
+    free(text);
+}
+
+/* [Format, Args] */
+static void format(etf_view term) {
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    etf_view form, args;
+
+    REQUIRE(f != NULL);
+    if (etf_match(term, "[~t, ~t]", &form, &args) == 0)
+        (void)cnode_io_lib_format(NULL, form, args, put_file, f);
+    REQUIRE(fclose(f) == 0);
+    REQUIRE(cli_is_utf8(text, len));
     free(text);
 }
 
@@ -72,9 +92,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     names(text);
     hex(text, size);
     tame(text);
-    if (etf_check(NULL, NULL, term, NULL) == 0)
-        for (cli_encoding e = CLI_UTF8; e <= CLI_BYTES; e++)
-            chars(term, e);
+    if (etf_check(NULL, NULL, term, NULL) == 0) {
+        for (int e = CNODE_IO_UNICODE; e <= CNODE_IO_BYTES; e++)
+            chars(term, (cnode_io_encoding)e);
+        format(term);
+    }
     free(text);
     return 0;
 }

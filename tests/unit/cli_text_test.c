@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "cli/options.h"
-#include "cli/output.h"
 #include "cli/report.h"
 #include "cli/text.h"
 #include "support.h"
@@ -223,53 +222,6 @@ static void test_bad_options(void **state) {
     assert_null(strstr(why, "SECRET"));
 }
 
-/* --- chardata ------------------------------------------------------------ */
-
-static void assert_chars(const char *erlang, cli_encoding e,
-                         const char *expected) {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    etf_writer w;
-    etf_view term;
-    int rc;
-
-    assert_non_null(f);
-    etf_writer_init(&w, NULL);
-    assert_int_equal(etf_parse(&w, erlang, NULL), 0);
-    assert_int_equal(etf_writer_finish(&w, &term), 0);
-    rc = cli_put_chars(term, e, f);
-    assert_int_equal(fclose(f), 0);
-    assert_int_equal(rc, expected == NULL ? CN_ETYPE : 0);
-    assert_string_equal(text, expected == NULL ? "" : expected);
-    etf_writer_free(&w);
-    free(text);
-}
-
-static void test_chars(void **state) {
-    (void)state;
-    assert_chars("\"abc\"", CLI_UTF8, "abc");
-    assert_chars("[]", CLI_UTF8, "");
-    assert_chars("<<>>", CLI_UTF8, "");
-    assert_chars("[[\"a\",[16#20ac]],<<\"b\">>,[[]]|<<\"c\">>]", CLI_UTF8,
-                 "a\xe2\x82\xac"
-                 "bc");
-    assert_chars("[233]", CLI_UTF8, "\xc3\xa9");
-    assert_chars("[233]", CLI_LATIN1, "\xc3\xa9");
-    assert_chars("[233]", CLI_BYTES, "\xe9");
-    assert_chars("<<233>>", CLI_LATIN1, "\xc3\xa9");
-    assert_chars("<<233>>", CLI_BYTES, "\xe9");
-    assert_chars("<<233>>", CLI_UTF8, NULL);
-    assert_chars("[97,256]", CLI_BYTES, NULL);
-    assert_chars("[97,16#110000]", CLI_UTF8, NULL);
-    assert_chars("[97,-1]", CLI_UTF8, NULL);
-    assert_chars("[97,b]", CLI_UTF8, NULL);
-    assert_chars("[97,{}]", CLI_UTF8, NULL);
-    assert_chars("[97,1.0]", CLI_UTF8, NULL);
-    assert_chars("97", CLI_UTF8, NULL);
-    assert_chars("a", CLI_UTF8, NULL);
-}
-
 static void test_status(void **state) {
     (void)state;
     assert_int_equal(cli_status(0), CLI_DONE);
@@ -288,8 +240,7 @@ int main(void) {
         cmocka_unit_test(test_node_name), cmocka_unit_test(test_own_name),
         cmocka_unit_test(test_mod_fun),   cmocka_unit_test(test_position),
         cmocka_unit_test(test_options),   cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_chars),     cmocka_unit_test(test_status),
-        cmocka_unit_test(test_tame),
+        cmocka_unit_test(test_status),    cmocka_unit_test(test_tame),
     };
 
     return cmocka_run_group_tests_name("cli_text", tests, NULL, NULL);

@@ -52,7 +52,7 @@ void mesh_say(mesh *m, const char *fmt, ...) {
 /* How the other side tells of trouble. */
 static void notice(mesh *m, const char *text) {
     if (strstr(text, "noproc") != NULL || strstr(text, "noconn") != NULL ||
-        strstr(text, "system_limit") != NULL)
+        strstr(text, "system_limit") != NULL || strstr(text, "enomem") != NULL)
         m->noticed = true;
 }
 
@@ -280,7 +280,8 @@ int mesh_start(mesh *m, int i, const cnode_config *config) {
         c.cookie = cookie;
     if (m->victim == i)
         c.alloc = m->fault->alloc;
-    c.log = (cn_log){on_log, x, CN_LOG_DEBUG};
+    if (c.log.fn == NULL)
+        c.log = (cn_log){on_log, x, CN_LOG_DEBUG};
     if (c.on_peer == NULL)
         c.on_peer = on_peer;
     x->live = true;

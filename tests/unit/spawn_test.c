@@ -411,12 +411,13 @@ static void the_user_answers(mesh *m) {
     BOTH(m);
     NEED(m, a = mesh_proc(m, 0, "alice"));
     self = cnode_self(a);
+    OK(m, cnode_send_name(a, "b@h", "user",
+                          "{io_request, ~p, r, {put_chars, unicode, ~s}}",
+                          &self, "x"));
+    SAID(m, "alice: {io_reply,r,ok}");
     OK(m,
        cnode_send_name(a, "b@h", "user",
-                       "{io_request, ~p, r, {put_chars, unicode, x}}", &self));
-    SAID(m, "alice: {io_reply,r,ok}");
-    OK(m, cnode_send_name(a, "b@h", "user", "{io_request, ~p, r, getopts}",
-                          &self));
+                       "{io_request, ~p, r, {get_line, unicode, ''}}", &self));
     SAID(m, "alice: {io_reply,r,{error,enotsup}}");
     /* It can be killed; its pid is given out all the same. */
     user = cnode_self(cnode_whereis(mesh_cnode(m, 0), "user"));

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io_formats.h: what io_lib:format of OTP 25 to 29 makes of them; NULL: badarg.
+ */
+{"~p", "[abc]", "abc"}, {"~w", "[\"abc\"]", "[97,98,99]"},
+    {"~p", "[\"abc\"]", "\"abc\""}, {"a~nb~~c", "[]", "a\nb~c"},
+    {"~s", "[abc]", "abc"}, {"~s", "[\"abc\"]", "abc"},
+    {"~s", "[<<\"abc\">>]", "abc"}, {"~s", "[[\"a\",[98|<<\"c\">>]]]", "abc"},
+    {"~ts", "[[233,8364]]", "\303\251\342\202\254"}, {"~s", "[[8364]]", NULL},
+    {"~s", "[1]", NULL}, {"~ts", "[<<\"h\\x{e9}\"/utf8>>]", "h\303\251"},
+    {"~s", "[[233]]", "\303\251"}, {"|~10s|", "[abc]", "|       abc|"},
+    {"|~-10s|", "[abc]", "|abc       |"}, {"|~2s|", "[abc]", "|ab|"},
+    {"|~10.2s|", "[abc]", "|        ab|"},
+    {"|~-10.2s|", "[abc]", "|ab        |"}, {"|~.2s|", "[abc]", "|ab|"},
+    {"|~.5s|", "[abc]", "|abc  |"}, {"|~10.5s|", "[abc]", "|     abc  |"},
+    {"|~-10.5s|", "[abc]", "|abc       |"},
+    {"|~10.5.xs|", "[abc]", "|xxxxxabcxx|"}, {"|~5.5s|", "[abc]", "|  abc|"},
+    {"|~2.5s|", "[abc]", NULL}, {"|~*s|", "[5,abc]", "|  abc|"},
+    {"|~*s|", "[-5,abc]", "|abc  |"},
+    {"|~*.*.*s|", "[8,2,120,abc]", "|xxxxxxab|"}, {"~c", "[97]", "a"},
+    {"~3c", "[97]", "aaa"}, {"|~5.2c|", "[97]", "|   aa|"},
+    {"|~-5.2c|", "[97]", "|aa   |"}, {"~tc", "[8364]", "\342\202\254"},
+    {"~c", "[8364]", "\302\254"}, {"~c", "[a]", NULL}, {"~b", "[255]", "255"},
+    {"~.16b", "[255]", "ff"}, {"~.16B", "[-255]", "-FF"},
+    {"~.2b", "[5]", "101"}, {"~.36B", "[123456789]", "21I3V9"},
+    {"~.16#", "[255]", "16#FF"}, {"~.16+", "[255]", "16#ff"},
+    {"~#", "[-10]", "-10#10"}, {"~.16x", "[31,\"0x\"]", "0x1f"},
+    {"~.16X", "[-31,\"0x\"]", "-0x1F"}, {"~X", "[5,pre]", "pre5"},
+    {"~4.10.0B", "[42]", "0042"}, {"~2..0b", "[7]", "07"},
+    {"|~8b|", "[42]", "|      42|"}, {"|~-8b|", "[42]", "|42      |"},
+    {"|~2b|", "[12345]", "|**|"}, {"~b", "[x]", NULL},
+    {"~b", "[123456789012345678901234567890]",
+     "123456789012345678901234567890"},
+    {"~.16b", "[-123456789012345678901234567890]",
+     "-18ee90ff6c373e0ee4e3f0ad2"},
+    {"~.40b", "[1]", NULL}, {"~b", "[1.0]", NULL}, {"~.1b", "[1]", NULL},
+    {"~f", "[1.5]", "1.500000"}, {"~.2f", "[3.14159]", "3.14"},
+    {"|~10.2f|", "[3.14159]", "|      3.14|"},
+    {"|~-10.2f|", "[3.14159]", "|3.14      |"},
+    {"|~3.2f|", "[3.14159]", "|***|"}, {"~f", "[1]", NULL},
+    {"~e", "[1.0]", "1.00000e+0"}, {"~e", "[-123456.0]", "-1.23456e+5"},
+    {"~.3e", "[1.0e-12]", "1.00e-12"}, {"~e", "[1.0e100]", "1.00000e+100"},
+    {"~.1e", "[1.0]", NULL}, {"~g", "[1.0]", "1.00000"},
+    {"~g", "[0.05]", "5.00000e-2"}, {"~g", "[0.5]", "0.500000"},
+    {"~g", "[123.456]", "123.456"}, {"~g", "[12345.6]", "1.23456e+4"},
+    {"~.3g", "[9999.5]", "1.00e+4"}, {"~.1g", "[0.5]", "0.5"},
+    {"~.0f", "[1.5]", NULL}, {"|~10w|", "[abc]", "|       abc|"},
+    {"|~-10w|", "[{a,b}]", "|{a,b}     |"}, {"|~4w|", "[abcdef]", "|****|"},
+    {"|~8.4w|", "[abcdef]", "|    ****|"},
+    {"|~-8.4w|", "[abcdef]", "|****    |"}, {"|~.3w|", "[ab]", "| ab|"},
+    {"|~.2w|", "[abc]", "|**|"}, {"~tw", "['\\x{20ac}']", "'\342\202\254'"},
+    {"~w", "['\\x{20ac}']", "'\\x{20AC}'"},
+    {"~tp", "[\"\\x{20ac}\"]", "[8364]"},
+    {"~p", "[<<\"caf\\x{e9}\">>]", "<<\"caf\303\251\">>"},
+    {"~p",
+     "[{lists,[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,"
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]}]",
+     "{lists,[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,\n        "
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]}"},
+    {"head: ~p tail",
+     "[[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,"
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]]",
+     "head: [aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,\n       "
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd] tail"},
+    {"x~nhead: ~p~n~p tail",
+     "[[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,"
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd],[aaaaaaaaaaaaaaaaaaaa,"
+     "bbbbbbbbbbbbbbbbbbbbbbbbbbbb,cccccccccccccccccccccc,"
+     "ddddddddddddddddddddddd]]",
+     "x\nhead: [aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,\n       "
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]\n[aaaaaaaaaaaaaaaaaaaa,"
+     "bbbbbbbbbbbbbbbbbbbbbbbbbbbb,cccccccccccccccccccccc,\n "
+     "ddddddddddddddddddddddd] tail"},
+    {"~0p",
+     "[[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,"
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]]",
+     "[aaaaaaaaaaaaaaaaaaaa,bbbbbbbbbbbbbbbbbbbbbbbbbbbb,"
+     "cccccccccccccccccccccc,ddddddddddddddddddddddd]"},
+    {"~20p", "[{aaaaaaaaa,bbbbbbbbbbbb,ccc}]",
+     "{aaaaaaaaa,\n    bbbbbbbbbbbb,\n    ccc}"},
+    {"~20.5p", "[{aaaaaaaaa,bbbbbbbbbbbb,ccc}]",
+     "{aaaaaaaaa,\n        bbbbbbbbbbbb,\n        ccc}"},
+    {"~i~p", "[a,b]", "b"}, {"~3n", "[]", "\n\n\n"}, {"~p", "[]", NULL},
+    {"~p", "[a,b]", NULL}, {"~", "[]", NULL}, {"~z", "[]", NULL},
+    {"~5", "[]", NULL}, {"~lp", "[\"ab\"]", "[97,98]"},
+    {"~ltp", "[\"ab\"]", "[97,98]"}, {"~tlw", "[\"ab\"]", "[97,98]"},
+    {"Error in process ~p on node ~p with exit value:~n~p~n",
+     "[x,n@h,{badarg,[{erlang,atom_to_list,[1],[]}]}]",
+     "Error in process x on node n@h with exit "
+     "value:\n{badarg,[{erlang,atom_to_list,[1],[]}]}\n"},
+    {"~3~", "[]", "~~~"}, {"~ts", "[<<255>>]", "\303\277"},
+    {"~s", "[<<255>>]", "\303\277"},
