@@ -27,6 +27,7 @@
  *   pending.c  answers that processes owe, or gather
  *   stats.c    what is counted; pings
  *   discover.c sources of nodes (discover_parts.h)
+ *   io*.c      group leaders and logs, see io_parts.h
  *   services.c net_kernel, rex, user, ...: the processes every node has
  *   global*.c  OTP's `global`: see global_parts.h
  *   uv*.c      sockets, clock, threads
@@ -422,6 +423,7 @@ struct cnode {
     struct cnode__discovery *discovery;
     struct cnode__global *global; /* global_parts.h; NULL: not visible */
     bool listens;                 /* others can connect to it */
+    uint64_t printer;       /* the process that prints for others; 0: none */
 };
 
 /* --- node.c --- */

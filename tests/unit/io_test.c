@@ -522,6 +522,87 @@ static void user_of_the_program(mesh *m) {
     SAID(m, "user of a@h: hi\nalice: {io_reply,r,ok}");
 }
 
+/* --- printing ------------------------------------------------------------ */
+
+static void printed(cnode_proc *p, int status, etf_view reply, void *data) {
+    mesh *m = mesh_of(cnode_of(p));
+
+    if (status != 0)
+        m->noticed = true;
+    m->answered++;
+    mesh_say_term(m, data, cn_errname(status), reply);
+}
+
+/* Of a process that has ended. */
+static void heard(cnode_proc *p, int status, etf_view reply, void *data) {
+    mesh_say_term(mesh_of(cnode_of(p)), data, cn_errname(status), reply);
+}
+
+static void prints_on_others(mesh *m) {
+    const cnode_io_to tty = {.node = "b@h", .name = "tty"};
+    cnode_io_to to = {.timeout_ms = 200};
+    cnode_proc *alice;
+    etf_pid leader;
+    static char who[] = "put";
+
+    SCENE(m, alice, &both);
+    ASK(m, cnode_io_put(alice, &tty, "h\xc3\xa9\n", 4, printed, who));
+    SAID(m, "a@h: h\xc3\xa9\n\nput: CN_OK ok");
+    leader = cnode_io_pid(t.io);
+    to.pid = &leader;
+    ASK(m, cnode_io_format(alice, &to, printed, who, "~ts ~p", "[~b, {~i}]",
+                           "x", 1));
+    SAID(m, "a@h: x {1}\nput: CN_OK ok");
+    ASK(m, cnode_io_format(alice, &to, printed, who, "~p", "[]"));
+    SAID(m, "put: CN_EREMOTE put_chars");
+    ASK(m, cnode_io_request(alice, &to, printed, who, "{get_line, unicode, ~b}",
+                            "? "));
+    SAID(m, "prompt a@h: ? \nwants line 0");
+    OK(m, cnode_io_feed(t.io, "yes\n", 4));
+    SAID(m, "put: CN_OK <<\"yes\\n\">>");
+    ASK(m,
+        cnode_io_request(alice, &to, printed, who, "{get_line, unicode, ''}"));
+    SAID(m, "wants line 0");
+    mesh_advance(m, 201);
+    SAID(m, "put: CN_ETIMEDOUT nothing");
+    OK(m, cnode_io_feed(t.io, "too late\n", 9));
+    SAID(m, "");
+    ASK(m, cnode_io_put(alice, &tty, "", 0, printed, who));
+    SAID(m, "a@h: \nput: CN_OK ok");
+    assert_int_equal(cnode_io_put(alice, &tty, "\xff", 1, NULL, NULL),
+                     CN_EBADARG);
+    if (m->fault == NULL)
+        assert_int_equal(cnode_io_format(alice, &tty, NULL, NULL, "\xff", "[]"),
+                         CN_EBADARG);
+}
+
+static void prints_on_nobody(mesh *m) {
+    const cnode_io_to none = {.node = "b@h", .name = "none"};
+    const cnode_io_to tty = {.node = "b@h", .name = "tty"};
+    static char who[] = "put";
+    cnode_proc *alice, *bob;
+
+    SCENE(m, alice, &both);
+    NEED(m, bob = mesh_proc(m, 0, "bob"));
+    ASK(m, cnode_io_put(alice, &none, "x", 1, printed, who));
+    SAID(m, "put: CN_ENOPROC nothing");
+    ASK(m, cnode_io_request(alice, &tty, printed, who, "{get_line, ''}"));
+    OK(m, cnode_io_request(bob, &tty, heard, who, "{get_line, ''}"));
+    SAID(m, "wants line 0");
+    OK(m, cnode_exit(bob, "bye"));
+    SAID(m, "bob: ended bye");
+    cnode_io_stop(t.io);
+    SAID(m, "put: CN_EEXITED normal");
+    ASK(m, cnode_io_put(alice, NULL, "to its user", 11, printed, who));
+    SAID(m, "put: CN_OK ok");
+    t.status = CNODE_IO_LATER;
+    OK(m, open_terminal(m, &both));
+    ASK(m, cnode_io_request(alice, &tty, printed, who, "{get_line, ''}"));
+    SAID(m, "wants line 0");
+    mesh_break(m, 0);
+    SAID(m, "put: CN_ENOCONN nothing\nwants nothing 0 unseen");
+}
+
 /* --- log events ---------------------------------------------------------- */
 
 static void note_event(cnode *n, const cnode_log_event *e, void *data) {
@@ -736,6 +817,8 @@ int main(void) {
         MESH_CASE(nonsense),
         MESH_CASE(more_than_it_keeps),
         MESH_CASE(user_of_the_program),
+        MESH_CASE(prints_on_others),
+        MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
         MESH_CASE(log_events_become_lines),
         cmocka_unit_test(huge_requests),
