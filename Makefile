@@ -45,7 +45,9 @@ DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
                doc/node.md)
 SIGNALS   := $(BUILD)/tests/signal_driver
 DISCOVER  := $(BUILD)/tests/discover_driver
+IO_DRIVER := $(BUILD)/tests/io_driver
 CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) $(DISCOVER) \
+             $(IO_DRIVER) \
              $(BUILD)/examples/poll $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
@@ -143,6 +145,11 @@ $(SIGNALS): $(BUILD)/tests/erlang/signal_driver.o $(BUILD)/libcnode.a
 
 # A node that finds others.
 $(DISCOVER): $(BUILD)/tests/erlang/discover_driver.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
+
+# A terminal, and what prints and logs.
+$(IO_DRIVER): $(BUILD)/tests/erlang/io_driver.o $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link)
 
