@@ -234,10 +234,9 @@ static int check_reachable(cnode__uv *s) {
     const char *address = n->config.address;
     const char *host = strchr(n->name, '@') + 1;
     struct sockaddr_storage a;
-    socklen_t len;
 
     if (address != NULL && is_loopback(address) && !is_loopback(host) &&
-        parse_address(host, &a, &len) == 0)
+        parse_address(host, &a) == 0)
         return cnode__err(
             n, CN_EBADARG,
             "a full node must be reached by the others at %.100s, "
