@@ -119,7 +119,7 @@ static void answer_state(cnode_proc *p, const cnode_from *from, bool status) {
     else if (etf_writer_finish(&w, &state) != 0 || state.len == 0)
         ANSWER(p, from, "{error, system_limit}");
     else if (!status)
-        ANSWER(p, from, "{ok, ~t}", state);
+        ANSWER(p, from, "~t", state);
     else
         ANSWER(p, from, "{status, ~p, {module, cnode}, [[], ~a, ~p, [], ~t]}",
                &self, names[is_suspended(p)], &self, state);
