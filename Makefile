@@ -46,8 +46,9 @@ DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
 SIGNALS   := $(BUILD)/tests/signal_driver
 DISCOVER  := $(BUILD)/tests/discover_driver
 IO_DRIVER := $(BUILD)/tests/io_driver
+RPC       := $(BUILD)/tests/rpc_driver
 CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) $(DISCOVER) \
-             $(IO_DRIVER) \
+             $(IO_DRIVER) $(RPC) \
              $(BUILD)/examples/poll $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
@@ -150,6 +151,11 @@ $(DISCOVER): $(BUILD)/tests/erlang/discover_driver.o $(BUILD)/libcnode.a
 
 # A terminal, and what prints and logs.
 $(IO_DRIVER): $(BUILD)/tests/erlang/io_driver.o $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link)
+
+# A node with functions and servers, that asks others too.
+$(RPC): $(BUILD)/tests/erlang/rpc_driver.o $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link)
 
