@@ -270,10 +270,10 @@ static void drop_loss(cnode__global *g, loss *l) {
 
 static void add_loss(cnode__global *g, const char *key, size_t len,
                      int64_t creation, int64_t id) {
-    loss *l;
+    loss *l = cnode__list_first(loss, in_order, &g->loss_order);
 
-    if (g->losses.count >= MOST_LOSSES)
-        drop_loss(g, cnode__list_first(loss, in_order, &g->loss_order));
+    if (l != NULL && g->losses.count >= MOST_LOSSES)
+        drop_loss(g, l);
     l = cn__calloc(&g->node->alloc, 1, sizeof *l + len);
     if (l == NULL)
         return; /* then it may be believed again */

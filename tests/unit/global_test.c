@@ -370,8 +370,8 @@ static const char *const ignored[] = {
     "{resolved, 'b@h', x, x, x, x, 99}",
     "{in_sync, x, y}",
     "{new_nodes, 'b@h', x, y, [], z}",
-    "{new_nodes, 'b@h', [x, {insert, y}, {delete}], [x, {y}], ['', 'a@h', "
-    "nonode], [{lock, x}]}",
+    "{new_nodes, 'b@h', [x, {insert, y}, {delete}], [x, {y}], [], []}",
+    "{new_nodes, 'b@h', [], [], ['', 'a@h', nonode], [{lock, x}]}",
 };
 
 /* What no node sends ends the connection, and nothing else. */
