@@ -124,17 +124,16 @@ static void decide(cnode__global *g, etf_view result) {
     const cnode__gname *mine;
     etf_view name, method;
     etf_pid his, winner;
+    bool has_winner;
 
     if (etf_match(g->clash, "{~t, ~p, ~t}", &name, &his, &method) != 0)
         return;
     mine = cnode__names_find(g, name);
-    if (result.len == 0 || mine == NULL)
+    has_winner = etf_match(result, "~p", &winner) == 0;
+    if (result.len == 0 || mine == NULL ||
+        (has_winner && etf_pid_eq(&winner, &his)))
         (void)etf_pack(&g->ops, "{insert, ~t}", g->clash);
-    else if (etf_match(result, "~p", &winner) != 0)
-        both_delete(g, name);
-    else if (etf_pid_eq(&winner, &his))
-        (void)etf_pack(&g->ops, "{insert, ~t}", g->clash);
-    else if (cnode__gname_is(mine, &winner))
+    else if (has_winner && cnode__gname_is(mine, &winner))
         (void)etf_pack(&g->his_ops, "{insert, {~t, ~t, ~t}}", mine->name,
                        mine->pid, mine->method);
     else

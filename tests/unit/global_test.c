@@ -2,6 +2,7 @@
  *
  * global_test.c: full nodes with one another, and with a peer that is played.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cnode/global.h"
@@ -40,11 +41,13 @@ static const char *known(mesh *m, int i) {
     text[0] = '\0';
     for (int k = 0; k < MESH_NODES; k++)
         for (size_t at = 0;
-             (name = cnode_global_next_node(mesh_cnode(m, i), &at)) != NULL;)
-            if (name[0] == 'a' + k) {
-                strcat(text, text[0] == '\0' ? "" : " ");
-                strcat(text, name);
-            }
+             (name = cnode_global_next_node(mesh_cnode(m, i), &at)) != NULL;) {
+            size_t len = strlen(text);
+
+            if (name[0] == 'a' + k)
+                (void)snprintf(text + len, sizeof text - len, "%s%s",
+                               len == 0 ? "" : " ", name);
+        }
     return text;
 }
 
@@ -203,8 +206,8 @@ static void names_go(mesh *m) {
 #define BOTH_HAVE(m, p, q, opts)                                               \
     do {                                                                       \
         START(m, 2);                                                           \
-        NEED(m, p = mesh_proc(m, 0, "p"));                                     \
-        NEED(m, q = mesh_proc(m, 1, "q"));                                     \
+        NEED(m, (p) = mesh_proc(m, 0, "p"));                                   \
+        NEED(m, (q) = mesh_proc(m, 1, "q"));                                   \
         ASK(m, cnode_global_register(p, "x", opts, on_global, r1));            \
         ASK(m, cnode_global_register(q, "x", opts, on_global, r1));            \
         mesh_advance(m, 9000);                                                 \
