@@ -13,6 +13,7 @@ int cli_names(const cli_options *o);
 int cli_call(const cli_options *o);
 int cli_cast(const cli_options *o);
 int cli_send(const cli_options *o);
+int cli_global(const cli_options *o);
 int cli_term(const cli_options *o);
 int cli_dump(const cli_options *o);
 int cli_serve(const cli_options *o);

@@ -33,6 +33,8 @@ static const command table[] = {
      "apply a function there and wait for nothing"},
     {"send", CLI_SEND, "NODE NAME TERM", 3, 3, cli_send,
      "send a message to a registered process"},
+    {"global", CLI_GLOBAL, "NODE [ACTION NAME]", 1, 4, cli_global,
+     "list, find, register, unregister global names"},
     {"term", CLI_TERM, "[FILE]", 0, 1, cli_term,
      "convert a term between encodings"},
     {"dump", CLI_DUMP, "FILE", 1, 1, cli_dump,

@@ -23,8 +23,9 @@ enum {
     CLI_SERVE = 1 << 6,
     CLI_DUMP = 1 << 7,
     CLI_EPMD = 1 << 11,
+    CLI_GLOBAL = 1 << 9,
     CLI_FILES = CLI_TERM | CLI_DUMP, /* no connections, no hurry */
-    CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND,
+    CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND | CLI_GLOBAL,
     CLI_NODE = CLI_PEER | CLI_SERVE,
     CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_DUMP | CLI_EPMD
 };
@@ -62,7 +63,7 @@ typedef struct cli_options {
 
     const char *capture; /* NULL: none */
     size_t capture_max;  /* 0: the default */
-    bool json;           /* dump */
+    bool json;           /* dump, global */
 
     bool rpc;       /* call, cast */
     bool no_output; /* call */
@@ -87,6 +88,8 @@ typedef struct cli_options {
     bool list_names;
     bool kill;
     const char *stop; /* NULL: none */
+    bool full; /* serve: a member of global */
+    bool sync; /* global */
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no

@@ -161,6 +161,7 @@ static int make_node(serve *s) {
     config.port = s->o->port;
     config.ticktime_s = s->o->ticktime_s;
     config.setup_ms = s->o->setup_ms;
+    config.full = s->o->full;
     config.loop = &s->loop;
     config.error = &error;
     config.capture = s->capture.capture;

@@ -13,7 +13,7 @@ suite() ->
 
 all() ->
     [echo, counter, client, guard, stay, join, workers, clock, pump, doctor,
-     leader].
+     leader, terminal].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -210,3 +210,9 @@ leader(_) ->
     ?assertEqual("follows " ++ atom_to_list(node()), line(Late)),
     terminate(Late),
     global:unregister_name(leader).
+
+terminal(_) ->
+    P = start(terminal),
+    true = port_command(P, "{answer,\n42}.\n"),
+    "term> CN_OK {ok,{answer,42}}" = line(P),
+    0 = ended(P).

@@ -16,7 +16,7 @@ suite() ->
 all() ->
     [prints, formats_as_here, many_print, requests, reads, reads_terms, options,
      a_reader_dies, c_prints, c_prints_on_nobody, events, crashes, c_logs,
-     formats_of_c, elixir].
+     formats_of_c, global_names, full_node, elixir].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -319,6 +319,59 @@ formats_of_c(Config) ->
     ok = tell(Config, {format, Leader, <<"~p ~s ~w~n">>, [{a, 1}, "x", "y"]}),
     {ok, ok} = replied(),
     <<"{a,1} x [121]\n">> = tell(Config, output).
+
+%% ------------------------------------------------- cnode global, serve --full
+
+global(Args) ->
+    {Status, Out, _} =
+        cnode_test:run(["global", atom_to_list(node()) | Args]),
+    {Status, Out}.
+
+global_names(_) ->
+    {1, <<>>} = global([]),
+    {1, <<>>} = global(["whereis", "shop"]),
+    true = register(a_process, self()),
+    {0, <<"shop #Pid<", _/binary>>} = global(["register", "shop", "a_process"]),
+    Self = self(),
+    Self = global:whereis_name(shop),
+    {1, <<>>} = global(["register", "shop", "init"]),
+    {1, <<>>} = global(["register", "other", "no_process"]),
+    {0, Line} = global(["--sync"]),
+    [<<"shop">>, Pid] = binary:split(string:trim(Line), <<" ">>),
+    {1, <<>>} = global(["register", "{a, \"b\"}", binary_to_list(Pid)]),
+    true = register(another, spawn_link(fun() -> receive stop -> ok end end)),
+    {0, <<"{a,\"b\"} ", _/binary>> = Other} =
+        global(["register", "{a, \"b\"}", "another"]),
+    {0, Other} = global(["whereis", "{a, \"b\"}"]),
+    {0, Json} = global(["whereis", "shop", "--json"]),
+    Node = atom_to_binary(node()),
+    ?assertEqual(<<"{\"name\":\"shop\",\"node\":\"", Node/binary,
+                   "\",\"pid\":\"", Pid/binary, "\"}\n">>, Json),
+    {0, <<>>} = global(["unregister", "shop"]),
+    undefined = global:whereis_name(shop),
+    {1, <<>>} = global(["unregister", "shop"]),
+    {2, <<>>} = global(["find"]),
+    {2, <<>>} = global(["whereis"]),
+    {2, <<>>} = global(["register", "x", "1"]),
+    another ! stop,
+    unregister(a_process).
+
+full_node(_) ->
+    C = cnode_test:serve(#{args => ["--full", "--connect",
+                                    atom_to_list(node())]}),
+    #{node := Name} = C,
+    true = lists:member(Name, nodes()),
+    {0, _} = sync_of(["--sync"]),
+    true = lists:member(Name, gen_server:call(global_name_server, get_known)),
+    cnode_test:stop(C).
+
+%% No names is status 1.
+sync_of(Args) ->
+    true = register(kept, spawn(fun() -> receive stop -> ok end end)),
+    yes = global:register_name(kept, whereis(kept)),
+    Result = global(Args),
+    kept ! stop,
+    Result.
 
 %% ----------------------------------------------------------------- Elixir
 
