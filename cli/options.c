@@ -181,6 +181,8 @@ static const option table[] = {
      "record what crosses the connections; see dump"},
     {"capture-max", 0, BYTES, AT(capture_max), "BYTES", CLI_NODE,
      "largest size of that file (default 64 MiB)"},
+    {"epmd-server", 0, FLAG, AT(epmd_server), NULL, CLI_SERVE,
+     "serve EPMD, too, when nobody else does"},
     {"port", 0, PORT, AT(port), "PORT", CLI_EPMD,
      "of EPMD (default $ERL_EPMD_PORT or 4369; 0: any)"},
     {"address", 0, TEXT, AT(address), "LIST", CLI_EPMD,

@@ -83,6 +83,9 @@ typedef struct cli_options {
     const char *gossip_secret_file;
     const char *gossip_interface;
     const char *gossip_group;
+
+    bool epmd_server; /* serve */
+
     bool relaxed; /* epmd */
     bool debug;
     bool list_names;

@@ -158,6 +158,7 @@ static int make_node(serve *s) {
     cli_node_config(&s->log, &s->cookie, &config);
     config.name = s->name;
     config.no_epmd = s->o->no_epmd;
+    config.epmd_server = s->o->epmd_server;
     config.port = s->o->port;
     config.ticktime_s = s->o->ticktime_s;
     config.setup_ms = s->o->setup_ms;
