@@ -224,7 +224,7 @@ static void begin(found *f) {
         keep(f);
     } else if (!d->opts.report_only && !f->dialling) {
         d->node->shell->random(d->node->shell_ctx, &chance, sizeof chance);
-        dial_after(f, chance % (most + 1));
+        dial_after(f, chance % ((uint64_t)most + 1));
     }
 }
 
@@ -559,9 +559,11 @@ int cnode_discover_sized(cnode *n, const cnode_discover_opts *o, size_t size) {
     struct cnode__discovery *d;
     int err = open_discovery(n, &d);
 
-    if (err == 0)
-        cnode__copy_sized(&d->opts, sizeof d->opts, o, size);
-    return err;
+    if (err != 0)
+        return err;
+    cnode__copy_sized(&d->opts, sizeof d->opts, o, size);
+    d->opts.keep.attempts = 0;
+    return 0;
 }
 
 static int new_source(struct cnode__discovery *d, const cnode_source_config *c,

@@ -143,7 +143,7 @@ static void tries_again(mesh *m) {
     static const cnode_discover_opts quick = {
         .on_event = on_event,
         .jitter_ms = 1,
-        .keep = {.first_ms = 100, .max_ms = 400}};
+        .keep = {.first_ms = 100, .max_ms = 400, .attempts = 1}};
     cnode *a = mesh_cnode(m, 0);
 
     BEGIN(m, &quick);
@@ -159,6 +159,12 @@ static void tries_again(mesh *m) {
     m->cut = false;
     mesh_advance(m, 400);
     SAID(m, "up b@h by one");
+    m->cut = true; /* cnode_keep does not give up either */
+    mesh_break(m, 1);
+    mesh_advance(m, 2000);
+    m->cut = false;
+    mesh_advance(m, 400);
+    SAID(m, "down b@h by one: ECLOSED\nup b@h by one");
     cnode_source_gone(one.s, "b@h");
     m->cut = true;
     mesh_break(m, 1);
