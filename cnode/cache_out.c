@@ -20,7 +20,7 @@
 #include "cnode/cache_out.h"
 #include "ext_term/tags.h"
 
-enum { FIRST_TABLE = 16, FIRST_REFS = 8, FIRST_EDITS = 16, TEXT_ROOM = 24 };
+enum { FIRST_TABLE = 8, FIRST_REFS = 4, FIRST_EDITS = 4, TEXT_ROOM = 20 };
 
 /* --- slots --------------------------------------------------------------- */
 

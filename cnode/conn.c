@@ -78,6 +78,7 @@ cnode__rules *cnode__rules_new(const cnode_conn_config *config) {
     r->refs = 1;
     r->config = *config;
     set_defaults(&r->config);
+    etf_writer_init(&r->writer, &r->config.alloc);
     return r;
 }
 
@@ -87,6 +88,7 @@ void cnode__rules_drop(cnode__rules *r) {
     if (r == NULL || --r->refs > 0)
         return;
     alloc = r->config.alloc;
+    etf_writer_free(&r->writer);
     cn__free(&alloc, r, 1, sizeof *r);
 }
 

@@ -129,7 +129,6 @@ static int make_talk(cnode_conn *c) {
         return CN_ENOMEM;
     cnode__flows_init(t, config->challenge, &config->alloc);
     cnode__out_cache_init(&t->cache, &config->alloc);
-    etf_writer_init(&t->writer, &config->alloc);
     c->talk = t;
     return 0;
 }
@@ -141,7 +140,6 @@ static void free_talk(cnode_conn *c) {
         return;
     cnode__flows_free(c);
     cnode__out_cache_clear(&t->cache);
-    etf_writer_free(&t->writer);
     cn__free(&c->rules->config.alloc, t, 1, sizeof *t);
     c->talk = NULL;
 }
@@ -151,6 +149,7 @@ void cnode__conn_trim_output(cnode_conn *c) {
         return;
     cnode__out_trim(&c->queue);
     free_talk(c);
+    etf_writer_free(&c->rules->writer);
 }
 
 void cnode__conn_out_free(cnode_conn *c) {
@@ -282,19 +281,19 @@ static int may_send(cnode_conn *c, const cnode_ctrl *ctrl) {
 
 static int write_ctrl(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t *op,
                       cnode__parcel *p) {
-    int err = cnode__ctrl_put_tuple(&c->talk->writer, ctrl,
+    int err = cnode__ctrl_put_tuple(&c->rules->writer, ctrl,
                                     cnode_conn_common_flags(c),
                                     !cnode__conn_headers(c), op, &p->payload);
 
-    return err != 0 ? err : etf_writer_finish(&c->talk->writer, &p->ctrl);
+    return err != 0 ? err : etf_writer_finish(&c->rules->writer, &p->ctrl);
 }
 
 /* One large message must not occupy memory for as long as the peer lives. */
 static void clear_writer(cnode_conn *c) {
-    if (c->talk->writer.cap > CNODE__KEEP_BUFFER)
-        etf_writer_free(&c->talk->writer);
+    if (c->rules->writer.cap > CNODE__KEEP_BUFFER)
+        etf_writer_free(&c->rules->writer);
     else
-        etf_writer_reset(&c->talk->writer);
+        etf_writer_reset(&c->rules->writer);
 }
 
 /* --- a message to a pid -------------------------------------------------- */

@@ -46,7 +46,6 @@ typedef struct cnode__work {
 
 /* What signals are put together with, there in the same way. */
 typedef struct cnode__talk {
-    etf_writer writer; /* of control tuples */
     cnode__out_cache cache;
     cnode__list flows;      /* senders with a sequence of fragments, in turn */
     cn_map flow_of;         /* the same by sender */
@@ -67,6 +66,7 @@ typedef struct cnode__greeting {
 typedef struct cnode__rules {
     size_t refs;
     cnode_conn_config config;
+    etf_writer writer; /* of control tuples, empty between two calls */
 } cnode__rules;
 
 /* A signal on its way out: its control tuple and its payload, in pieces, from

@@ -130,10 +130,13 @@ struct cnode__peer {
     cnode__wire *up;   /* the connection */
     cnode__wire *dial; /* our attempt */
     bool waiting;      /* it said `nok`: its own attempt is on the way */
+    bool drain_owed;   /* somebody is to hear when the queue is short */
+    uint16_t name_len;
     bool incomplete;   /* pending lacks a signal that there was no memory for */
     int held;          /* callbacks run that may not free it */
     uint32_t conn_id;
     uint32_t creation;
+    cnode_policy policy;
     uint64_t flags;
     cn_buf pending; /* signals that wait for the connection */
     size_t weighed; /* of it, in cnode.pending */
@@ -144,15 +147,12 @@ struct cnode__peer {
     cnode__list watches; /* its processes watch ours */
     cnode__list waiters; /* ours wait for something of its */
     cnode__timer timer;
-    cnode_policy policy;
     cnode__keep *keep; /* NULL: it is not to be kept */
     char *cookie;
     char *address;
     cnode__counts counts;
     cnode__hold *hold; /* what threads have sent and it does not take yet */
-    bool drain_owed;   /* somebody is to hear when the queue is short */
     cnode__list in_drained; /* ... and will */
-    size_t name_len;
     char name[];
 };
 

@@ -36,7 +36,7 @@ static cnode__peer *new_peer(cnode *n, const char *name, size_t len) {
     if (p == NULL)
         return NULL;
     p->node = n;
-    p->name_len = len;
+    p->name_len = (uint16_t)len;
     memcpy(p->name, name, len);
     cnode__list_init(&p->in_born);
     cnode__list_init(&p->in_drained);
