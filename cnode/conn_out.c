@@ -105,7 +105,8 @@ size_t cnode_conn_queued(const cnode_conn *c) {
     size_t greeting =
         g == NULL ? 0 : cn__buf_size(&g->out) + cn__buf_size(&g->lent);
 
-    return greeting + c->queue.bytes + c->flow_bytes;
+    return greeting + c->queue.bytes +
+           (c->talk == NULL ? 0 : c->talk->flow_bytes);
 }
 
 int cnode__conn_put_tick(cnode_conn *c) {

@@ -49,6 +49,7 @@ typedef struct cnode__talk {
     cnode__out_cache cache;
     cnode__list flows;      /* senders with a sequence of fragments, in turn */
     cn_map flow_of;         /* the same by sender */
+    size_t flow_bytes;      /* that they have still to say */
     size_t since_fragment;  /* bytes of others since the last one */
     uint64_t last_sequence; /* id */
 } cnode__talk;
@@ -93,19 +94,18 @@ struct cnode_conn {
     uint64_t peer_flags;       /* as it announced them ... */
     uint64_t common;           /* ... and both */
     uint32_t peer_creation;
-    bool up;
-    bool used_given; /* the last event used bytes of `given`, not of `in` */
-    bool worked;     /* a frame came in this interval */
-    bool heard;      /* a byte came */
-    bool spoke;      /* something but a tick went out */
-    cn_buf in;       /* of a frame that is not whole; all before it is up */
-    etf_view given;  /* what was fed, and is not in `in` */
-    size_t used;     /* bytes that the last event used */
+    bool up : 1;
+    bool used_given : 1; /* the last event used bytes of `given`, not of `in` */
+    bool worked : 1;     /* a frame came in this interval */
+    bool heard : 1;      /* a byte came */
+    bool spoke : 1;      /* something but a tick went out */
+    cn_buf in;           /* of a frame that is not whole; all before it is up */
+    etf_view given;      /* what was fed, and is not in `in` */
+    size_t used;         /* bytes that the last event used */
     cnode__work *work;
     cnode__cache *cache; /* NULL: no signal has come yet */
     cnode__out queue;
     cnode__talk *talk;
-    size_t flow_bytes; /* that flows have still to say */
     uint64_t deadline;
     uint64_t fed_at;    /* time of the last feed */
     uint32_t interval;  /* between ticks, ms */

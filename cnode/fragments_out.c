@@ -112,7 +112,7 @@ static size_t weight(const cnode__load *load) {
 static void pop(cnode_conn *c, flow *f) {
     cnode__load *load = f->first;
 
-    c->flow_bytes -= weight(load);
+    c->talk->flow_bytes -= weight(load);
     f->first = load->next;
     f->left = 0;
     cnode__load_drop(c, load);
@@ -175,7 +175,7 @@ static void push(cnode_conn *c, flow *f, cnode__load *load) {
     else
         f->last->next = load;
     f->last = load;
-    c->flow_bytes += weight(load);
+    c->talk->flow_bytes += weight(load);
 }
 
 /* The first fragment; the control tuple is whole in it. */
@@ -188,7 +188,7 @@ static int begin(cnode_conn *c, flow *f) {
 
     if (err != 0)
         return err;
-    c->flow_bytes -= part;
+    c->talk->flow_bytes -= part;
     f->sequence = ++c->talk->last_sequence;
     f->left = n - 1;
     f->size = size;
@@ -208,7 +208,7 @@ static int next_fragment(cnode_conn *c, flow *f) {
     cnode__out_commit(&c->queue, HEAD);
     c->stats.frames_out++;
     cnode__conn_share(c, load, n);
-    c->flow_bytes -= n;
+    c->talk->flow_bytes -= n;
     if (--f->left == 0)
         pop(c, f);
     return 0;
@@ -226,7 +226,7 @@ static int go_on(cnode_conn *c, flow *f) {
             size_t len = p->len;
             err = cnode__conn_put(c, p, 0, 0, len);
             if (err == 0) {
-                c->flow_bytes -= len - p->len;
+                c->talk->flow_bytes -= len - p->len;
                 pop(c, f);
             }
         }
@@ -264,7 +264,7 @@ int cnode__flow_add(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load) {
     push(c, f, load);
     err = begin(c, f);
     if (err != 0) {
-        c->flow_bytes -= weight(load);
+        c->talk->flow_bytes -= weight(load);
         free_flow(c, f);
     }
     return err;
@@ -281,7 +281,7 @@ void cnode__flow_fill(cnode_conn *c) {
     if (err != 0 && c->queue.bytes == 0 && !cnode__conn_dead(c))
         (void)cnode__conn_fail(c, err,
                                "out of memory inside a message of %zu bytes",
-                               c->flow_bytes);
+                               c->talk->flow_bytes);
 }
 
 void cnode__flow_passed(cnode_conn *c, size_t n) {

@@ -8,7 +8,7 @@
  */
 #include "cnode/out_queue.h"
 
-enum { BLOCK_MIN = 256, BLOCK_MAX = 64 * 1024, FIRST_PIECES = 4 };
+enum { BLOCK_MIN = 128, BLOCK_MAX = 64 * 1024, FIRST_PIECES = 4 };
 
 cnode__blob *cnode__blob_new(const cn_alloc *alloc, size_t size) {
     cnode__blob *b;

@@ -886,7 +886,7 @@ static void join_b(cnode **n, int i, uv_loop_t *loop, unsigned port) {
 
 /* 1,536 bytes are promised, with what malloc and libuv take beside. */
 static void idle_connections(void **state) {
-    enum { CROWD = 64, EACH_MOST = 1340 };
+    enum { CROWD = 64, EACH_MOST = 1290 };
     fault_alloc memory;
     uv_loop_t loop;
     cnode *b, *a[CROWD + 1];
