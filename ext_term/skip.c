@@ -118,6 +118,7 @@ INLINE const uint8_t *late(const uint8_t *p, size_t n) {
 /* NOLINTNEXTLINE(readability-function-size): one flat switch */
 static walk skip_usual(walk w, const uint8_t *safe, const uint8_t *end) {
     static const void *const ways[] = {
+        /* cppcheck-suppress assignBoolToPointer ; labels */
         [RARE] = &&out,      [INT] = &&integer, [ONE] = &&one,
         [ATOM] = &&atom,     [BINARY] = &&bin,  [STRING] = &&string,
         [BIG] = &&big,       [FLOAT] = &&flt,   [TUPLE] = &&tuple,

@@ -610,7 +610,7 @@ void etf_put_bits(etf_writer *w, const void *data, size_t bits) {
     uint8_t *p, used = (uint8_t)(bits % 8);
 
     if (used == 0) {
-        etf_put_binary(w, data, n);
+        put_binary(w, data, n);
         return;
     }
     if (!good_bytes(w, data, n))
@@ -693,7 +693,7 @@ void etf_put_binary_ref(etf_writer *w, const void *data, size_t n) {
     uint8_t *p;
 
     if (n < ETF_REF_MIN || w->alloc == NULL) {
-        etf_put_binary(w, data, n);
+        put_binary(w, data, n);
         return;
     }
     if (!good_bytes(w, data, n))
