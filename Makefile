@@ -40,21 +40,17 @@ FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 REPLAY    := $(FUZZ_SRC:%_fuzz.c=$(BUILD)/%_replay)
 TERM_PORT := $(BUILD)/tests/term_port
 EI_PORT   := $(BUILD)/tests/ei_port
-DRIVER    := $(BUILD)/tests/node_driver
+DRIVERS   := $(patsubst tests/erlang/%.c,$(BUILD)/tests/%,\
+               $(wildcard tests/erlang/*_driver.c))
 DOC_BIN   := $(shell sed -n 's|^/\* \([a-z_]*\)\.c: .*|$(BUILD)/doc/node/\1|p' \
                doc/node.md)
-SIGNALS   := $(BUILD)/tests/signal_driver
-DISCOVER  := $(BUILD)/tests/discover_driver
-IO_DRIVER := $(BUILD)/tests/io_driver
-RPC       := $(BUILD)/tests/rpc_driver
-CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVER) $(SIGNALS) $(DISCOVER) \
-             $(IO_DRIVER) $(RPC) \
-             $(BUILD)/examples/poll $(DOC_BIN)
+CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVERS) $(BUILD)/examples/poll \
+             $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
 HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
                cnode/cnode.h cnode/conn.h cnode/capture.h \
-               cnode/discover.h cnode/global.h cnode/io.h)
+               cnode/discover.h cnode/global.h cnode/io.h cnode/pg.h)
 TERM_HEADERS := base/base.h ext_term/ext_term.h
 LIBRARIES := libcnode libcnode-term
 PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
@@ -134,28 +130,8 @@ $(TERM_PORT): $(BUILD)/tests/erlang/term_port.o $(BUILD)/libcli.a \
 	$(call say,LD)
 	$(call link,$(CLI_LIBS))
 
-# A node that a suite commands.
-$(DRIVER): $(BUILD)/tests/erlang/node_driver.o $(BUILD)/libcnode.a
-	$(call say,LD)
-	$(call link)
-
-# Two processes of a node, for what few programs do.
-$(SIGNALS): $(BUILD)/tests/erlang/signal_driver.o $(BUILD)/libcnode.a
-	$(call say,LD)
-	$(call link)
-
-# A node that finds others.
-$(DISCOVER): $(BUILD)/tests/erlang/discover_driver.o $(BUILD)/libcnode.a
-	$(call say,LD)
-	$(call link)
-
-# A terminal, and what prints and logs.
-$(IO_DRIVER): $(BUILD)/tests/erlang/io_driver.o $(BUILD)/libcnode.a
-	$(call say,LD)
-	$(call link)
-
-# A node with functions and servers, that asks others too.
-$(RPC): $(BUILD)/tests/erlang/rpc_driver.o $(BUILD)/libcnode.a
+# Programs of nodes that a suite commands.
+$(BUILD)/tests/%_driver: $(BUILD)/tests/erlang/%_driver.o $(BUILD)/libcnode.a
 	$(call say,LD)
 	$(call link)
 

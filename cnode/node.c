@@ -364,6 +364,8 @@ void cnode__destroy(cnode *n) {
     cnode__discover_end(n);
     free_procs(n);
     (void)cnode__pump(n);
+    cnode__pubsubs_free(n);
+    cnode__pg_free(n);
     cnode__carry_end(n);
     cnode__close_wires(n);
     close_wants(n);

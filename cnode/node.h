@@ -28,6 +28,7 @@
  *   stats.c    what is counted; pings
  *   discover.c sources of nodes (discover_parts.h)
  *   io*.c      group leaders and logs, see io_parts.h
+ *   pg*.c      process groups (pg_parts.h)
  *   services.c net_kernel, rex, user, ...: the processes every node has
  *   global*.c  OTP's `global`: see global_parts.h
  *   uv*.c      sockets, clock, threads
@@ -424,6 +425,8 @@ struct cnode {
     struct cnode__global *global; /* global_parts.h; NULL: not visible */
     bool listens;                 /* others can connect to it */
     uint64_t printer;       /* the process that prints for others; 0: none */
+    struct cnode_pg *pgs;   /* scopes of process groups */
+    struct cnode_pubsub *pubsubs;
 };
 
 /* --- node.c --- */
@@ -764,6 +767,12 @@ void cnode__global_down(cnode *n, const cnode__peer *p);
 void cnode__global_awake(cnode *n);
 /* CN_EBADARG: a full node that nobody can connect to must not connect. */
 int cnode__global_may_connect(cnode *n);
+
+/* --- pg.c --- */
+/* A connection is there. */
+void cnode__pg_up(cnode *n, const cnode__peer *p);
+void cnode__pg_free(cnode *n);
+void cnode__pubsubs_free(cnode *n);
 
 /* --- cookie.c --- */
 /* 0, or CN_EIO with the reason in *e. from tells where it was found. */

@@ -554,6 +554,7 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
         cnode__leave_wire(w);
     else if (p->up != NULL && !p->up->failed)
         cnode__global_up(n, p);
+    cnode__pg_up(n, p);
 }
 
 /* --- public -------------------------------------------------------------- */

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pg_test.c: scopes of process groups on nodes that see each other, and with
+ * peers that are played, who say what no scope says.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cnode/pg.h"
+#include "cnode/pg_parts.h"
+#include "tests/unit/mesh.h"
+
+static const cnode_config visible = {.visible = true};
+
+/* "a joined {room,7}: 2" */
+static void see(cnode_pg *s, const cnode_pg_event *e, void *data) {
+    char group[200];
+
+    (void)etf_print(e->group, group, sizeof group);
+    mesh_say(mesh_of(s->node), "%s %s %s: %zu", (const char *)data,
+             e->joined ? "joined" : "left", group, e->n);
+}
+
+static cnode_pg *pg_on(mesh *m, int i, const cnode_pg_opts *o) {
+    cnode_pg *s = NULL;
+
+    if (cnode_pg_start(mesh_cnode(m, i), o, &s) != 0)
+        m->noticed = true;
+    return s;
+}
+
+#define PG(m, s, i)                                                            \
+    (s) = pg_on((m), (i), NULL);                                               \
+    NEED(m, s)
+/* Asked twice, for the first time there may be no memory. */
+#define ASKED(s, whose, ...)                                                   \
+    (cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__) > 0                  \
+         ? cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__)                \
+         : cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__))
+#define COUNT(s, ...) ASKED(s, CNODE_PG_ALL, __VA_ARGS__)
+#define LOCAL(s, ...) ASKED(s, CNODE_PG_LOCAL, __VA_ARGS__)
+/* What could not be sent at once has been, too. */
+#define LATER(m, condition)                                                    \
+    mesh_advance(m, 500);                                                      \
+    WANT(m, condition)
+
+static char na[] = "a", nb[] = "b";
+
+#define TWO(m)                                                                 \
+    cnode_pg *a, *b;                                                           \
+    cnode_proc *p, *q;                                                         \
+    etf_pid pp, qq;                                                            \
+    OK(m, mesh_start(m, 0, NULL));                                             \
+    OK(m, mesh_start(m, 1, NULL));                                             \
+    PG(m, a, 0);                                                               \
+    PG(m, b, 1);                                                               \
+    p = mesh_proc(m, 0, "p");                                                  \
+    NEED(m, p);                                                                \
+    q = mesh_proc(m, 1, "q");                                                  \
+    NEED(m, q);                                                                \
+    pp = cnode_self(p);                                                        \
+    qq = cnode_self(q);                                                        \
+    (void)qq
+
+/* What joins on one is known on the other, whoever was first. */
+static void joins(mesh *m) {
+    etf_pid got[4];
+    TWO(m);
+
+    OK(m, cnode_pg_join(a, &pp, 1, "{room, ~i}", 7));
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    LATER(m, COUNT(b, "{room, 7}") == 1 && LOCAL(b, "{room, 7}") == 0);
+    WANT(m, cnode_pg_peers(a) == 1 && cnode_pg_peers(b) == 1);
+    OK(m, cnode_pg_join(b, &qq, 1, "{room, 7}"));
+    OK(m, cnode_pg_join(b, &qq, 1, "{room, 7}"));
+    LATER(m, COUNT(a, "{room, 7}") == 3 && LOCAL(a, "{room, 7}") == 1);
+    assert_int_equal(LOCAL(b, "{room, 7}"), 2);
+    assert_int_equal(cnode_pg_members(a, CNODE_PG_ALL, got, 4, "{room, 7}"), 3);
+    assert_true(etf_pid_eq(&got[0], &pp) && etf_pid_eq(&got[1], &qq) &&
+                etf_pid_eq(&got[2], &qq));
+    assert_int_equal(cnode_pg_members(a, CNODE_PG_LOCAL, got, 4, "{room, 7}"),
+                     1);
+    /* 7 is not 7.0, and the keys of maps have no order. */
+    assert_int_equal(COUNT(a, "{room, 7.0}"), 0);
+    OK(m, cnode_pg_join(b, &qq, 1, "#{x => 1, y => 2}"));
+    LATER(m, COUNT(a, "#{y => 2, x => 1}") == 1);
+    OK(m, cnode_pg_leave(b, &qq, 1, "{room, 7}"));
+    LATER(m, COUNT(a, "{room, 7}") == 2);
+    OK(m, cnode_pg_leave(b, &qq, 1, "{room, 7}"));
+    OK(m, cnode_pg_leave(b, &qq, 1, "#{y => 2, x => 1}"));
+    LATER(m, COUNT(a, "{room, 7}") == 1 && COUNT(a, "#{y => 2, x => 1}") == 0);
+    if (m->fault == NULL)
+        assert_int_equal(cnode_pg_leave(b, &qq, 1, "{room, 7}"), CN_ENOENT);
+}
+
+/* A member that ends leaves all its groups, a node that is lost takes its
+ * members along, a scope that is stopped too; the monitors hear of it. */
+static void leaves(mesh *m) {
+    uint64_t ref;
+    cnode_proc *r;
+    etf_pid more[2];
+    TWO(m);
+
+    OK(m, cnode_pg_monitor(a, see, na, &ref, "x"));
+    OK(m, cnode_pg_monitor_scope(b, see, nb, NULL));
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    r = mesh_proc(m, 1, "r");
+    NEED(m, r);
+    more[0] = qq;
+    more[1] = cnode_self(r);
+    mesh_settle(m);
+    m->said[0] = '\0';
+    OK(m, cnode_pg_join(b, more, 2, "x"));
+    mesh_advance(m, 1);
+    SAID(m, "b joined x: 2\na joined x: 2");
+    OK(m, cnode_pg_join(b, more, 1, "y"));
+    mesh_advance(m, 1);
+    SAID(m, "b joined y: 1");
+    OK(m, cnode_pg_join(a, &pp, 1, "x"));
+    mesh_advance(m, 1);
+    LATER(m, COUNT(b, "x") == 3);
+    m->said[0] = '\0';
+    OK(m, cnode_exit(q, "bye"));
+    mesh_advance(m, 1);
+    LATER(m, COUNT(a, "x") == 2 && COUNT(a, "y") == 0 && COUNT(b, "y") == 0);
+    assert_non_null(strstr(m->said, "a left x: 1"));
+    assert_non_null(strstr(m->said, "b left x: 1"));
+    assert_non_null(strstr(m->said, "b left y: 1"));
+    m->said[0] = '\0';
+    mesh_break(m, 0);
+    LATER(m, COUNT(a, "x") == 1 && COUNT(b, "x") == 1);
+    assert_int_equal(cnode_pg_peers(a), 0);
+    m->said[0] = '\0';
+    ASK(m, cnode_connect(mesh_cnode(m, 1), "a@h", mesh_connected, NULL));
+    LATER(m, COUNT(a, "x") == 2 && COUNT(b, "x") == 2);
+    m->said[0] = '\0';
+    OK(m, cnode_pg_demonitor(a, ref));
+    assert_int_equal(cnode_pg_demonitor(a, ref), CN_ENOENT);
+    cnode_pg_stop(b);
+    LATER(m, COUNT(a, "x") == 1 && cnode_pg_peers(a) == 0);
+    SAID(m, "");
+}
+
+/* All or nothing. */
+static void joins_wholly(mesh *m) {
+    etf_pid both[2];
+    TWO(m);
+
+    both[0] = pp;
+    both[1] = qq;
+    assert_true(cnode_pg_join(a, both, 2, "x") != 0);
+    assert_int_equal(COUNT(a, "x"), 0);
+    OK(m, cnode_exit(p, "bye"));
+    assert_true(cnode_pg_join(a, &pp, 1, "x") != 0);
+    mesh_settle(m);
+    assert_int_equal(COUNT(a, "x"), 0);
+    (void)b;
+    (void)q;
+}
+
+static void count_groups(cnode_pg *s, size_t *groups, size_t *members) {
+    cnode_pg_group g;
+    size_t at = 0;
+
+    *groups = *members = 0;
+    while (cnode_pg_next_group(s, &at, &g)) {
+        cnode_pg_place place = {0};
+        etf_pid pid;
+        size_t n = 0;
+        while (cnode_pg_next_member(s, g.term, &place, &pid))
+            n++;
+        assert_int_equal(n, g.members);
+        ++*groups;
+        *members += n;
+    }
+}
+
+static void walks(mesh *m) {
+    etf_pid three[3];
+    size_t groups, members;
+    TWO(m);
+
+    three[0] = three[1] = three[2] = pp;
+    OK(m, cnode_pg_join(a, three, 3, "x"));
+    OK(m, cnode_pg_join(a, three, 1, "\"y\""));
+    OK(m, cnode_pg_monitor(a, see, na, NULL, "nobody"));
+    count_groups(a, &groups, &members);
+    assert_int_equal(groups, 2);
+    assert_int_equal(members, 4);
+    assert_ptr_equal(cnode_pg_find(mesh_cnode(m, 0), NULL), a);
+    assert_null(cnode_pg_find(mesh_cnode(m, 0), "other"));
+    assert_string_equal(cnode_pg_scope(a), "pg");
+    (void)b;
+    (void)q;
+}
+
+/* Callbacks may do anything. */
+static uint64_t own_ref;
+
+static void meddle(cnode_pg *s, const cnode_pg_event *e, void *data) {
+    etf_pid *pid = data;
+
+    see(s, e, na);
+    if (e->joined) {
+        if (cnode_pg_demonitor(s, own_ref) != 0 ||
+            cnode_pg_leave(s, pid, 1, "x") != 0 ||
+            cnode_pg_monitor_scope(s, see, nb, NULL) != 0)
+            mesh_of(s->node)->noticed = true;
+    }
+}
+
+static void stop_it(cnode_pg *s, const cnode_pg_event *e, void *data) {
+    see(s, e, data);
+    cnode_pg_stop(s);
+}
+
+static void meddles(mesh *m) {
+    TWO(m);
+
+    OK(m, cnode_pg_monitor_scope(a, meddle, &pp, &own_ref));
+    OK(m, cnode_pg_join(a, &pp, 1, "x"));
+    assert_string_equal(m->said, ""); /* not within the call */
+    mesh_advance(m, 1);
+    WANT(m, COUNT(a, "x") == 0);
+    SAID(m, "a joined x: 1"); /* it left before the new monitor */
+    OK(m, cnode_pg_monitor_scope(b, stop_it, nb, NULL));
+    OK(m, cnode_pg_monitor_scope(b, see, nb, NULL));
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    mesh_settle(m);
+    m->said[0] = '\0';
+    OK(m, cnode_pg_join(a, &pp, 1, "z"));
+    mesh_advance(m, 1);
+    WANT(m, cnode_pg_peers(a) == 0);
+}
+
+/* A scope that is started when they are connected already, is found; and the
+ * second start is the same. */
+static void starts_late(mesh *m) {
+    cnode_pg *a, *b, *c;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, NULL));
+    PG(m, a, 0);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    mesh_settle(m);
+    PG(m, b, 1);
+    LATER(m, cnode_pg_peers(a) == 1 && cnode_pg_peers(b) == 1);
+    c = pg_on(m, 1, NULL);
+    assert_ptr_equal(b, c);
+    cnode_pg_stop(c);
+    LATER(m, cnode_pg_peers(a) == 1);
+    cnode_pg_stop(b);
+    WANT(m, cnode_pg_peers(a) == 0);
+    /* Gone without a word, it is looked for again. */
+    PG(m, b, 1);
+    LATER(m, cnode_pg_peers(a) == 1);
+}
+
+/* --- a scope that is played ---------------------------------------------- */
+
+/* m says it to the scope on node 0. */
+static void say_to(mesh_raw *r, const char *name, etf_writer *w) {
+    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND,
+                    .from = mesh_raw_pid(r, 1),
+                    .name = etf_view_of(name, strlen(name))};
+
+    assert_int_equal(etf_writer_finish(w, &c.term), 0);
+    mesh_raw_send(r, &c);
+    mesh_settle(r->mesh);
+    etf_writer_reset(w);
+}
+
+#define SAY(r, w, ...)                                                         \
+    do {                                                                       \
+        (void)etf_pack(&(w), __VA_ARGS__);                                     \
+        say_to((r), "pg", &(w));                                               \
+    } while (0)
+
+/* Every message of a scope, and all that is none. */
+static void hostile(mesh *m) {
+    const cnode_pg_opts small = {.max_bytes = 4000};
+    mesh_raw *r = mesh_play(m, 0, "r@h");
+    etf_pid r1 = mesh_raw_pid(r, 1), r2 = mesh_raw_pid(r, 2);
+    etf_pid r3 = mesh_raw_pid(r, 3), forged = r1;
+    cnode_pg *a;
+    cnode_proc *p;
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    OK(m, mesh_start(m, 0, &visible));
+    a = pg_on(m, 0, &small);
+    NEED(m, a);
+    p = mesh_proc(m, 0, "p");
+    NEED(m, p);
+    memcpy(forged.node, "z@h", 4);
+    mesh_raw_dial(r, 0);
+    WANT(m, r->up);
+    /* Who is not known yet is not believed. */
+    SAY(r, w, "{join, ~p, x, ~p}", &r1, &r2);
+    SAY(r, w, "{leave, ~p, ~p, [x]}", &r1, &r2);
+    assert_int_equal(COUNT(a, "x"), 0);
+    SAY(r, w, "{discover, ~p}", &forged);
+    assert_int_equal(cnode_pg_peers(a), 0);
+    SAY(r, w, "{discover, ~p, 1}", &r1);
+    assert_int_equal(cnode_pg_peers(a), 1);
+    assert_non_null(strstr(r->term, "{discover,#Pid<"));
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p, ~p, ~p]}, {y, [~p]}]}}", &r1,
+        &r2, &r2, &r3, &r3);
+    assert_int_equal(COUNT(a, "x"), 3);
+    assert_int_equal(COUNT(a, "y"), 1);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p]}, {z, [~p]}]}}", &r1, &r2,
+        &r3);
+    assert_int_equal(COUNT(a, "x"), 1);
+    assert_int_equal(COUNT(a, "y"), 0);
+    assert_int_equal(COUNT(a, "z"), 1);
+    /* Nothing of this changes anything. */
+    SAY(r, w, "{join, ~p, x, ~p}", &r1, &forged);
+    SAY(r, w, "{join, ~p, x, [~p, ~p]}", &r1, &r2, &forged);
+    SAY(r, w, "{join, ~p, x, [~p | foo]}", &r1, &r2);
+    SAY(r, w, "{join, ~p, x, foo}", &r1);
+    SAY(r, w, "{join, ~p, x, \"abc\"}", &r1);
+    SAY(r, w, "{join, ~p, x, []}", &r1);
+    SAY(r, w, "{leave, ~p, ~p, x}", &r1, &r2);
+    SAY(r, w, "{leave, ~p, ~p, [foo, bar | x]}", &r1, &r2);
+    SAY(r, w, "{leave, ~p, ~p, [nothing]}", &r1, &r2);
+    SAY(r, w, "{leave, ~p, foo, [x]}", &r1);
+    SAY(r, w, "{leave, ~p, ~p, [x]}", &forged, &r2);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, foo}}", &r1);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [foo]}}", &r1);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", &r1, &forged);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, []}}", &forged);
+    SAY(r, w, "{'$gen_cast', foo}");
+    SAY(r, w, "{update, ~p, []}", &r1);
+    SAY(r, w, "foo");
+    SAY(r, w, "[]");
+    assert_int_equal(COUNT(a, "x"), 1);
+    assert_int_equal(COUNT(a, "z"), 1);
+    assert_int_equal(cnode_pg_peers(a), 1);
+    SAY(r, w, "{'$gen_call', {~p, tag}, monitor}", &r1);
+    assert_string_equal(r->term, "{tag,{error,badarg}}");
+    SAY(r, w, "{leave, ~p, [~p, ~p], [x, z]}", &r1, &r2, &r3);
+    assert_int_equal(COUNT(a, "x") + COUNT(a, "z"), 0);
+    /* Another scope of that node takes the place of the first. */
+    SAY(r, w, "{join, ~p, x, ~p}", &r1, &r2);
+    SAY(r, w, "{discover, ~p}", &r2);
+    assert_int_equal(COUNT(a, "x"), 0);
+    assert_int_equal(cnode_pg_peers(a), 1);
+    /* Too much. */
+    SAY(r, w, "{join, ~p, x, ~p}", &r2, &r2);
+    assert_int_equal(COUNT(a, "x"), 1);
+    for (uint32_t i = 10; i < 40; i++) {
+        r3 = mesh_raw_pid(r, i);
+        SAY(r, w, "{join, ~p, x, ~p}", &r2, &r3);
+    }
+    assert_int_equal(COUNT(a, "x"), 0);
+    assert_non_null(strstr(m->nodes[0].log, "more than 4000 bytes"));
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", &r2, &r3);
+    assert_int_equal(COUNT(a, "x"), 1);
+    mesh_raw_close(r);
+    mesh_settle(m);
+    assert_int_equal(COUNT(a, "x"), 0);
+    etf_writer_free(&w);
+}
+
+/* What is not sent because the peer takes nothing, is not lost. */
+static void is_stalled(mesh *m) {
+    static const cnode_config narrow = {.max_queue = 3000};
+    cnode_pg *a, *b;
+    cnode_proc *p;
+    etf_pid pid;
+
+    OK(m, mesh_start(m, 0, &narrow));
+    OK(m, mesh_start(m, 1, NULL));
+    PG(m, a, 0);
+    PG(m, b, 1);
+    p = mesh_proc(m, 0, "p");
+    NEED(m, p);
+    pid = cnode_self(p);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    WANT(m, cnode_pg_peers(b) == 1 && cnode_pg_peers(a) == 1);
+    mesh_stall(m, 0, true);
+    for (int i = 0; i < 100; i++)
+        OK(m, cnode_pg_join(a, &pid, 1, "~i", i));
+    for (int i = 0; i < 50; i++)
+        OK(m, cnode_pg_leave(a, &pid, 1, "~i", i));
+    mesh_stall(m, 0, false);
+    mesh_advance(m, 2000);
+    for (int i = 0; i < 100; i++)
+        WANT(m, COUNT(b, "~i", i) == (size_t)(i >= 50));
+}
+
+/* Ended from outside it does nothing any more, and is no danger. */
+static void is_killed(mesh *m) {
+    etf_pid scope;
+    TWO(m);
+
+    OK(m, cnode_pg_join(a, &pp, 1, "x"));
+    scope = cnode_self(cnode_whereis(mesh_cnode(m, 0), "pg"));
+    OK(m, cnode_send_exit(q, &scope, "foo"));
+    mesh_settle(m);
+    OK(m, cnode_send_exit(q, &scope, "kill"));
+    WANT(m, cnode_whereis(mesh_cnode(m, 0), "pg") == NULL);
+    assert_int_equal(cnode_pg_join(a, &pp, 1, "x"), CN_ENOPROC);
+    assert_int_equal(COUNT(a, "x"), 0);
+    cnode_pg_stop(a);
+    (void)b;
+}
+
+static void hostile_twice(void **state) {
+    (void)state;
+    mesh_run_twice(hostile);
+}
+
+static void stalled_twice(void **state) {
+    (void)state;
+    mesh_run_twice(is_stalled);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MESH_CASE(joins),
+        MESH_CASE(leaves),
+        MESH_CASE(joins_wholly),
+        MESH_CASE(walks),
+        MESH_CASE(meddles),
+        MESH_CASE(starts_late),
+        MESH_CASE(is_killed),
+        cmocka_unit_test(hostile_twice),
+        cmocka_unit_test(stalled_twice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
