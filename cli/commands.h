@@ -18,5 +18,6 @@ int cli_term(const cli_options *o);
 int cli_dump(const cli_options *o);
 int cli_serve(const cli_options *o);
 int cli_epmd(const cli_options *o);
+int cli_pg(const cli_options *o);
 
 #endif

@@ -20,6 +20,7 @@ static uint64_t began_ns;
 static unsigned guards;
 static timer_t timer;
 static bool has_timer;
+static bool lifted;
 
 /* What the handler sees. */
 static char said[1024];
@@ -29,10 +30,14 @@ static volatile sig_atomic_t last_status;
 uint32_t cli_deadline_left_ms(void) {
     uint64_t gone = (cli_now_ns() - began_ns) / 1000000;
 
-    if (options == NULL || options->timeout_ms == 0)
+    if (options == NULL || options->timeout_ms == 0 || lifted)
         return UINT32_MAX;
     return gone >= options->timeout_ms ? 0
                                        : options->timeout_ms - (uint32_t)gone;
+}
+
+void cli_deadline_lift(void) {
+    lifted = true;
 }
 
 static void leave(int sig) {

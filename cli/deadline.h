@@ -14,6 +14,9 @@ void cli_deadline_start(const cli_options *o);
 /* UINT32_MAX: there is no limit. */
 uint32_t cli_deadline_left_ms(void);
 
+/* What follows may take any time: there is no limit from now on. */
+void cli_deadline_lift(void);
+
 /* From here to cli_deadline_unguard the program ends with status when the time
  * is up, and says "what within N s", unless what is NULL. Guards may be
  * nested: the outermost counts. */

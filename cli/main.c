@@ -43,6 +43,8 @@ static const command table[] = {
      "run a node until a signal comes"},
     {"epmd", CLI_EPMD, "", 0, 0, cli_epmd,
      "run the port mapper until a signal"},
+    {"pg", CLI_PG, "NODE", 1, 1, cli_pg,
+     "list process groups, join one, watch them"},
 };
 
 #define NCOMMANDS (sizeof table / sizeof *table)

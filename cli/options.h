@@ -22,10 +22,11 @@ enum {
     CLI_TERM = 1 << 5,
     CLI_SERVE = 1 << 6,
     CLI_DUMP = 1 << 7,
-    CLI_EPMD = 1 << 11,
-    CLI_GLOBAL = 1 << 9,
+    CLI_GLOBAL = 1 << 8,
+    CLI_PG = 1 << 9,
+    CLI_EPMD = 1 << 10,
     CLI_FILES = CLI_TERM | CLI_DUMP, /* no connections, no hurry */
-    CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND | CLI_GLOBAL,
+    CLI_PEER = CLI_PING | CLI_CALL | CLI_CAST | CLI_SEND | CLI_GLOBAL | CLI_PG,
     CLI_NODE = CLI_PEER | CLI_SERVE,
     CLI_ALL = CLI_NODE | CLI_NAMES | CLI_TERM | CLI_DUMP | CLI_EPMD
 };
@@ -63,7 +64,7 @@ typedef struct cli_options {
 
     const char *capture; /* NULL: none */
     size_t capture_max;  /* 0: the default */
-    bool json;           /* dump, global */
+    bool json;           /* dump, global, pg */
 
     bool rpc;       /* call, cast */
     bool no_output; /* call */
@@ -90,9 +91,12 @@ typedef struct cli_options {
     bool debug;
     bool list_names;
     bool kill;
-    const char *stop; /* NULL: none */
-    bool full; /* serve: a member of global */
-    bool sync; /* global */
+    const char *stop;  /* NULL: none */
+    bool full;         /* serve: a member of global */
+    bool sync;         /* global */
+    const char *scope; /* pg; NULL: the default */
+    const char *join;  /* NULL: nothing */
+    bool watch;
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no

@@ -172,7 +172,7 @@ static void on_deadline(cnode_proc *p, void *arg) {
     cn_error e = {.code = CN_ETIMEDOUT};
 
     (void)p;
-    if (s->ended)
+    if (s->ended || cli_deadline_left_ms() == UINT32_MAX)
         return;
     (void)snprintf(e.text, sizeof e.text, "no answer within %g s",
                    s->o->timeout_s);

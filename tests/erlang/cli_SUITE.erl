@@ -1018,7 +1018,7 @@ tls_refused(_) ->
 
 help(_) ->
     Commands = ["ping", "names", "call", "cast", "send", "term", "dump",
-                "serve"],
+                "serve", "pg"],
     {0, All, <<>>} = run(["--help"]),
     ?assertEqual({0, All, <<>>}, run(["-h"])),
     [begin

@@ -16,7 +16,7 @@
          file/1, free_port/0, parse/1, terms/0, rss/1]).
 %% programs
 -export([serve/1, launch/1, ready/1, stop/1, stop_all/0, kill9/1, status/2,
-         running/1, stdout/1, stderr/1, signal/2, run/1, run/2]).
+         running/1, stdout/1, stderr/1, signal/2, run/1, run/2, start/2]).
 %% peer nodes
 -export([with_peer/2, start_peer/1, stop_peer/1]).
 %% called on peer nodes

@@ -22,7 +22,8 @@ groups() ->
     Both = [c_joins, erlang_joins, monitors, any_term, members_end, nodes_go,
             scope_goes, scope_comes_late, many, storm],
     [{hidden, [], Both ++ [two_c_nodes, nonsense, too_much, leave_unknown,
-                           topics, topics_of_a_pool, killed]},
+                           topics, topics_of_a_pool, killed, command_lists,
+                           command_watches, command_joins]},
      {visible, [], Both}].
 
 init_per_suite(Config) ->
@@ -176,7 +177,9 @@ any_term(Config) ->
              lists:seq(1, 300), [256], hd(erlang:ports())],
     [ok = tell(C, {join, S, T, [P]}) || T <- Terms],
     wait(fun() -> length(pg:which_groups(S)) =:= length(Terms) end),
-    ?assertEqual(lists:sort(Terms), lists:sort(pg:which_groups(S))),
+    %% Sorted they would be no set: 1 and 1.0 are in no order.
+    Set = fun(L) -> maps:from_list([{T, ok} || T <- L]) end,
+    ?assertEqual(Set(Terms), Set(pg:which_groups(S))),
     [?assertEqual([P], pg:get_members(S, T)) || T <- Terms],
     Q = idle(),
     [ok = pg:join(S, T, Q) || T <- Terms],
@@ -487,3 +490,75 @@ topics_of_a_pool(Config) ->
      || T <- Topics],
     ok = tell(C, {unpubsub, <<"chat">>}),
     stop_workers(Workers).
+
+%% ---------------------------------------------------------------- cnode pg
+
+pg_args(Config, Args) ->
+    ["pg", "--scope", atom_to_list(?config(scope, Config)),
+     atom_to_list(node()) | Args].
+
+lines(Bytes) ->
+    [L || L <- string:split(unicode:characters_to_list(Bytes), "\n", all),
+          L =/= ""].
+
+command_lists(Config) ->
+    S = ?config(scope, Config),
+    {0, <<>>, <<>>} = cnode_test:run(pg_args(Config, [])),
+    [P, Q] = [idle(), idle()],
+    ok = pg:join(S, {room, 7}, [P, P, Q]),
+    ok = pg:join(S, "it is", Q),
+    {0, Text, <<>>} = cnode_test:run(pg_args(Config, [])),
+    Heads = [hd(string:split(L, "\t")) || L <- lines(Text)],
+    ?assertEqual(["\"it is\"", "{room,7}", "{room,7}", "{room,7}"],
+                 lists:sort(Heads)),
+    {0, Json, <<>>} = cnode_test:run(pg_args(Config, ["--json"])),
+    ?assertEqual(4, length([L || "{\"group\":" ++ L <- lines(Json)])),
+    {1, <<>>, Why} = cnode_test:run(["pg", "--scope", "no_such_scope",
+                                     atom_to_list(node())]),
+    {match, _} = re:run(Why, "no_such_scope"),
+    {2, <<>>, _} = cnode_test:run(pg_args(Config, ["--join", "{a"])).
+
+has_line(Run, Want) ->
+    wait(fun() -> lists:any(fun(L) -> lists:prefix(Want, L) end,
+                            lines(cnode_test:stdout(Run)))
+         end).
+
+%% Also what other nodes of the cluster join.
+command_watches(Config) ->
+    S = ?config(scope, Config),
+    {Peer, Node} = cnode_test:start_peer(#{}),
+    {ok, _} = erpc:call(Node, pg, start, [S]),
+    ok = erpc:call(Node, pg, join, [S, there, whereis_init(Node)]),
+    P = idle(),
+    ok = pg:join(S, here, P),
+    Run = cnode_test:start(pg_args(Config, ["--watch"]), #{}),
+    has_line(Run, "joined\there\t"),
+    has_line(Run, "joined\tthere\t"),
+    ok = pg:join(S, {new, 1}, P),
+    has_line(Run, "joined\t{new,1}\t"),
+    ok = pg:leave(S, here, P),
+    has_line(Run, "left\there\t"),
+    cnode_test:stop_peer(Peer),
+    has_line(Run, "left\tthere\t"),
+    cnode_test:signal(Run, "INT"),
+    0 = cnode_test:status(Run, 10000).
+
+whereis_init(Node) ->
+    erpc:call(Node, erlang, whereis, [init]).
+
+command_joins(Config) ->
+    S = ?config(scope, Config),
+    Run = cnode_test:start(pg_args(Config, ["--json", "--join", "{room,7}"]),
+                           #{}),
+    has_line(Run, "{\"event\":\"joined\",\"group\":{\"t\":["),
+    [P] = wait(fun() ->
+                       case pg:get_members(S, {room, 7}) of
+                           [] -> false;
+                           Some -> Some
+                       end
+               end),
+    P ! 42,
+    has_line(Run, "{\"event\":\"message\",\"term\":42}"),
+    cnode_test:signal(Run, "TERM"),
+    0 = cnode_test:status(Run, 10000),
+    wait(fun() -> pg:get_members(S, {room, 7}) =:= [] end).
