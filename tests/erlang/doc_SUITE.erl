@@ -13,7 +13,7 @@ suite() ->
 
 all() ->
     [echo, counter, client, guard, stay, join, workers, clock, pump, doctor,
-     leader, terminal].
+     leader, terminal, room].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -216,3 +216,31 @@ terminal(_) ->
     true = port_command(P, "{answer,\n42}.\n"),
     "term> CN_OK {ok,{answer,42}}" = line(P),
     0 = ended(P).
+
+room(_) ->
+    PubSub = 'Elixir.Phoenix.PubSub',
+    Adapter = 'Elixir.MyApp.PubSub.Adapter',
+    {ok, Pg} = pg:start(pg),
+    {ok, Scope} = pg:start(PubSub),
+    ok = pg:join(PubSub, Adapter, self()),
+    Port = start("room"),
+    [P] = cnode_test:wait_until(fun() ->
+                                        case pg:get_members({room, 7}) of
+                                            [] -> false;
+                                            Some -> Some
+                                        end
+                                end),
+    [Theirs] = cnode_test:wait_until(fun() ->
+        case pg:get_members(PubSub, Adapter) -- [self()] of
+            [] -> false;
+            Some -> Some
+        end
+    end),
+    Theirs ! {forward_to_local, <<"news">>, {hello, 1}, PubSub},
+    ?assertEqual("news: {hello,1}", line(Port)),
+    ok = pg:join({room, 7}, self()),
+    got({forward_to_local, <<"room:7">>, {joined, 2}, PubSub}),
+    P ! stop,
+    ?assertEqual(0, ended(Port)),
+    cnode_test:wait_until(fun() -> pg:get_members({room, 7}) =:= [self()] end),
+    [gen_server:stop(S) || S <- [Pg, Scope]].
