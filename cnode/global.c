@@ -300,10 +300,15 @@ static void on_down(cnode_proc *self, const cnode_down *d, void *data) {
         (void)cnode__names_on_down(data, &d->ref);
 }
 
-/* The locker may be told by an old node, outside of any session. */
-static void on_locker_message(cnode_proc *self, const cnode_msg *msg,
+/* A locker that knows nothing of a join says so to the other locker itself. */
+static void on_helper_message(cnode_proc *self, const cnode_msg *msg,
                               void *data) {
-    (void)self, (void)msg, (void)data;
+    cnode__global *g = data;
+    const cnode__member *m = sender(g);
+
+    if (m != NULL && self == g->locker &&
+        etf_match(msg->term, "{lock_set, _, false, _}") == 0)
+        cnode__join_refused(g, m);
 }
 
 /* Nobody may end them but the node. */
@@ -397,7 +402,7 @@ static int spawn_all(cnode__global *g) {
                                       .on_exit = g->full ? on_exit : NULL,
                                       .on_end = on_end,
                                       .data = g};
-    const cnode_proc_config helper = {.on_message = on_locker_message,
+    const cnode_proc_config helper = {.on_message = on_helper_message,
                                       .on_exit = on_exit,
                                       .on_end = on_end,
                                       .data = g};

@@ -401,6 +401,11 @@ static void on_lock_set(cnode__global *g, cnode__member *m, bool set) {
     locker_next(g);
 }
 
+void cnode__join_refused(cnode__global *g, const cnode__member *m) {
+    if (g->him == m && g->state == LOCKER_WAITING)
+        release(g);
+}
+
 static bool keep(cnode__global *g, cnode__member *m, etf_view term,
                  etf_view *out) {
     if (out->len == 0 && etf_copy(&g->node->alloc, term, out) == 0)

@@ -248,6 +248,8 @@ void cnode__join_start(cnode__global *g, cnode__member *m);
 void cnode__join_end(cnode__global *g, cnode__member *m, bool tell);
 void cnode__join_on_cast(cnode__global *g, cnode__member *m, etf_view term);
 void cnode__join_on_message(cnode__global *g, cnode__member *m, etf_view term);
+/* His locker knows nothing of a join with this node. */
+void cnode__join_refused(cnode__global *g, const cnode__member *m);
 /* The own changes are decided: perhaps his are too. */
 void cnode__join_merged(cnode__global *g, cnode__member *m);
 /* Has he this tag? */

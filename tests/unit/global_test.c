@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cnode/global.h"
+#include "cnode/global_parts.h"
 #include "tests/unit/mesh.h"
 
 static const cnode_config full = {.full = true};
@@ -356,6 +356,41 @@ static void gives_locks_back(mesh *m) {
     m->said[0] = '\0';
 }
 
+static void say_true(cnode_proc *self, const cnode_from *from, etf_view request,
+                     void *data) {
+    (void)request, (void)data;
+    if (cnode_reply(self, from, "true") != 0)
+        mesh_of(cnode_of(self))->noticed = true;
+}
+
+/* Its locker has forgotten this node: it says so past the server. */
+static void is_not_there(mesh *m) {
+    cnode_proc_config c = mesh_observer;
+    cnode_proc *g, *p;
+    etf_pid self, locker;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    c.on_call = say_true;
+    c.data = cnode_proc_data(g);
+    OK(m, cnode_become(g, &c));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    self = cnode_self(g);
+    MEET(m, "1");
+    GREET(m, g, 5);
+    mesh_advance(m, 1000);
+    WANT(m, strstr(m->said, "gns: cast {lock_set,#Pid<a@h") != NULL);
+    m->said[0] = '\0';
+    locker = cnode_self(mesh_cnode(m, 0)->global->locker);
+    WANT(m, mesh_cnode(m, 0)->global->state == LOCKER_WAITING);
+    OK(m, cnode_send(g, &locker, "{lock_set, ~p, false, []}", &self));
+    WANT(m, mesh_cnode(m, 0)->global->state == LOCKER_FREE);
+    OK(m, cnode_disconnect(mesh_cnode(m, 1), "a@h"));
+    ASK(m, cnode_global_register(p, "x", NULL, on_global, r1));
+    mesh_advance(m, 1000);
+    SAID(m, "r1: OK");
+}
+
 static const char *const refused[] = {
     "{init_connect, x, 'b@h', y}",
     "{init_connect, {8}, 'b@h', y}",
@@ -527,6 +562,7 @@ int main(void) {
         MESH_CASE(both_are_told),
         MESH_CASE(out_of_step),
         MESH_CASE(gives_locks_back),
+        MESH_CASE(is_not_there),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
         MESH_CASE(must_listen),
