@@ -27,7 +27,7 @@ static int work(cnode_proc *self, etf_view args, etf_writer *out, void *data) {
     (void)data;
     if (err == 0 && !stop)
         err = cnode_on_abandon(self, on_abandon, goes_on);
-    works = err == 0 ? self : NULL;
+    works = err == CN_ENOMEM ? NULL : self;
     return err == 0 ? CNODE_LATER : err;
 }
 
