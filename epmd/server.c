@@ -41,7 +41,8 @@ static const epmd_server_config standard = {.packet_timeout_ms = 60000,
                                             .max_nodes = 65536,
                                             .max_clients = 8192,
                                             .max_connections = UINT32_MAX,
-                                            .max_output = 64 * 1024 * 1024};
+                                            .max_output =
+                                                (size_t)64 * 1024 * 1024};
 
 /* Bytes to write. They stay where they are as long as anybody has them lent
  * out, but count only for those who still wait for them. */

@@ -493,7 +493,7 @@ static int not_opened(const address *a, int r, cn_error *e) {
 /* The sockets, before libuv knows of them: what fails leaves nothing. */
 static int open_sockets(epmd_service *s, const char *text, int fds[DOORS],
                         cn_error *e) {
-    address list[DOORS];
+    address list[DOORS] = {0};
     size_t n = 0;
     int err = find_addresses(text, list, &n, e);
 
@@ -595,8 +595,8 @@ static epmd_service *new_service(uv_loop_t *loop,
 int epmd_serve(epmd_service **out, uv_loop_t *loop,
                const epmd_service_config *config, epmd_service_cb on_killed,
                void *data, cn_error *error) {
-    cn_error ignored, *e = error != NULL ? error : &ignored;
-    int fds[DOORS];
+    cn_error ignored = {0}, *e = error != NULL ? error : &ignored;
+    int fds[DOORS] = {0};
     epmd_service *s;
     int err;
 
