@@ -467,7 +467,7 @@ int epmd__listen_at(const struct sockaddr_storage *a, bool only_six,
 
 /* After the first one all others are at the port that it got. */
 static void keep_port(epmd_service *s, int fd) {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
 
     if (s->port == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0)
