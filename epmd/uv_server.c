@@ -469,9 +469,12 @@ int epmd__listen_at(const struct sockaddr_storage *a, bool only_six,
 static void keep_port(epmd_service *s, int fd) {
     struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
+    uint16_t port = 0;
 
-    if (s->port == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0)
-        s->port = ntohs(*port_of(&a));
+    if (s->port == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0) {
+        (void)memcpy(&port, port_of(&a), sizeof port);
+        s->port = ntohs(port);
+    }
 }
 
 static bool is_absent(int r) {
