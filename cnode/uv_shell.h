@@ -54,6 +54,7 @@ typedef struct cnode__socket {
     cnode__errand *errand; /* NULL: none under way */
     uv_timer_t *linger;    /* NULL: there is no hurry */
     epmd_request *lookup;
+    int holds; /* callbacks of libuv that still come, and one until closing */
     bool opened : 1;    /* the handle was initialised */
     bool connected : 1; /* it reads and writes */
     bool resolving : 1;
@@ -61,7 +62,6 @@ typedef struct cnode__socket {
     bool ended : 1; /* the peer has closed, or it is broken */
     bool closing : 1;
     uint64_t read_in; /* the turn in which it has read its share */
-    int holds; /* callbacks of libuv that still come, and one until closing */
 } cnode__socket;
 
 /* Where others come in. */
