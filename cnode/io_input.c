@@ -20,7 +20,7 @@ static etf_view fed(const cnode_io *io) {
 
 /* Bytes of the first line with its newline; 0: there is none yet. */
 static size_t line_of(etf_view v) {
-    const uint8_t *end = v.len == 0 ? NULL : memchr(v.data, '\n', v.len);
+    const uint8_t *end = v.data == NULL ? NULL : memchr(v.data, '\n', v.len);
 
     return end == NULL ? 0 : (size_t)(end - v.data) + 1;
 }
@@ -40,7 +40,7 @@ static size_t chars_of(etf_view v, uint64_t *count) {
 static bool put_latin1(etf_writer *w, etf_view text, bool binary) {
     size_t at = 0, n = 0;
     uint8_t *room = NULL;
-    uint32_t c;
+    uint32_t c = 0;
 
     if (binary) { /* in place: it only becomes shorter */
         room = cn__calloc(w->alloc, text.len + 1, 1);

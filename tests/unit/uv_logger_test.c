@@ -140,6 +140,8 @@ static void lines_of_many_threads(void **state) {
     log = cnode_logger_hook(l, CN_LOG_WARN);
     assert_int_equal(cnode_logger_attach(l, a), 0);
     assert_int_equal(cnode_connect(a, "b@127.0.0.1", NULL, NULL), 0);
+    while (count(&x, "is up") == 0) /* its own last line about that */
+        assert_int_not_equal(uv_run(&loop, UV_RUN_ONCE), 0);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(uv_thread_create(&threads[i], log_much, &log), 0);
     while (count(&x, "line ") < THREADS * EACH)
