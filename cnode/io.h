@@ -41,7 +41,9 @@ CN_API int cnode_io_chars(etf_view chars, cnode_io_encoding e,
  * ~P ~W ~b ~B ~x ~X ~+ ~# ~e ~f ~g ~i ~n ~~ with field, precision and pad (also
  * as *), and the modifiers t l k K. Terms are printed by etf_format, which says
  * where that differs from Erlang: identifiers of processes, and the order of
- * maps. As in Erlang ~p breaks lines at column 80. CN_EBADARG: Erlang would
+ * maps. As in Erlang ~p breaks lines at column 80, unless that makes the text
+ * of a deep term much longer. The depth of ~P and ~W is not looked at, all is
+ * printed; ~lp is as ~w; k and K change nothing. CN_EBADARG: Erlang would
  * raise badarg; CN_ENOTSUP: ~b of an integer of more than 64 bits in a base
  * other than 10 and 16; CN_ELIMIT: a field of more than 64 KiB; CN_ENOMEM. Then
  * part of it may be written. alloc may be NULL. */
