@@ -930,7 +930,7 @@ options_as_in_help(_) ->
                "address" => ["a:1"], "epmd-port" => ["1"],
                "max-frame" => ["9"], "timeout" => ["1"],
                "format" => ["raw"], "capture" => ["/none/f"],
-               "capture-max" => ["9"]},
+               "capture-max" => ["9"], "discover" => ["gossip"]},
     Commands = [["ping", "x@"], ["names", "h", "--epmd-port", "1"],
                 ["call", "x@", "a:b"], ["cast", "x@", "a:b"],
                 ["send", "x@", "a", "b"], ["term", "/none"], ["dump", "/none"],
@@ -1018,7 +1018,7 @@ tls_refused(_) ->
 
 help(_) ->
     Commands = ["ping", "names", "call", "cast", "send", "term", "dump",
-                "serve", "pg"],
+                "serve", "pg", "global"],
     {0, All, <<>>} = run(["--help"]),
     ?assertEqual({0, All, <<>>}, run(["-h"])),
     [begin
