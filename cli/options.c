@@ -139,7 +139,7 @@ static const option table[] = {
     {"connect", 0, NODE, AT(connect), "NODE", CLI_SERVE,
      "connect to this node first; may be repeated"},
     {"discover", 0, SOURCE, AT(discover), "WHERE", CLI_SERVE,
-     "find nodes: list:, epmd:, hosts:, dns:, srv:, gossip"},
+     "list:, epmd:, hosts:, dns:, srv:, gossip"},
     {"gossip-secret-file", 0, TEXT, AT(gossip_secret_file), "FILE", CLI_SERVE,
      "the secret (or $CNODE_GOSSIP_SECRET)"},
     {"gossip-interface", 0, TEXT, AT(gossip_interface), "IP", CLI_SERVE,
