@@ -3,7 +3,7 @@
  * pg_test.c: scopes of process groups on nodes that see each other, and with
  * peers that are played, who say what no scope says.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cnode/pg.h"
@@ -406,6 +406,82 @@ static void is_killed(mesh *m) {
     (void)b;
 }
 
+/* --- topics -------------------------------------------------------------- */
+
+static uint64_t own_subscription;
+
+static void hear(cnode_pubsub *ps, const cnode_pubsub_msg *m, void *data) {
+    char text[200];
+
+    (void)etf_print(m->term, text, sizeof text);
+    mesh_say(mesh_of(cnode_of(cnode_whereis(data, "p"))), "%s %.*s %s",
+             cnode_name(data), (int)m->topic.len, (const char *)m->topic.data,
+             text);
+    if (strcmp(text, "enough") == 0)
+        (void)cnode_pubsub_unsubscribe(ps, own_subscription);
+    if (strcmp(text, "stop") == 0)
+        cnode_pubsub_stop(ps);
+}
+
+/* What is broadcast here is got here and there, by topic; callbacks may stop
+ * it all. */
+static void topics(mesh *m) {
+    static const cnode_pubsub_opts three = {
+        .name = "My.PubSub", .pool_size = 3, .broadcast_pool_size = 3};
+    static const cnode_pubsub_opts bad[] = {
+        {.name = NULL},
+        {.name = "Elixir."},
+        {.name = "x", .pool_size = 2000},
+        {.name = "x", .broadcast_pool_size = 2}};
+    cnode_pubsub *a = NULL, *b = NULL, *c = NULL;
+    cnode *x, *y;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, NULL));
+    x = mesh_cnode(m, 0);
+    y = mesh_cnode(m, 1);
+    NEED(m, mesh_proc(m, 0, "p"));
+    NEED(m, mesh_proc(m, 1, "p"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(cnode_pubsub_start(x, &bad[i], &c), CN_EBADARG);
+    OK(m, cnode_pubsub_start(x, &three, &a));
+    OK(m, cnode_pubsub_start(y, &three, &b));
+    assert_true(cnode_pubsub_start(x, &three, &c) != 0);
+    mesh_settle(m); /* what was begun of it has ended */
+    ASK(m, cnode_connect(x, "b@h", mesh_connected, NULL));
+    LATER(m, cnode_pg_peers(cnode_pubsub_pg(a)) == 1 &&
+                 cnode_pg_peers(cnode_pubsub_pg(b)) == 1);
+    for (int i = 1; i <= 3; i++) {
+        char group[64] = "Elixir.My.PubSub.Adapter";
+        if (i > 1)
+            (void)snprintf(group + strlen(group), 8, "_%d", i);
+        LATER(m, COUNT(cnode_pubsub_pg(a), "~a", group) == 2);
+    }
+    OK(m, cnode_pubsub_subscribe(a, "t", hear, x, NULL));
+    OK(m, cnode_pubsub_subscribe(b, "t", hear, y, &own_subscription));
+    OK(m, cnode_pubsub_subscribe(b, NULL, hear, y, NULL));
+    mesh_settle(m);
+    m->said[0] = '\0';
+    OK(m, cnode_pubsub_broadcast(a, "t", "{x, ~i}", 1));
+    assert_string_equal(m->said, ""); /* not within the call */
+    mesh_settle(m);
+    if (m->said[0] != 'a' && mesh_excused(m))
+        return;
+    SAID(m, "a@h t {x,1}\nb@h t {x,1}\nb@h t {x,1}");
+    OK(m, cnode_pubsub_direct_broadcast(b, "a@h", "t", "two"));
+    SAID(m, "a@h t two");
+    OK(m, cnode_pubsub_direct_broadcast(a, "b@h", "t", "enough"));
+    SAID(m, "b@h t enough\nb@h t enough");
+    assert_int_equal(cnode_pubsub_unsubscribe(b, own_subscription), CN_ENOENT);
+    OK(m, cnode_pubsub_direct_broadcast(a, "b@h", "t", "stop"));
+    SAID(m, "b@h t stop");
+    LATER(m, cnode_pg_peers(cnode_pubsub_pg(a)) == 0);
+    OK(m, cnode_pubsub_broadcast(a, "u", "nobody"));
+    SAID(m, "");
+    cnode_pubsub_stop(a);
+    WANT(m, cnode_pg_find(x, "Elixir.Phoenix.PubSub") == NULL);
+}
+
 static void hostile_twice(void **state) {
     (void)state;
     mesh_run_twice(hostile);
@@ -425,6 +501,7 @@ int main(void) {
         MESH_CASE(meddles),
         MESH_CASE(starts_late),
         MESH_CASE(is_killed),
+        MESH_CASE(topics),
         cmocka_unit_test(hostile_twice),
         cmocka_unit_test(stalled_twice),
     };
