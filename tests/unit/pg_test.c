@@ -34,9 +34,8 @@ static cnode_pg *pg_on(mesh *m, int i, const cnode_pg_opts *o) {
     NEED(m, s)
 /* Asked twice, for the first time there may be no memory. */
 #define ASKED(s, whose, ...)                                                   \
-    (cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__) > 0                  \
-         ? cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__)                \
-         : cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__))
+    ((void)cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__),               \
+     cnode_pg_members((s), (whose), NULL, 0, __VA_ARGS__))
 #define COUNT(s, ...) ASKED(s, CNODE_PG_ALL, __VA_ARGS__)
 #define LOCAL(s, ...) ASKED(s, CNODE_PG_LOCAL, __VA_ARGS__)
 /* What could not be sent at once has been, too. */
