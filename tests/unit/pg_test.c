@@ -275,6 +275,47 @@ static void say_to(mesh_raw *r, const char *name, etf_writer *w) {
         say_to((r), "pg", &(w));                                               \
     } while (0)
 
+/* Nothing of this changes anything. */
+static void says_nonsense(mesh_raw *r, etf_writer *w, const etf_pid *r1,
+                          const etf_pid *r2, const etf_pid *forged) {
+    SAY(r, *w, "{join, ~p, x, ~p}", r1, forged);
+    SAY(r, *w, "{join, ~p, x, [~p, ~p]}", r1, r2, forged);
+    SAY(r, *w, "{join, ~p, x, [~p | foo]}", r1, r2);
+    SAY(r, *w, "{join, ~p, x, foo}", r1);
+    SAY(r, *w, "{join, ~p, x, \"abc\"}", r1);
+    SAY(r, *w, "{join, ~p, x, []}", r1);
+    SAY(r, *w, "{leave, ~p, ~p, x}", r1, r2);
+    SAY(r, *w, "{leave, ~p, ~p, [foo, bar | x]}", r1, r2);
+    SAY(r, *w, "{leave, ~p, ~p, [nothing]}", r1, r2);
+    SAY(r, *w, "{leave, ~p, foo, [x]}", r1);
+    SAY(r, *w, "{leave, ~p, ~p, [x]}", forged, r2);
+    SAY(r, *w, "{'$gen_cast', {sync, ~p, foo}}", r1);
+    SAY(r, *w, "{'$gen_cast', {sync, ~p, [foo]}}", r1);
+    SAY(r, *w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", r1, forged);
+    SAY(r, *w, "{'$gen_cast', {sync, ~p, []}}", forged);
+    SAY(r, *w, "{'$gen_cast', foo}");
+    SAY(r, *w, "{update, ~p, []}", r1);
+    SAY(r, *w, "foo");
+    SAY(r, *w, "[]");
+}
+
+/* More than it may: all of its members leave, until a sync that fits. */
+static void says_too_much(cnode_pg *a, mesh_raw *r, etf_writer *w,
+                          const etf_pid *r2) {
+    etf_pid r3 = *r2;
+
+    SAY(r, *w, "{join, ~p, x, ~p}", r2, r2);
+    assert_int_equal(COUNT(a, "x"), 1);
+    for (uint32_t i = 10; i < 40; i++) {
+        r3 = mesh_raw_pid(r, i);
+        SAY(r, *w, "{join, ~p, x, ~p}", r2, &r3);
+    }
+    assert_int_equal(COUNT(a, "x"), 0);
+    assert_non_null(strstr(r->mesh->nodes[0].log, "more than 4000 bytes"));
+    SAY(r, *w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", r2, &r3);
+    assert_int_equal(COUNT(a, "x"), 1);
+}
+
 /* Every message of a scope, and all that is none. */
 static void hostile(mesh *m) {
     const cnode_pg_opts small = {.max_bytes = 4000};
@@ -312,26 +353,7 @@ static void hostile(mesh *m) {
     assert_int_equal(COUNT(a, "x"), 1);
     assert_int_equal(COUNT(a, "y"), 0);
     assert_int_equal(COUNT(a, "z"), 1);
-    /* Nothing of this changes anything. */
-    SAY(r, w, "{join, ~p, x, ~p}", &r1, &forged);
-    SAY(r, w, "{join, ~p, x, [~p, ~p]}", &r1, &r2, &forged);
-    SAY(r, w, "{join, ~p, x, [~p | foo]}", &r1, &r2);
-    SAY(r, w, "{join, ~p, x, foo}", &r1);
-    SAY(r, w, "{join, ~p, x, \"abc\"}", &r1);
-    SAY(r, w, "{join, ~p, x, []}", &r1);
-    SAY(r, w, "{leave, ~p, ~p, x}", &r1, &r2);
-    SAY(r, w, "{leave, ~p, ~p, [foo, bar | x]}", &r1, &r2);
-    SAY(r, w, "{leave, ~p, ~p, [nothing]}", &r1, &r2);
-    SAY(r, w, "{leave, ~p, foo, [x]}", &r1);
-    SAY(r, w, "{leave, ~p, ~p, [x]}", &forged, &r2);
-    SAY(r, w, "{'$gen_cast', {sync, ~p, foo}}", &r1);
-    SAY(r, w, "{'$gen_cast', {sync, ~p, [foo]}}", &r1);
-    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", &r1, &forged);
-    SAY(r, w, "{'$gen_cast', {sync, ~p, []}}", &forged);
-    SAY(r, w, "{'$gen_cast', foo}");
-    SAY(r, w, "{update, ~p, []}", &r1);
-    SAY(r, w, "foo");
-    SAY(r, w, "[]");
+    says_nonsense(r, &w, &r1, &r2, &forged);
     assert_int_equal(COUNT(a, "x"), 1);
     assert_int_equal(COUNT(a, "z"), 1);
     assert_int_equal(cnode_pg_peers(a), 1);
@@ -344,17 +366,7 @@ static void hostile(mesh *m) {
     SAY(r, w, "{discover, ~p}", &r2);
     assert_int_equal(COUNT(a, "x"), 0);
     assert_int_equal(cnode_pg_peers(a), 1);
-    /* Too much. */
-    SAY(r, w, "{join, ~p, x, ~p}", &r2, &r2);
-    assert_int_equal(COUNT(a, "x"), 1);
-    for (uint32_t i = 10; i < 40; i++) {
-        r3 = mesh_raw_pid(r, i);
-        SAY(r, w, "{join, ~p, x, ~p}", &r2, &r3);
-    }
-    assert_int_equal(COUNT(a, "x"), 0);
-    assert_non_null(strstr(m->nodes[0].log, "more than 4000 bytes"));
-    SAY(r, w, "{'$gen_cast', {sync, ~p, [{x, [~p]}]}}", &r2, &r3);
-    assert_int_equal(COUNT(a, "x"), 1);
+    says_too_much(a, r, &w, &r2);
     mesh_raw_close(r);
     mesh_settle(m);
     assert_int_equal(COUNT(a, "x"), 0);
