@@ -537,7 +537,8 @@ typedef struct cnode_proc_config {
      * which_handlers tells the name of the process as the only one. */
     void (*on_event)(cnode_proc *self, etf_view event, void *data);
     /* Puts one term, what sys:get_state and sys:get_status tell. Not set:
-     * `undefined`. */
+     * `undefined`. (In OTP 25, where servers answer get_state in another form
+     * than later, sys:get_state/1 returns {ok, State}.) */
     void (*put_state)(cnode_proc *self, etf_writer *out, void *data);
     /* get_state, get_status, suspend, resume and terminate are done, others
      * get {error, {unknown_system_msg, Request}}. While it is suspended,

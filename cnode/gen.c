@@ -101,7 +101,10 @@ static void answer(cnode_proc *p, const cnode_from *from, int err) {
 #define ANSWER(p, from, ...)                                                   \
     answer((p), (from), cnode_reply((p), (from), __VA_ARGS__))
 
-/* The state as the program tells it, in the form that is asked for. */
+/* The state as the program tells it, in the form that is asked for. Servers of
+ * OTP 25 answer get_state with the state alone, later ones with {ok, State}.
+ * Nothing tells which release asks: sys:get_state/1 of OTP 25 returns what it
+ * gets, later ones fail if it is not in their form. */
 static void answer_state(cnode_proc *p, const cnode_from *from, bool status) {
     static const char *const names[] = {"running", "suspended"};
     const cnode_proc_config *c = &p->kind->config;
@@ -119,7 +122,7 @@ static void answer_state(cnode_proc *p, const cnode_from *from, bool status) {
     else if (etf_writer_finish(&w, &state) != 0 || state.len == 0)
         ANSWER(p, from, "{error, system_limit}");
     else if (!status)
-        ANSWER(p, from, "~t", state);
+        ANSWER(p, from, "{ok, ~t}", state);
     else
         ANSWER(p, from, "{status, ~p, {module, cnode}, [[], ~a, ~p, [], ~t]}",
                &self, names[is_suspended(p)], &self, state);

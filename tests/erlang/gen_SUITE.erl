@@ -47,10 +47,18 @@ gen(Config) ->
 ask(Config, Command) ->
     rpc_driver:ask(?config(driver, Config), Command).
 
+%% sys:get_state; servers of OTP 25 answer it in another form than later, and
+%% one in C cannot know who asks.
+state(Server) ->
+    case {sys:get_state(Server), erlang:system_info(otp_release)} of
+        {{ok, State}, "25"} -> State;
+        {State, Release} when Release > "25" -> State
+    end.
+
 %% A fresh state.
 restart(Config) ->
     ?assertExit({again, _}, gen_server:call(gen(Config), {stop, again})),
-    wait_until(fun() -> [] =:= (catch sys:get_state(gen(Config))) end).
+    wait_until(fun() -> [] =:= (catch state(gen(Config))) end).
 
 %% ------------------------------------------------------------------- calls
 
@@ -156,7 +164,7 @@ events(Config) ->
     restart(Config),
     ?assertEqual(ok, gen_event:notify(Gen, one)),
     ?assertEqual(ok, gen_event:sync_notify(Gen, {two, 2})),
-    ?assertEqual([one, {two, 2}], sys:get_state(Gen)),
+    ?assertEqual([one, {two, 2}], state(Gen)),
     ?assertEqual([gen], gen_event:which_handlers(Gen)),
     ?assertEqual(x, gen_event:call(Gen, gen, {echo, x})),
     ?assertEqual({thread, x}, gen_event:call(Gen, gen, {thread, x}, 5000)),
@@ -178,8 +186,8 @@ get_state(Config) ->
     restart(Config),
     gen_server:cast(gen(Config), one),
     gen_server:cast(gen(Config), {two, "2"}),
-    ?assertEqual([one, {two, "2"}], sys:get_state(gen(Config))),
-    ?assertEqual(undefined, sys:get_state({driver, c(Config)})).
+    ?assertEqual([one, {two, "2"}], state(gen(Config))),
+    ?assertEqual(undefined, state({driver, c(Config)})).
 
 get_status(Config) ->
     Pid = erpc:call(c(Config), erlang, whereis, [gen]),
@@ -196,11 +204,11 @@ suspend_resume(Config) ->
     {status, _, _, [_, suspended | _]} = sys:get_status(Gen),
     gen_server:cast(Gen, one),
     Req = gen_server:send_request(Gen, {echo, x}),
-    ?assertEqual([], sys:get_state(Gen)),
+    ?assertEqual([], state(Gen)),
     ?assertEqual(timeout, gen_server:wait_response(Req, 50)),
     ?assertEqual(ok, sys:resume(Gen)),
     ?assertEqual({reply, x}, gen_server:receive_response(Req, 5000)),
-    ?assertEqual([one], sys:get_state(Gen)).
+    ?assertEqual([one], state(Gen)).
 
 terminate(Config) ->
     Gen = gen(Config),
@@ -208,12 +216,12 @@ terminate(Config) ->
     ?assertEqual(ok, sys:terminate(Gen, {shutdown, why})),
     receive {'DOWN', Ref, process, Gen, R} -> ?assertEqual({shutdown, why}, R)
     end,
-    wait_until(fun() -> [] =:= (catch sys:get_state(Gen)) end).
+    wait_until(fun() -> [] =:= (catch state(Gen)) end).
 
 %% gen_server:stop and its kin are proc_lib:stop.
 stop(Config) ->
     Gen = gen(Config),
-    Again = fun() -> wait_until(fun() -> [] =:= (catch sys:get_state(Gen)) end)
+    Again = fun() -> wait_until(fun() -> [] =:= (catch state(Gen)) end)
             end,
     [begin ?assertEqual(ok, Stop()), Again() end
      || Stop <- [fun() -> gen_server:stop(Gen) end,
@@ -252,7 +260,7 @@ unknown_call(Config) ->
                                         temporary, nil}, infinity)).
 
 services_answer(Config) ->
-    [?assertMatch({ok, _}, {ok, sys:get_state({N, c(Config)})})
+    [?assertEqual(undefined, state({N, c(Config)}))
      || N <- [rex, net_kernel]],
     ?assertEqual(pong, net_adm:ping(c(Config))).
 
@@ -356,7 +364,10 @@ c_global_cast(Config) ->
 c_sys(Config) ->
     {ok, Pid} = gen_statem:start(?MODULE, statem, []),
     Sys = fun(R) -> ask(Config, {call, Pid, sys, R, 5000}) end,
-    ?assertEqual({'CN_OK', {state, data}}, Sys(get_state)),
+    ?assertEqual({'CN_OK', case erlang:system_info(otp_release) of
+                               "25" -> {state, data};
+                               _ -> {ok, {state, data}}
+                           end}, Sys(get_state)),
     ?assertMatch({'CN_OK', {status, Pid, _, _}}, Sys(get_status)),
     ?assertEqual({'CN_OK', ok}, Sys(suspend)),
     ?assertEqual({'CN_OK', ok}, Sys(resume)),

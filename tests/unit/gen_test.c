@@ -75,7 +75,7 @@ static cnode_call_opts form(cnode_call_form f) {
 
 static void states(mesh *m) {
     BOTH(m, .on_call = on_call, .put_state = put_state);
-    CALL(m, &sys, "OK {state,1}", "get_state");
+    CALL(m, &sys, "OK {ok,{state,1}}", "get_state");
     ASK(m, cnode_call(a, &sys, mesh_result, r1, "get_status"));
     mesh_settle(m);
     WANT(m, strstr(m->said, "{module,cnode},[[],running,#Pid<b@h") != NULL &&
@@ -91,7 +91,7 @@ static void states(mesh *m) {
 
 static void no_state(mesh *m) {
     BOTH(m, .on_cast = on_cast);
-    CALL(m, &sys, "OK undefined", "get_state");
+    CALL(m, &sys, "OK {ok,undefined}", "get_state");
     CALL(m, &sys, "OK ok", "resume");
 }
 
@@ -138,7 +138,7 @@ static void no_server(mesh *m) {
     OK(m, cnode_send_name(a, "b@h", "bob", "{notify, x}"));
     SAID(m, "bob: {notify,x}");
     OK(m, cnode_become(b, &on));
-    CALL(m, &sys, "OK undefined", "get_state");
+    CALL(m, &sys, "OK {ok,undefined}", "get_state");
 }
 
 static void refused(mesh *m) {
@@ -184,7 +184,7 @@ static void events(mesh *m) {
     WANT(m, strstr(m->said, "bob: event two") != NULL &&
                 strstr(m->said, "r1: OK ok") != NULL);
     m->said[0] = '\0';
-    CALL(m, &sys, "OK undefined", "get_state");
+    CALL(m, &sys, "OK {ok,undefined}", "get_state");
     CALL(m, &bob, "OK {ok,x}", "x");
 }
 
