@@ -12,8 +12,8 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
-    [echo, counter, client, guard, stay, join, workers, clock, pump, doctor,
-     leader, terminal, room].
+    [echo, counter, primes, client, guard, stay, join, workers, clock, pump,
+     doctor, leader, terminal, room].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -82,6 +82,17 @@ counter(_) ->
     ?assertError({exception, badarg, _}, erpc:call(Node, shape, area, [a, b])),
     ?assertEqual(stopping, gen_server:call({counter, Node}, stop)),
     ?assertEqual(0, ended(Port)).
+
+primes(_) ->
+    Node = 'primes@127.0.0.1',
+    Port = start("primes", []),
+    up(Node),
+    ?assertEqual({primes, 25}, erpc:call(Node, primes, upto, [100])),
+    ?assertEqual({primes, 78498}, erpc:call(Node, primes, upto, [1000000])),
+    ?assertError({erpc, timeout},
+                 erpc:call(Node, primes, upto, [1000000000], 10)),
+    ?assertError({exception, badarg, _}, erpc:call(Node, primes, upto, [x])),
+    terminate(Port).
 
 client(_) ->
     register(stock, spawn(fun() ->
