@@ -496,7 +496,7 @@ static const struct {
     const char *module;
     const char *function;
     int64_t arity;
-    cnode__export export;
+    cnode__code code;
 } builtins[] = {
     {"erlang", "node", 0, {.fn = node_0}},
     {"erlang", "nodes", 0, {.fn = nodes_0}},
@@ -514,12 +514,12 @@ static const struct {
     {"net_kernel", "connect_node", 1, {.fn = connect_node_1}},
 };
 
-const cnode__export *cnode__builtin(etf_view module, etf_view function,
-                                    int64_t arity) {
+const cnode__code *cnode__builtin(etf_view module, etf_view function,
+                                  int64_t arity) {
     for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++)
         if (builtins[i].arity == arity &&
             etf_view_is(function, builtins[i].function) &&
             etf_view_is(module, builtins[i].module))
-            return &builtins[i].export;
+            return &builtins[i].code;
     return NULL;
 }

@@ -133,8 +133,8 @@ struct cnode__peer {
     bool waiting;      /* it said `nok`: its own attempt is on the way */
     bool drain_owed;   /* somebody is to hear when the queue is short */
     uint16_t name_len;
-    bool incomplete;   /* pending lacks a signal that there was no memory for */
-    int held;          /* callbacks run that may not free it */
+    bool incomplete; /* pending lacks a signal that there was no memory for */
+    int held;        /* callbacks run that may not free it */
     uint32_t conn_id;
     uint32_t creation;
     cnode_policy policy;
@@ -332,9 +332,14 @@ typedef struct cnode__orphan {
     uint8_t reason[];
 } cnode__orphan;
 
-typedef struct cnode__export {
+/* What runs when another node applies a function. */
+typedef struct cnode__code {
     cnode_function fn;
     void *data;
+} cnode__code;
+
+typedef struct cnode__export {
+    cnode__code code;
     size_t key_len;
     char key[]; /* module NUL function NUL arity */
 } cnode__export;
@@ -424,8 +429,8 @@ struct cnode {
     struct cnode__discovery *discovery;
     struct cnode__global *global; /* global_parts.h; NULL: not visible */
     bool listens;                 /* others can connect to it */
-    uint64_t printer;       /* the process that prints for others; 0: none */
-    struct cnode_pg *pgs;   /* scopes of process groups */
+    uint64_t printer;     /* the process that prints for others; 0: none */
+    struct cnode_pg *pgs; /* scopes of process groups */
     struct cnode_pubsub *pubsubs;
 };
 
@@ -727,8 +732,8 @@ void cnode__pending_end(cnode_proc *p);
 
 /* --- builtin.c --- */
 /* NULL: there is none. */
-const cnode__export *cnode__builtin(etf_view module, etf_view function,
-                                    int64_t arity);
+const cnode__code *cnode__builtin(etf_view module, etf_view function,
+                                  int64_t arity);
 
 /* --- spawn.c --- */
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c);

@@ -51,8 +51,7 @@ int cnode_export(cnode *n, const char *module, const char *function,
             return cnode__err(n, CN_ENOMEM, "out of memory");
         }
     }
-    e->fn = fn;
-    e->data = data;
+    e->code = (cnode__code){fn, data};
     return 0;
 }
 
@@ -65,8 +64,8 @@ void cnode__exports_free(cnode *n) {
 }
 
 /* The program's own go before those that every node has. */
-static const cnode__export *find_export(cnode *n, etf_view module,
-                                        etf_view function, int64_t arity) {
+static const cnode__code *find_code(cnode *n, etf_view module,
+                                    etf_view function, int64_t arity) {
     const cnode__export *e = NULL;
     char key[KEY_MAX];
     size_t len;
@@ -76,7 +75,7 @@ static const cnode__export *find_export(cnode *n, etf_view module,
     len = export_key(module, function, (uint8_t)arity, key);
     if (len > 0)
         e = cn__map_get(&n->exports, key, len);
-    return e != NULL ? e : cnode__builtin(module, function, arity);
+    return e != NULL ? &e->code : cnode__builtin(module, function, arity);
 }
 
 /* --- options ------------------------------------------------------------- */
@@ -419,14 +418,14 @@ void cnode__task_free(cnode_proc *p) {
     p->extra->task = NULL;
 }
 
-static void run(cnode_proc *p, const cnode__export *e, etf_view args) {
+static void run(cnode_proc *p, const cnode__code *c, etf_view args) {
     etf_writer w;
     etf_view value;
     int r;
 
     etf_writer_init(&w, &p->node->alloc);
     task_of(p)->running = true;
-    r = e->fn(p, args, &w, e->data);
+    r = c->fn(p, args, &w, c->data);
     task_of(p)->running = false;
     if (r == 0)
         r = etf_writer_finish(&w, &value);
@@ -445,17 +444,17 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
     uint8_t buf[32];
     application a;
     int64_t arity;
-    const cnode__export *e;
+    const cnode__code *code;
 
     unwrap(c, &a);
     arity = list_length(a.args);
-    e = find_export(p->node, a.module, a.function, arity);
-    if (make_task(p, &a, arity, e == NULL,
+    code = find_code(p->node, a.module, a.function, arity);
+    if (make_task(p, &a, arity, code == NULL,
                   cnode__watch_find(p->node, &c->ref, &c->from)) != 0) {
         cnode__drop_message(p, "out of memory for a function call");
         cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
-    } else if (e != NULL)
-        run(p, e, a.args);
+    } else if (code != NULL)
+        run(p, code, a.args);
     else
         finish_exception(
             p, CNODE_ERROR,

@@ -28,6 +28,8 @@ static int work(cnode_proc *self, etf_view args, etf_writer *out, void *data) {
     if (err == 0 && !stop)
         err = cnode_on_abandon(self, on_abandon, goes_on);
     works = err == CN_ENOMEM ? NULL : self;
+    if (err == CN_ENOMEM)
+        mesh_of(cnode_of(self))->noticed = true;
     return err == 0 ? CNODE_LATER : err;
 }
 

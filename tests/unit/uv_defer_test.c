@@ -192,12 +192,9 @@ static void too_late(void **state) {
 
     (void)state;
     open_world(&w, NULL);
-    w.wanted = 2;
     call(&w, "keep", 10);
-    apply(&w, "complete", 0);
     expect(&w, CN_ETIMEDOUT, "");
     assert_int_equal(cnode_exit(w.server, "bye"), 0);
-    w.wanted = 1;
     apply(&w, "complete", 0);
     expect(&w, 0, "{done,1}");
     assert_false(cnode_deferred_wanted(w.kept));
