@@ -48,9 +48,9 @@ CT_BIN    := $(TERM_PORT) $(EI_PORT) $(DRIVERS) $(BUILD)/examples/poll \
              $(DOC_BIN)
 EXAMPLES  := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 README    := $(wildcard README.md)
-HEADERS   := $(wildcard base/base.h ext_term/ext_term.h epmd/epmd.h \
-               cnode/cnode.h cnode/conn.h cnode/capture.h \
-               cnode/discover.h cnode/global.h cnode/io.h cnode/pg.h)
+HEADERS   := base/base.h ext_term/ext_term.h epmd/epmd.h cnode/cnode.h \
+             cnode/conn.h cnode/capture.h cnode/discover.h cnode/global.h \
+             cnode/io.h cnode/pg.h
 TERM_HEADERS := base/base.h ext_term/ext_term.h
 LIBRARIES := libcnode libcnode-term
 PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
@@ -272,6 +272,11 @@ coverage: ## how much of ext_term/ the unit tests and replay reach
 	    $(submake) CC=gcc BUILD=$(BUILD)/coverage OPT="-O0 -g" SAN=--coverage \
 	    unit replay
 	@scripts/coverage $(BUILD)/coverage 97 90
+
+# For the scripts.
+.PHONY: public-headers
+public-headers:
+	@echo $(HEADERS)
 
 .PHONY: lint everything asan-everything
 lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
