@@ -126,6 +126,7 @@ static int open_gossip(source *s, cnode_gossip_source *c) {
     if (rc == 0)
         rc = done(s, cnode_discover_gossip(s->node, c, NULL));
     explicit_bzero(secret, sizeof secret);
+    c->secret = NULL;
     return rc;
 }
 

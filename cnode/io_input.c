@@ -25,6 +25,18 @@ static size_t line_of(etf_view v) {
     return end == NULL ? 0 : (size_t)(end - v.data) + 1;
 }
 
+static bool ends_line(etf_view v) {
+    return v.data != NULL && v.len > 0 && v.data[v.len - 1] == '\n';
+}
+
+/* It is the end of all, or nothing. */
+static bool is_rest(etf_view v, etf_view all) {
+    if (v.len == 0 || v.data == NULL || all.data == NULL)
+        return v.len == 0;
+    return v.len <= all.len &&
+           memcmp(v.data, all.data + all.len - v.len, v.len) == 0;
+}
+
 /* Bytes of the first *count characters, and how many there are less. */
 static size_t chars_of(etf_view v, uint64_t *count) {
     size_t at = 0;
@@ -196,10 +208,7 @@ static int take_parsed(cnode_io *io, etf_view value, etf_view rest) {
     left = cnode__text_view(&text);
     if (text.failed)
         err = CN_ENOMEM;
-    if (err == 0 &&
-        (left.len > given ||
-         (left.len > 0 &&
-          memcmp(left.data, fed(io).data + given - left.len, left.len) != 0)))
+    if (err == 0 && !is_rest(left, (etf_view){fed(io).data, given}))
         err = CN_ETYPE;
     if (err == 0)
         cn__buf_consume(&io->input, given - left.len, KEEP);
@@ -319,7 +328,8 @@ static void read_line(cnode_io *io) {
         return;
     }
     shown = len;
-    if (io->read.want == CNODE_IO_PASSWORD && text.data[len - 1] == '\n')
+    if (io->read.want == CNODE_IO_PASSWORD &&
+        ends_line((etf_view){text.data, len}))
         shown--;
     answer_text(io, shown, len);
 }

@@ -156,7 +156,7 @@ static void a_name_comes_back_with_the_next_creation(void **state) {
 
     start(f);
     epmd_session_free(register_as(f, FOO, "76 00 000003e9"));
-    pass(f, 1000 * MINUTE);
+    pass(f, (uint64_t)1000 * MINUTE);
     epmd_session_free(register_as(f, FOO, "76 00 000003ea"));
     epmd_session_free(register_as(f, OLD_FOO, "79 00 0002"));
     epmd_session_free(register_as(f, OLD_FOO, "79 00 0003"));
@@ -201,7 +201,7 @@ static void a_name_is_refused_while_it_is_in_use(void **state) {
     x = register_as(f, FOO, "76 00 000003e9");
     y = register_as(f, FOO, REFUSED);
     epmd_session_free(register_as(f, OLD_FOO, "79 01 0063"));
-    pass(f, 10 * MINUTE); /* it stays, as with OTP's */
+    pass(f, (uint64_t)10 * MINUTE); /* it stays, as with OTP's */
     assert_false(epmd_session_over(y));
     epmd_session_eof(y);
     assert_true(epmd_session_over(y));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cnode/io_parts.h"
+#include "tests/unit/io_formats.h"
 #include "tests/unit/mesh.h"
 
 /* --- a terminal ---------------------------------------------------------- */
@@ -749,20 +750,16 @@ static int form(const char *format, const char *args, char *out) {
 }
 
 static void formats(void **state) {
-    static const struct {
-        const char *format, *args, *want; /* NULL: badarg */
-    } rows[] = {
-#include "tests/unit/io_formats.h"
-    };
     char out[4096];
 
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        int err = form(rows[i].format, rows[i].args, out);
-        if (rows[i].want == NULL ? err != CN_EBADARG
-                                 : err != 0 || strcmp(out, rows[i].want) != 0)
-            fail_msg("%s %s: %s, '%s'", rows[i].format, rows[i].args,
-                     cn_errname(err), out);
+    for (size_t i = 0; i < sizeof io_formats / sizeof *io_formats; i++) {
+        const struct io_format *row = &io_formats[i];
+        int err = form(row->format, row->args, out);
+        if (row->want == NULL ? err != CN_EBADARG
+                              : err != 0 || strcmp(out, row->want) != 0)
+            fail_msg("%s %s: %s, '%s'", row->format, row->args, cn_errname(err),
+                     out);
     }
     assert_int_equal(form("~99999s", "[a]", out), CN_ELIMIT);
     assert_int_equal(form("~.7b", "[100000000000000000000000]", out),

@@ -34,7 +34,7 @@ static int twice(cnode_proc *self, etf_view args, etf_writer *out, void *data) {
         return CNODE_LATER;
     if (i == 9)
         return cnode_raise(self, CNODE_THROW, "ball");
-    return etf_pack(out, "~i", 2 * i);
+    return etf_pack(out, "~i", i + i);
 }
 
 static const char *const nodes[] = {"b@h", "no@h", "c@h", NULL};

@@ -910,7 +910,7 @@ static void idle_connections(void **state) {
         if (i == 0)
             before = memory.live;
     }
-    if (memory.live - before > CROWD * EACH_MOST)
+    if (memory.live - before > (size_t)CROWD * EACH_MOST)
         fail_msg("an idle connection takes %zu bytes",
                  (memory.live - before) / CROWD);
     for (int i = 0; i <= CROWD; i++)
