@@ -11,6 +11,8 @@ SAN       ?=
 CNODE     ?= $(BUILD)/bin/cnode
 SECONDS   ?= 60
 
+MAKEFLAGS += --no-print-directory
+
 VERSION   := $(shell sed -n 's/.*CN_VERSION "\(.*\)"/\1/p' base/base.h)
 SOVERSION := 0
 PKGS      := libuv openssl zlib
@@ -57,7 +59,6 @@ PROGRAM   := $(if $(wildcard cli/main.c),$(BUILD)/bin/cnode)
 
 Q         := $(if $(V),,@)
 say        = @echo "  $(1)  $(@:$(BUILD)/%=%)"; mkdir -p $(@D)
-submake    = $(MAKE) --no-print-directory
 
 .SECONDARY:
 .PHONY: all
@@ -253,14 +254,14 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 .PHONY: asan tsan valgrind
 asan: ## unit tests and replay under address, undefined and leak sanitizers
-	@ASAN_OPTIONS=detect_leaks=1 $(submake) BUILD=$(BUILD)/asan \
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) BUILD=$(BUILD)/asan \
 	    SAN="$(ASAN)" unit replay
 
 # Without address randomisation: gcc 12's runtime cannot map its shadow under
 # the strong randomisation of newer kernels.
 tsan: ## unit tests under the thread sanitizer
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp setarch -R \
-	    $(submake) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" unit
+	    $(MAKE) BUILD=$(BUILD)/tsan SAN="-fsanitize=thread" unit
 
 valgrind: $(UNIT_BIN) ## unit tests under valgrind
 	@scripts/run-units --with "valgrind -q --error-exitcode=99 \
@@ -269,7 +270,7 @@ valgrind: $(UNIT_BIN) ## unit tests under valgrind
 .PHONY: coverage
 coverage: ## how much of ext_term/ the unit tests and replay reach
 	@find $(BUILD)/coverage -name '*.gcda' -delete 2>/dev/null; \
-	    $(submake) CC=gcc BUILD=$(BUILD)/coverage OPT="-O0 -g" SAN=--coverage \
+	    $(MAKE) CC=gcc BUILD=$(BUILD)/coverage OPT="-O0 -g" SAN=--coverage \
 	    unit replay
 	@scripts/coverage $(BUILD)/coverage 97 90
 
@@ -286,14 +287,14 @@ lint: ## formatting, clang-tidy, cppcheck, pedantic gcc and clang, shellcheck
 everything: all $(CT_BIN) $(UNIT_BIN) $(REPLAY) $(EXAMPLES) $(README:README.md=$(BUILD)/readme/first)
 
 asan-everything:
-	@$(submake) BUILD=$(BUILD)/asan SAN="$(ASAN)" everything
+	@$(MAKE) BUILD=$(BUILD)/asan SAN="$(ASAN)" everything
 
 .PHONY: ct ct-asan test-otp test
 ct: all $(CT_BIN) ## Common Test suites with the installed OTP; CNODE=program to test
 	@scripts/run-ct $(CNODE) $(BUILD)/ct
 
 ct-asan: ## the same with the programs under address sanitizer
-	@NUMTESTS=$${NUMTESTS:-20000} $(submake) BUILD=$(BUILD)/asan \
+	@NUMTESTS=$${NUMTESTS:-20000} $(MAKE) BUILD=$(BUILD)/asan \
 	    SAN="$(ASAN)" ct
 
 test-otp: all $(CT_BIN) ## the same with another release: OTP=27 or OTP=29
@@ -306,7 +307,7 @@ test: ## install what the tests need and run everything
 # Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
 .PHONY: fuzz fuzz-bin
 fuzz: ## each fuzz target, or TARGET=name, for SECONDS=60
-	@$(submake) CC=clang BUILD=$(BUILD)/fuzz \
+	@$(MAKE) CC=clang BUILD=$(BUILD)/fuzz \
 	    SAN="$(ASAN) -fsanitize=fuzzer-no-link" fuzz-bin
 	@scripts/run-fuzz $(SECONDS) $(FUZZ_BIN:$(BUILD)/%=$(BUILD)/fuzz/%)
 
@@ -339,7 +340,7 @@ bench-dist: $(BUILD)/bench/dist_bench ## nodes beside ei, BEAM nodes and sockets
 .PHONY: demo clean help
 demo: ## install what the demo needs, build, run it
 	@scripts/install-deps demo
-	@$(submake) all
+	@$(MAKE) all
 	@scripts/demo $(CNODE)
 
 clean: ## remove what was built
