@@ -269,6 +269,7 @@ CN_API size_t cnode_conn_queued(const cnode_conn *c);
 CN_API const char *cnode_conn_peer(const cnode_conn *c);
 /* The peer closed the stream: what that means in this state. */
 CN_API int cnode_conn_eof(cnode_conn *c);
+/* Why it is dead; code 0: it is not. Valid until the next call for c. */
 CN_API const cn_error *cnode_conn_error(const cnode_conn *c);
 
 #ifdef __cplusplus

@@ -31,7 +31,7 @@ static cnode_conn *make(uint8_t how) {
 
 /* Pulls what there is; false when the connection is dead. */
 static bool pull(cnode_conn *c, uint8_t how) {
-    const cn_error *e = cnode_conn_error(c);
+    const cn_error *e;
     cnode_event ev;
     int r;
 
@@ -39,6 +39,7 @@ static bool pull(cnode_conn *c, uint8_t how) {
         if (ev.type == CNODE_EV_NAME)
             (void)cnode_conn_answer(c, (cnode_answer)(how >> 3 & 7), "abc",
                                     "x@127.0.0.1", 5);
+    e = cnode_conn_error(c);
     if (r != e->code || (r != 0 && e->text[0] == '\0'))
         abort();
     return r == 0;
