@@ -103,7 +103,7 @@ int cnode_defer(cnode_proc *p, const cnode_from *from, cnode_deferred **out) {
     d->alloc = n->alloc;
     d->proc = p;
     d->shell = cnode__uv_of(n);
-    etf_writer_init(&d->out, &n->alloc);
+    etf_writer_init(&d->out, &d->alloc); /* it may outlive the node */
     err = find_caller(d, from);
     if (err != 0) {
         free_deferred(d);
