@@ -208,6 +208,7 @@ install: all ## install below $(DESTDIR)$(PREFIX)
 	$(if $(PROGRAM),install -D -m 755 $(PROGRAM) $(ROOT)/bin/cnode)
 	$(if $(wildcard man/cnode.1),install -D -m 644 man/cnode.1 \
 	    $(ROOT)/share/man/man1/cnode.1)
+	install -m 644 doc/node.md doc/epmd.md $(ROOT)/share/doc/libcnode
 
 install-term: libcnode-term ## the same for the term codec alone
 	$(call install_files,$(TERM_HEADERS),libcnode-term)

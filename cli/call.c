@@ -252,7 +252,7 @@ static int read_args(const cli_options *o, etf_writer *w, call *c) {
     int rc;
 
     if (cli_mod_fun(o->args[1], c->module, c->function) != 0)
-        return cli_usage(o, "not MOD:FUN: %s", o->args[1]);
+        return cli_usage(o, "not MOD:FUN, such as lists:seq: %s", o->args[1]);
     rc = cli_parse_argument(o, w, "ARGS", o->nargs > 2 ? o->args[2] : "[]",
                             &c->args);
     if (rc == 0 && !proper_list(c->args, &c->arity))

@@ -65,7 +65,9 @@ static void on_answer(void *data, int status, const cn_error *err,
         return;
     }
     cli_say(q->o, "%s", err->text);
-    if (cli_hint(status) != NULL)
+    if (status == CN_EEPMD)
+        cli_say_hint(q->o, "does it run? --port and $ERL_EPMD_PORT tell where");
+    else if (cli_hint(status) != NULL)
         cli_say_hint(q->o, "%s", cli_hint(status));
     q->status = status == CN_ELIMIT ? CLI_UNREACHED : cli_status(status);
 }

@@ -289,10 +289,11 @@ static int read_words(const cli_options *o, global *g) {
         const char *word;
         void (*act)(global *g);
         size_t args;
-    } actions[] = {{"list", list, 0},
-                   {"whereis", whereis, 1},
-                   {"register", register_name, 2},
-                   {"unregister", unregister_name, 1}};
+        const char *usage;
+    } actions[] = {{"list", list, 0, "nothing more"},
+                   {"whereis", whereis, 1, "NAME"},
+                   {"register", register_name, 2, "NAME PROCESS"},
+                   {"unregister", unregister_name, 1, "NAME"}};
     const char *word = o->nargs > 1 ? o->args[1] : "list";
     size_t n = o->nargs > 1 ? o->nargs - 2 : 0, i = 0;
     int rc = 0;
@@ -304,8 +305,7 @@ static int read_words(const cli_options *o, global *g) {
         return cli_usage(o, "%s: not list, whereis, register or unregister",
                          word);
     if (n != actions[i].args)
-        return cli_usage(o, "%s takes %zu more arguments", word,
-                         actions[i].args);
+        return cli_usage(o, "%s takes %s", word, actions[i].usage);
     g->act = actions[i].act;
     if (n > 0)
         rc = cli_parse_argument(o, &g->name_writer, "NAME", o->args[2],
@@ -315,7 +315,9 @@ static int read_words(const cli_options *o, global *g) {
                                 &g->proc);
     if (rc == 0 && n > 1 && etf_type_of(g->proc) != ETF_PID &&
         etf_type_of(g->proc) != ETF_ATOM)
-        rc = cli_usage(o, "PROCESS is a registered name or a pid: %s",
+        rc = cli_usage(o,
+                       "PROCESS is a registered name, or a pid as this command "
+                       "prints it: %s",
                        o->args[3]);
     return rc;
 }

@@ -47,6 +47,33 @@ static const command table[] = {
      "list process groups, join one, watch them"},
 };
 
+/* For the help of this command alone, or "". */
+static const char *more_about(unsigned bit) {
+    switch (bit) {
+    case CLI_GLOBAL:
+        return "  NODE [list]                  the names that the node knows\n"
+               "  NODE whereis NAME            the process that has a name\n"
+               "  NODE register NAME PROCESS   a process of that node: its "
+               "name, or pid\n"
+               "  NODE unregister NAME         take the name away\n\n";
+    case CLI_SERVE:
+        return "What discovery takes as WHERE:\n"
+               "  list:NODE,NODE               these nodes\n"
+               "  epmd[:HOST,HOST]             those in EPMD there, or on this "
+               "machine\n"
+               "  hosts[:FILE]                 the same, hosts as in "
+               ".hosts.erlang\n"
+               "  dns:[BASE@]NAME              BASE@ADDRESS for each A and "
+               "AAAA record\n"
+               "  srv:[BASE@]NAME              BASE@TARGET for each SRV "
+               "record\n"
+               "  gossip[:PORT]                by multicast, as libcluster's "
+               "Gossip\n\n";
+    default:
+        return "";
+    }
+}
+
 #define NCOMMANDS (sizeof table / sizeof *table)
 
 static const command *find(const char *name) {
@@ -72,8 +99,9 @@ static int help(const cli_options *o, const command *c) {
 
     cli_write_begin();
     if (c != NULL) {
-        printf("usage: %s %s%s%s [OPTIONS]\n\n%s\n\n", o->program, c->name,
-               *c->args != '\0' ? " " : "", c->args, c->help);
+        printf("usage: %s %s%s%s [OPTIONS]\n\n%s\n\n%s", o->program, c->name,
+               *c->args != '\0' ? " " : "", c->args, c->help,
+               more_about(c->bit));
         cli_options_help(c->bit);
     } else {
         printf("usage: %s [OPTIONS] COMMAND [ARGS]\n\n", o->program);
@@ -184,7 +212,7 @@ int main(int argc, char **argv) {
         return CLI_LOCAL;
     if (cli_options_parse(&o, argc, argv, why, sizeof why) != 0) {
         (void)cli_usage(&o, "%s", why);
-        cli_say_hint(&o, "`%s --help` lists the options", o.program);
+        cli_say_hint(&o, "`%s COMMAND --help` lists the options", o.program);
         return CLI_USAGE;
     }
     c = o.command_name != NULL ? find(o.command_name) : NULL;

@@ -116,6 +116,20 @@ typedef enum kind {
     SOURCE
 } kind;
 
+/* What a value of this kind must be; flags have none. */
+static const char *const wanted[] = {
+    [TEXT] = "it must not be empty",
+    [PORT] = "a port is 0 to 65535",
+    [PEER_PORT] = "a port is 1 to 65535",
+    [COUNT] = "it takes a whole number, 1 or more",
+    [BYTES] = "it takes a number of bytes, 1 or more",
+    [SECONDS] = "it takes seconds, more than 0, such as 2.5",
+    [DESCRIPTOR] = "it takes the number of an open file",
+    [FORMAT] = "it is erlang, json or raw",
+    [ENCODING] = "it is erlang, json, etf or hex",
+    [NODE] = "too many nodes",
+    [SOURCE] = "too many sources"};
+
 typedef struct option {
     const char *name; /* without dashes */
     char letter;      /* 0: none */
@@ -301,6 +315,15 @@ static int complain(const parser *p, const option *opt, const char *what) {
     return -1;
 }
 
+/* Not the value itself: it may be a secret. */
+static int bad_value(const parser *p, const option *opt) {
+    char what[100];
+
+    (void)snprintf(what, sizeof what, "was given a bad value: %s",
+                   wanted[opt->kind]);
+    return complain(p, opt, what);
+}
+
 /* Only the name: what follows '=' may be a secret. */
 static int unknown(const parser *p, const char *dashes, const char *name,
                    size_t n) {
@@ -334,7 +357,7 @@ static int apply(parser *p, const option *opt, const char *value) {
     }
     p->o->given[i / 32] |= UINT32_C(1) << i % 32;
     if (store(p->o, opt, value) != 0)
-        return complain(p, opt, "was given a bad value");
+        return bad_value(p, opt);
     return 0;
 }
 

@@ -104,6 +104,8 @@ static int end_unknown(const pg *p, int status, etf_view result) {
         (void)snprintf(text, sizeof text,
                        "%s does not list its groups: ", p->s->peer);
         cli_say_term(o, text, result);
+        if (etf_match(result, "{error, undef, _}") == 0)
+            cli_say_hint(o, "is it a node of Erlang or Elixir?");
     }
     return CLI_NO;
 }

@@ -146,6 +146,13 @@ int cli_usage(const cli_options *o, const char *fmt, ...) {
     return CLI_USAGE;
 }
 
+int cli_bad_name(const cli_options *o, const char *name) {
+    (void)cli_usage(o, "bad node name: %s", name);
+    cli_say_hint(o, "NAME@HOST is one, or NAME alone for this machine; without "
+                    "blanks");
+    return CLI_USAGE;
+}
+
 int cli_bad_text(const cli_options *o, int code, const char *what,
                  const char *text, size_t at) {
     const char *why = code == CN_ESYNTAX  ? "syntax error"
@@ -164,12 +171,17 @@ int cli_bad_text(const cli_options *o, int code, const char *what,
 int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
                        const char *text, etf_view *out) {
     size_t at = 0;
-    int rc = cli_parse_text(w, text, strlen(text), &at);
+    int rc = cli_parse_text(w, text, strlen(text), &at), status;
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);
-    return rc == 0 ? cli_check_term(o, what, *out)
-                   : cli_bad_text(o, rc, what, text, at);
+    if (rc == 0)
+        return cli_check_term(o, what, *out);
+    status = cli_bad_text(o, rc, what, text, at);
+    if (rc == CN_ESYNTAX)
+        cli_say_hint(o, "a term is written as in Erlang, such as "
+                        "[1,{tea,\"kg\"},'Name'], and quoted for the shell");
+    return status;
 }
 
 int cli_check_term(const cli_options *o, const char *what, etf_view term) {

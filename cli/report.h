@@ -43,6 +43,8 @@ void cli_say_term(const cli_options *o, const char *context, etf_view term);
  * that runs this. Returns CLI_USAGE. */
 int cli_usage(const cli_options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same of a word that is not the name of a node. */
+int cli_bad_name(const cli_options *o, const char *name);
 /* A local failure with a code: out of memory and the like. Returns its
  * status. */
 int cli_fail(const cli_options *o, int code);

@@ -189,8 +189,10 @@ static void say_not_registered(const serve *s) {
 
     cli_say(s->o, "warning: not registered yet: %s",
             e->text[0] != '\0' ? e->text : cn_strerror(CN_EEPMD));
-    cli_say_hint(s->o, "is EPMD running on this machine? --no-epmd does "
-                       "without it");
+    cli_say_hint(s->o,
+                 "is EPMD running on this machine? `%s epmd` runs it, "
+                 "--epmd-server serves it here, --no-epmd does without",
+                 s->o->program);
 }
 
 static int start_listening(serve *s) {
@@ -317,10 +319,10 @@ static int check_names(serve *s) {
     if (o->name == NULL)
         return cli_usage(o, "--name NAME[@HOST] is needed");
     if (cli_node_name(o->name, s->name) != 0)
-        return cli_usage(o, "bad node name: %s", o->name);
+        return cli_bad_name(o, o->name);
     for (size_t i = 0; i < o->nconnect; i++)
         if (cli_node_name(o->connect[i], s->connect[i]) != 0)
-            return cli_usage(o, "bad node name: %s", o->connect[i]);
+            return cli_bad_name(o, o->connect[i]);
     if (o->address != NULL && o->nconnect != 1)
         return cli_usage(o, "--address needs exactly one --connect");
     return cli_serve_discover(o, NULL);

@@ -280,11 +280,14 @@ int cli_session_run(cli_session *s, const char *peer) {
     int rc;
 
     if (cli_node_name(peer, s->peer) != 0)
-        return cli_usage(s->o, "bad node name: %s", peer);
+        return cli_bad_name(s->o, peer);
     if (given != NULL && cli_node_name(given, own) != 0)
-        return cli_usage(s->o, "bad node name: %s", given);
+        return cli_bad_name(s->o, given);
     if (given != NULL && strcmp(own, s->peer) == 0)
-        return cli_usage(s->o, "%s is the name of this node itself", own);
+        return cli_usage(s->o,
+                         "%s is the name of this node itself: --name gives it "
+                         "another one",
+                         own);
     rc = cli_cookie_read(s->o, &s->cookie);
     if (rc == 0)
         rc = cli_capture_open(s->o, &s->capture);

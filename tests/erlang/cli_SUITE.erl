@@ -888,26 +888,39 @@ unknown_command(_) ->
           ["\n\e[1m"], #{}).
 
 unknown_option(_) ->
-    Hint = "hint: `" ++ program() ++ " --help` lists the options",
+    Hint = "hint: `" ++ program() ++ " COMMAND --help` lists the options",
     [fails(2, "", ["unknown option " ++ Told, Hint], Args, #{})
      || {Told, Args} <- [{"--frob", ["ping", "x@127.0.0.1", "--frob"]},
                          {"--frob", ["--frob=secret", "ping", "x@127.0.0.1"]},
                          {"-z", ["ping", "x@127.0.0.1", "-vz"]}]].
 
 bad_options(_) ->
-    Hint = "hint: `" ++ program() ++ " --help` lists the options",
+    Seconds = "it takes seconds, more than 0, such as 2.5",
+    Port = "a port is 1 to 65535",
+    Hint = "hint: `" ++ program() ++ " COMMAND --help` lists the options",
     [fails(2, "", [Told, Hint], ["ping", "x@127.0.0.1" | Args], #{})
      || {Told, Args} <-
             [{"--timeout needs a value", ["--timeout"]},
-             {"--timeout was given a bad value", ["--timeout", "0"]},
-             {"--timeout was given a bad value", ["--timeout", "-1"]},
-             {"--timeout was given a bad value", ["--timeout=soon"]},
-             {"--format was given a bad value", ["--format", "xml"]},
-             {"--epmd-port was given a bad value", ["--epmd-port", "70000"]},
-             {"--epmd-port was given a bad value", ["--epmd-port", "0"]},
-             {"--cookie-fd was given a bad value", ["--cookie-fd", "x"]},
-             {"--name was given a bad value", ["--name="]},
-             {"--visible takes no value", ["--visible=yes"]}]].
+             {"--visible takes no value", ["--visible=yes"]}
+             | [{"--" ++ Option ++ " was given a bad value: " ++ Wants, Values}
+                || {Option, Wants, Values} <-
+                       [{"timeout", Seconds, ["--timeout", "0"]},
+                        {"timeout", Seconds, ["--timeout", "-1"]},
+                        {"timeout", Seconds, ["--timeout=soon"]},
+                        {"format", "it is erlang, json or raw",
+                         ["--format", "xml"]},
+                        {"from", "it is erlang, json, etf or hex",
+                         ["--from", "raw"]},
+                        {"epmd-port", Port, ["--epmd-port", "70000"]},
+                        {"epmd-port", Port, ["--epmd-port", "0"]},
+                        {"port", "a port is 0 to 65535", ["--port", "-1"]},
+                        {"ticktime", "it takes a whole number, 1 or more",
+                         ["--ticktime", "0"]},
+                        {"max-frame", "it takes a number of bytes, 1 or more",
+                         ["--max-frame", "1k"]},
+                        {"cookie-fd", "it takes the number of an open file",
+                         ["--cookie-fd", "x"]},
+                        {"name", "it must not be empty", ["--name="]}]]]].
 
 options_not_for_command(_) ->
     [fails(2, [Option ++ " is not for this command",
@@ -984,18 +997,23 @@ number_of_arguments(_) ->
 %% Nothing is sent: there is no such node to send it to.
 bad_arguments(_) ->
     Node = "x@127.0.0.1",
+    Written = "hint: a term is written as in Erlang, such as "
+        "[1,{tea,\"kg\"},'Name'], and quoted for the shell",
+    Named = "hint: NAME@HOST is one, or NAME alone for this machine; without "
+        "blanks",
     [begin
-         [fails(2, ["not MOD:FUN: " ++ F], [C, Node, F])
+         [fails(2, ["not MOD:FUN, such as lists:seq: " ++ F], [C, Node, F])
           || F <- ["foo", "foo:", ":foo", "a:b:c", "'a", "'a'b:c",
                     "erlang:node/0"]],
          [fails(2, ["ARGS must be a list, such as '[1,10]'"],
                 [C, Node, "a:b", Args])
           || Args <- ["{}", "1", "[1|2]", "<<>>"]],
-         [fails(2, [text("ARGS: syntax error at line ~b, column ~b", [L, Col])],
+         [fails(2, [text("ARGS: syntax error at line ~b, column ~b", [L, Col]),
+                    Written],
                 [C, Node, "a:b", Args])
           || {Args, L, Col} <- [{"", 1, 1}, {"[1,", 1, 4}, {"[1,]", 1, 4},
                                 {"[1\n2]", 2, 1}, {"[X]", 1, 2}]],
-         [fails(2, ["bad node name: " ++ Told], [C, Bad, "a:b"])
+         [fails(2, ["bad node name: " ++ Told, Named], [C, Bad, "a:b"])
           || {Bad, Told} <- [{"", ""}, {"@h", "@h"}, {"a@", "a@"},
                              {"a@b@c", "a@b@c"}, {"a b@c", "a b@c"},
                              {"a\n@b", "a?@b"}]]
@@ -1006,10 +1024,11 @@ bad_arguments(_) ->
     fails(2, ["TERM: " ++ Twice], ["send", Node, "a", "#{a => 1, a => 2}"]),
     fails(2, ["bad name of a process: "], ["send", Node, "", "x"]),
     fails(2, ["bad name of a process: 'x"], ["send", Node, "'x", "x"]),
-    fails(2, ["TERM: syntax error at line 1, column 2"],
+    fails(2, ["TERM: syntax error at line 1, column 2", Written],
           ["send", Node, "a", "{"]),
-    fails(2, ["bad node name: a@"], ["ping", Node, "-n", "a@"]),
-    fails(2, [Node ++ " is the name of this node itself"],
+    fails(2, ["bad node name: a@", Named], ["ping", Node, "-n", "a@"]),
+    fails(2, [Node ++ " is the name of this node itself: --name gives it "
+              "another one"],
           ["ping", Node, "-n", Node]).
 
 tls_refused(_) ->
@@ -1414,8 +1433,11 @@ serve_connect_times_out(_) ->
 
 serve_usage(_) ->
     fails(2, ["--name NAME[@HOST] is needed"], ["serve"]),
-    fails(2, ["bad node name: a@"], ["serve", "-n", "a@"]),
-    fails(2, ["bad node name: b@"], ["serve", "-n", "a@c", "--connect", "b@"]),
+    Named = "hint: NAME@HOST is one, or NAME alone for this machine; without "
+        "blanks",
+    fails(2, ["bad node name: a@", Named], ["serve", "-n", "a@"]),
+    fails(2, ["bad node name: b@", Named],
+          ["serve", "-n", "a@c", "--connect", "b@"]),
     fails(2, ["--address needs exactly one --connect"],
           ["serve", "-n", "a@127.0.0.1", "--address", "127.0.0.1:1"]),
     fails(6, ["no cookie: give one, or set $CNODE_COOKIE, or make "
