@@ -202,6 +202,22 @@ static void whereis(global *g) {
 
 /* --- register and unregister --------------------------------------------- */
 
+/* `no` may be about the name or about the process: Erlang does not say. */
+static void on_refused(cnode_proc *p, int status, etf_view result, void *data) {
+    global *g = data;
+
+    (void)p;
+    if (!answered(g, status, result))
+        return;
+    if (etf_type_of(result) == ETF_PID) {
+        cli_say_term(g->s->o, "somebody has the global name ", g->name);
+    } else {
+        say(g, "not registered", g->proc);
+        cli_say_hint(g->s->o, "has this process a global name already?");
+    }
+    cli_session_end(g->s, CLI_NO);
+}
+
 static void on_registered(cnode_proc *p, int status, etf_view result,
                           void *data) {
     global *g = data;
@@ -209,12 +225,10 @@ static void on_registered(cnode_proc *p, int status, etf_view result,
     (void)p;
     if (!answered(g, status, result))
         return;
-    if (etf_match(result, "yes") != 0) {
-        cli_say_term(g->s->o, "somebody has the global name ", g->name);
-        cli_session_end(g->s, CLI_NO);
-        return;
-    }
-    whereis(g);
+    if (etf_match(result, "yes") == 0)
+        whereis(g);
+    else
+        ask(g, "global", "whereis_name", on_refused, "[~t]", g->name);
 }
 
 static void register_pid(global *g, etf_view pid) {

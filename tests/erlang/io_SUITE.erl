@@ -324,9 +324,11 @@ formats_of_c(Config) ->
 %% ------------------------------------------------- cnode global, serve --full
 
 global(Args) ->
-    {Status, Out, _} =
-        cnode_test:run(["global", atom_to_list(node()) | Args]),
+    {Status, Out, _} = told_global(Args),
     {Status, Out}.
+
+told_global(Args) ->
+    cnode_test:run(["global", atom_to_list(node()) | Args]).
 
 global_names(_) ->
     {1, <<>>} = global([]),
@@ -335,11 +337,16 @@ global_names(_) ->
     {0, <<"shop #Pid<", _/binary>>} = global(["register", "shop", "a_process"]),
     Self = self(),
     Self = global:whereis_name(shop),
-    {1, <<>>} = global(["register", "shop", "init"]),
+    {1, <<>>, Taken} = told_global(["register", "shop", "init"]),
+    {match, _} = re:run(Taken, "somebody has the global name shop\n$"),
     {1, <<>>} = global(["register", "other", "no_process"]),
     {0, Line} = global(["--sync"]),
     [<<"shop">>, Pid] = binary:split(string:trim(Line), <<" ">>),
-    {1, <<>>} = global(["register", "{a, \"b\"}", binary_to_list(Pid)]),
+    %% A process has one name at most; nobody has this one.
+    {1, <<>>, Twice} =
+        told_global(["register", "{a, \"b\"}", binary_to_list(Pid)]),
+    {match, _} = re:run(Twice, "not registered on .*\nhint: has this process a "
+                        "global name already\\?\n$"),
     true = register(another, spawn_link(fun() -> receive stop -> ok end end)),
     {0, <<"{a,\"b\"} ", _/binary>> = Other} =
         global(["register", "{a, \"b\"}", "another"]),
