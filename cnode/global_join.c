@@ -406,11 +406,11 @@ void cnode__join_refused(cnode__global *g, const cnode__member *m) {
         release(g);
 }
 
+/* Nothing is kept there yet. */
 static bool keep(cnode__global *g, cnode__member *m, etf_view term,
                  etf_view *out) {
-    if (out->len == 0 && etf_copy(&g->node->alloc, term, out) == 0)
+    if (etf_copy(&g->node->alloc, term, out) == 0)
         return true;
-    out->len = 0;
     no_memory(g, m);
     return false;
 }
@@ -513,6 +513,10 @@ static void on_resolved(cnode__global *g, cnode__member *m, etf_view term) {
     if (etf_match(term, "{resolved, _, ~t, ~t, _, ~t, _}", &v[0], &v[1],
                   &v[2]) != 0)
         return;
+    if (m->join->early.len > 0) {
+        cnode__global_bad(g, m, "a second resolved");
+        return;
+    }
     etf_writer_reset(&g->key);
     (void)etf_pack(&g->key, "{~t, ~t, ~t}", v[0], v[1], v[2]);
     if (etf_writer_finish(&g->key, &his) != 0)

@@ -453,6 +453,25 @@ static void nonsense(mesh *m) {
     KNOWN(m, 2, "a@h");
 }
 
+/* What it has said already is kept, and not replaced. */
+static void resolves_twice(mesh *m) {
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    MEET(m, "1");
+    GREET(m, g, 5);
+    mesh_settle(m);
+    for (int i = 0; i < 2; i++) {
+        WANT(m, cnode_connected(mesh_cnode(m, 1), "a@h"));
+        OK(m, cnode_cast(g, &at_a, "{resolved, 'b@h', [], [], unused, [], 1}"));
+        mesh_settle(m);
+    }
+    WANT(m, !cnode_connected(mesh_cnode(m, 1), "a@h"));
+    WANT(m, m->nodes[0].down_status == CN_EPROTO);
+    m->said[0] = '\0';
+}
+
 /* Two others have lost each other: nobody stays with both. Told again, it is
  * no news. */
 static void others_part(mesh *m) {
@@ -563,6 +582,7 @@ int main(void) {
         MESH_CASE(out_of_step),
         MESH_CASE(gives_locks_back),
         MESH_CASE(is_not_there),
+        MESH_CASE(resolves_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
         MESH_CASE(must_listen),
