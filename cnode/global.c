@@ -197,14 +197,15 @@ static void on_cast(cnode_proc *self, etf_view request, void *data) {
 
 /* --- plain messages ------------------------------------------------------ */
 
-/* {whereis, Name, From} while the lock is set: names may be changing. */
+/* {whereis, Name, From} while the lock is set: names may be changing. Those
+ * that are too many or too long are answered at once. */
 typedef struct question {
     cnode__list in_list;
     cnode_from from;
     etf_view name; /* this and the tag are copies */
 } question;
 
-enum { MOST_QUESTIONS = 1000 };
+enum { MOST_QUESTIONS = 1000, MOST_QUESTION = 4096 };
 
 static void free_question(cnode__global *g, question *q) {
     cnode__list_leave(&q->in_list);
@@ -245,7 +246,8 @@ static question *new_question(cnode__global *g, const cnode_from *from,
     const cn_alloc *alloc = &g->node->alloc;
     question *q;
 
-    if (g->question_count >= MOST_QUESTIONS)
+    if (g->question_count >= MOST_QUESTIONS ||
+        name.len + from->tag.len > MOST_QUESTION)
         return NULL;
     q = cn__calloc(alloc, 1, sizeof *q);
     if (q == NULL)

@@ -152,6 +152,7 @@ struct cnode__global {
     cnode__timer pause;
     /* global_sync.c */
     cnode__list syncs;
+    size_t sync_bytes; /* that calls of these take */
     cnode__timer watch;
     uint64_t awake_at;     /* the loop turned then; ms */
     cnode__list questions; /* whereis that waits for the lock */

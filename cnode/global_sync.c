@@ -14,6 +14,10 @@
 
 enum { DEFAULT_SYNC_MS = 5000, DEFAULT_TICKTIME_S = 60, LOOKS = 4 };
 
+/* What calls that wait can make this node keep, in bytes. OTP asks no other
+ * node but its own. */
+enum { MOST_WAITING = 1024 * 1024 };
+
 /* --- sync ---------------------------------------------------------------- */
 
 typedef struct waiter {
@@ -23,15 +27,22 @@ typedef struct waiter {
     uint64_t until;
     cnode_global_cb cb; /* the program ... */
     void *data;
-    bool remote; /* ... or a call */
+    bool remote;   /* ... or a call */
+    size_t weight; /* of a call */
     cnode_from from;
     etf_view nodes; /* these; empty: all that are connected */
 } waiter;
+
+static size_t weight(etf_view tag, etf_view nodes) {
+    return sizeof(waiter) + tag.len + nodes.len;
+}
 
 static void free_waiter(waiter *w) {
     cnode *n = w->g->node;
 
     cnode__list_leave(&w->in_list);
+    if (w->remote)
+        w->g->sync_bytes -= w->weight;
     cnode__timer_drop(&n->timers, &w->timer);
     etf_copy_free(&n->alloc, w->from.tag);
     etf_copy_free(&n->alloc, w->nodes);
@@ -125,11 +136,22 @@ static waiter *new_waiter(cnode__global *g) {
 
 void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes) {
     cnode *n = g->node;
-    waiter *w = new_waiter(g);
-    int err = w == NULL ? CN_ENOMEM : 0;
+    size_t bytes = weight(from->tag, nodes);
+    waiter *w;
+    int err;
 
+    if (bytes > MOST_WAITING - g->sync_bytes) {
+        cnode__answered(
+            n, n->peer_now,
+            cnode__err(n, CN_ELIMIT, "too many calls wait for a sync already"));
+        return;
+    }
+    w = new_waiter(g);
+    err = w == NULL ? CN_ENOMEM : 0;
     if (err == 0) {
         w->remote = true;
+        w->weight = bytes;
+        g->sync_bytes += bytes;
         w->from.pid = from->pid;
         err = etf_copy(&n->alloc, from->tag, &w->from.tag);
         if (err != 0)

@@ -472,6 +472,45 @@ static void resolves_twice(mesh *m) {
     m->said[0] = '\0';
 }
 
+#define ASK_SYNC(m, g, self)                                                   \
+    OK(m,                                                                      \
+       cnode_send_name(g, "a@h", "global_name_server",                         \
+                       "{'$gen_call', {~p, tag}, {sync, ['b@h']}}", &(self)))
+
+/* Calls that wait, as long as they like, do not fill the memory. */
+static void many_wait(mesh *m) {
+    static uint8_t bytes[5000];
+    const etf_view tag = {bytes, sizeof bytes};
+    cnode__global *gl;
+    cnode_proc *g;
+    etf_pid self;
+    size_t one;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    MEET(m, "1");
+    gl = mesh_cnode(m, 0)->global;
+    self = cnode_self(g);
+    OK(m, cnode_call(g, &at_a, NULL, NULL, "{set_lock, {global, me}}"));
+    WANT(m, gl->locks.count == 1);
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{whereis, x, {~p, ~b}}", &self, tag));
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{whereis, x, {~p, tag}}", &self));
+    WANT(m, gl->question_count == 1);
+    ASK_SYNC(m, g, self);
+    WANT(m, (one = gl->sync_bytes) > 0);
+    ASK_SYNC(m, g, self);
+    WANT(m, gl->sync_bytes == 2 * one);
+    gl->sync_bytes += 1024 * 1024 - 3 * one + 1; /* as if there were more */
+    ASK_SYNC(m, g, self);
+    WANT(m, m->nodes[0].down_status == CN_ELIMIT);
+    gl->sync_bytes -= 1024 * 1024 - 3 * one + 1;
+    mesh_advance(m, 10000);
+    WANT(m, gl->sync_bytes == 0 && gl->question_count == 0);
+    m->said[0] = '\0';
+}
+
 /* Two others have lost each other: nobody stays with both. Told again, it is
  * no news. */
 static void others_part(mesh *m) {
@@ -566,6 +605,7 @@ RUN_TWICE(three_join)
 RUN_TWICE(three_at_once)
 RUN_TWICE(nonsense)
 RUN_TWICE(others_part)
+RUN_TWICE(many_wait)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -583,6 +623,7 @@ int main(void) {
         MESH_CASE(gives_locks_back),
         MESH_CASE(is_not_there),
         MESH_CASE(resolves_twice),
+        cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
         MESH_CASE(must_listen),
