@@ -238,10 +238,18 @@ static bool normal_pair(cnode__global *g, etf_view *resource,
     return true;
 }
 
+/* A node locks for its own processes, as set_lock and del_lock of OTP do: so a
+ * lock goes with the connection of who has brought it. */
+static bool is_of_sender(const cnode__global *g, const etf_pid *pid) {
+    return strcmp(pid->node, g->node->peer_now) == 0;
+}
+
 bool cnode__lock_set(cnode__global *g, const etf_pid *pid, etf_view resource,
                      etf_view requester) {
     lock *l;
 
+    if (!is_of_sender(g, pid))
+        return refuse(g, "it asks for a process of another node");
     if (resource.len + requester.len > MOST_BYTES)
         return refuse(g, "the name of the lock is too long");
     if (!normal_pair(g, &resource, &requester))
@@ -266,7 +274,7 @@ void cnode__lock_del(cnode__global *g, const etf_pid *pid, etf_view resource,
     lock *l;
     holder *h;
 
-    if (!normal_pair(g, &resource, &requester))
+    if (!is_of_sender(g, pid) || !normal_pair(g, &resource, &requester))
         return;
     l = find_lock(g, resource);
     if (l == NULL || !etf_view_eq(l->requester, requester))

@@ -511,6 +511,35 @@ static void many_wait(mesh *m) {
     m->said[0] = '\0';
 }
 
+/* Nobody locks, or unlocks, in the name of another node's process. */
+static void locks_for_others(mesh *m) {
+    cnode__global *gl;
+    cnode_proc *g, *p;
+    etf_pid other;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    other = cnode_self(p);
+    MEET(m, "1");
+    gl = mesh_cnode(m, 0)->global;
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{'$gen_call', {~p, tag}, {set_lock, {r, me}}}",
+                          &other));
+    SAID(m, "p: {tag,false}");
+    WANT(m, strstr(m->nodes[0].log, "process of another node") != NULL);
+    WANT(m, gl->locks.count == 0 && gl->owners.count == 0);
+    OK(m, cnode_call(p, &at_a, NULL, NULL, "{set_lock, {r, me}}"));
+    WANT(m, gl->locks.count == 1);
+    OK(m, cnode_send_name(g, "a@h", "global_name_server",
+                          "{'$gen_call', {~p, tag}, {del_lock, {r, me}}}",
+                          &other));
+    SAID(m, "p: {tag,true}");
+    WANT(m, gl->locks.count == 1);
+    OK(m, cnode_call(p, &at_a, NULL, NULL, "{del_lock, {r, me}}"));
+    WANT(m, gl->locks.count == 0);
+}
+
 /* Two others have lost each other: nobody stays with both. Told again, it is
  * no news. */
 static void others_part(mesh *m) {
@@ -606,6 +635,7 @@ RUN_TWICE(three_at_once)
 RUN_TWICE(nonsense)
 RUN_TWICE(others_part)
 RUN_TWICE(many_wait)
+RUN_TWICE(locks_for_others)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -623,6 +653,7 @@ int main(void) {
         MESH_CASE(gives_locks_back),
         MESH_CASE(is_not_there),
         MESH_CASE(resolves_twice),
+        cmocka_unit_test(locks_for_others_twice),
         cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
