@@ -185,6 +185,17 @@ static void log_levels(void **state) {
     cn__log(&silent, CN_LOG_ERROR, "x", "no");
 }
 
+/* What others have a say in is one line all the same. */
+static void log_is_one_line(void **state) {
+    char line[64] = "";
+    cn_log l = {keep_line, line, CN_LOG_INFO};
+
+    (void)state;
+    cn__log(&l, CN_LOG_WARN, "x", "%s is at \xc3\xa4",
+            "a\nerror:\tb\x1b[2J\x7f");
+    assert_string_equal(line, "1 x a?error:\tb?[2J? is at \xc3\xa4");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_names),
@@ -196,6 +207,7 @@ int main(void) {
         cmocka_unit_test(map_empties),
         cmocka_unit_test(map_replaces),
         cmocka_unit_test(log_levels),
+        cmocka_unit_test(log_is_one_line),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
