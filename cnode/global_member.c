@@ -25,6 +25,8 @@ typedef struct loss {
 
 /* What others may make this node keep. */
 enum { MOST_LOSSES = 4096, MOST_MEMBERS = 4096 };
+/* ... and make it connect to at once: attempts take descriptors. */
+enum { MOST_REACHING = 64 };
 
 /* --- the set ------------------------------------------------------------- */
 
@@ -40,6 +42,7 @@ static cnode__member *new_member(cnode__global *g, etf_view name) {
         return NULL;
     cnode__list_init(&m->candidate);
     cnode__list_init(&m->asker);
+    cnode__list_init(&m->unreached);
     m->len = name.len;
     memcpy(m->name, name.data, name.len);
     if (cnode__name_ok(m->name) &&
@@ -65,6 +68,7 @@ static void free_member(cnode__global *g, cnode__member *m) {
     (void)cn__map_remove(&g->members, m->name, m->len);
     cnode__list_leave(&m->candidate);
     cnode__list_leave(&m->asker);
+    cnode__list_leave(&m->unreached);
     cn__free(&g->node->alloc, m, 1, sizeof *m + m->len + 1);
 }
 
@@ -86,6 +90,7 @@ void cnode__member_known(cnode__global *g, cnode__member *m, uint32_t version) {
 
 void cnode__member_lost(cnode__global *g, cnode__member *m) {
     cnode__join_end(g, m, false);
+    cnode__list_leave(&m->unreached);
     if (m->known) {
         m->known = false;
         g->known--;
@@ -158,27 +163,57 @@ static void greet(cnode__global *g, const cnode__member *m) {
 }
 
 /* It can be known and still not be reached: then it is as if it was lost. */
-static void on_reached(cnode *n, const char *peer, int status,
-                       const cn_error *err, void *data) {
-    cnode__global *g = n->global;
-    cnode__member *m =
-        g == NULL ? NULL
-                  : cnode__member_find(g, etf_view_of(peer, strlen(peer)));
-
-    (void)data;
-    if (m == NULL)
-        return;
+static void reached(cnode__global *g, cnode__member *m, int status,
+                    const cn_error *err) {
+    m->reaching = false;
     if (status == 0 && m->up) {
         greet(g, m);
         return;
     }
     if (!m->up) {
-        cn__log(&n->config.log, CN_LOG_WARN, "global",
+        cn__log(&g->node->config.log, CN_LOG_WARN, "global",
                 "a member of the cluster cannot be reached: %s",
                 status == 0 ? "it is hidden" : err->text);
         cnode__member_lost(g, m);
         cnode__member_release(g, m);
     }
+}
+
+static void reach_others(cnode__global *g) {
+    cnode__member *m;
+
+    while (g->reaching < MOST_REACHING &&
+           (m = cnode__list_first(cnode__member, unreached, &g->unreached)) !=
+               NULL) {
+        cnode__list_leave(&m->unreached);
+        cnode__member_reach(g, m);
+    }
+}
+
+static void on_reached(cnode *n, const char *peer, int status,
+                       const cn_error *err, void *data) {
+    cnode__global *g = n->global;
+    cnode__member *m;
+
+    (void)data;
+    if (g == NULL)
+        return;
+    g->reaching--;
+    m = cnode__member_find(g, etf_view_of(peer, strlen(peer)));
+    if (m != NULL)
+        reached(g, m, status, err);
+    reach_others(g);
+}
+
+/* Once at a time, and not all at once. */
+static bool has_to_wait(cnode__global *g, cnode__member *m) {
+    if (m->reaching)
+        return true;
+    if (g->reaching < MOST_REACHING)
+        return false;
+    if (cnode__list_empty(&m->unreached))
+        cnode__list_add(&g->unreached, &m->unreached);
+    return true;
 }
 
 void cnode__member_reach(cnode__global *g, cnode__member *m) {
@@ -188,8 +223,13 @@ void cnode__member_reach(cnode__global *g, cnode__member *m) {
         greet(g, m);
         return;
     }
-    if (cnode_connect(n, m->name, on_reached, NULL) == 0)
+    if (has_to_wait(g, m))
         return;
+    if (cnode_connect(n, m->name, on_reached, NULL) == 0) {
+        m->reaching = true;
+        g->reaching++;
+        return;
+    }
     cn__log(&n->config.log, CN_LOG_WARN, "global",
             "a member of the cluster is not connected to: %s", n->error.text);
     cnode__member_lost(g, m);
@@ -335,6 +375,7 @@ void cnode__members_init(cnode__global *g, uint64_t seed) {
     cn__map_init(&g->members, seed, &g->node->alloc);
     cn__map_init(&g->losses, seed, &g->node->alloc);
     cnode__list_init(&g->loss_order);
+    cnode__list_init(&g->unreached);
 }
 
 void cnode__members_free(cnode__global *g) {

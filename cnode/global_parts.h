@@ -72,6 +72,8 @@ typedef struct cnode__join {
 typedef struct cnode__member {
     cnode__list candidate; /* to be joined with */
     cnode__list asker;     /* its lock_set waits */
+    cnode__list unreached; /* to be connected to, when others are */
+    bool reaching;         /* an attempt is made for it */
     bool up;
     bool known;
     bool synced;
@@ -124,7 +126,9 @@ struct cnode__global {
     cn_map members;
     size_t known;
     uint64_t grown; /* how often known has */
-    cn_map losses;  /* connections that others have lost */
+    cnode__list unreached;
+    size_t reaching; /* attempts that are not over */
+    cn_map losses;   /* connections that others have lost */
     cnode__list loss_order;
     /* global_join.c */
     cnode__list candidates;
@@ -230,7 +234,8 @@ void cnode__member_lost(cnode__global *g, cnode__member *m);
 typedef void (*cnode__member_fn)(cnode__global *g, cnode__member *m,
                                  uint32_t version);
 bool cnode__members_each(cnode__global *g, etf_view nodes, cnode__member_fn fn);
-/* Connects to it, and tells it that it is known. */
+/* Connects to it, when not too many others are being connected to, and tells it
+ * that it is known. */
 void cnode__member_reach(cnode__global *g, cnode__member *m);
 /* The name that is last in the order of Erlang, of this node and all known
  * ones. */

@@ -540,6 +540,52 @@ static void locks_for_others(mesh *m) {
     WANT(m, gl->locks.count == 0);
 }
 
+static size_t wanted(const cnode *n, const char *node) {
+    const cnode__peer *p = cn__map_get(&n->peers, node, strlen(node));
+    size_t count = 0;
+
+    if (p != NULL)
+        for (const cnode__list *l = p->wants.next; l != &p->wants; l = l->next)
+            count++;
+    return count;
+}
+
+/* Whom it names is connected to, but not all at once, and each once. */
+static void names_many(mesh *m) {
+    cnode__global *gl;
+    cnode_proc *g;
+    etf_pid self;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    self = cnode_self(g);
+    MEET(m, "1");
+    GREET(m, g, 5);
+    gl = mesh_cnode(m, 0)->global;
+    m->nodes[0].slow = true;
+    OK(m, cnode_cast(g, &at_a, "{lock_set, ~p, true, [], 1}", &self));
+    OK(m, cnode_cast(g, &at_a, "{exchange, 'b@h', [], [], 1}"));
+    OK(m, cnode_cast(g, &at_a,
+                     "{resolved, 'b@h', [], [{'x@h', 8}, {'x@h', 8}], unused, "
+                     "[], 1}"));
+    WANT(m, gl->known == 2);
+    WANT(m, wanted(mesh_cnode(m, 0), "x@h") == 1);
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "y%d@h", i);
+        OK(m,
+           cnode_cast(g, &at_a, "{new_nodes, 'b@h', [], [], [~a], []}", name));
+    }
+    WANT(m, gl->known == 102);
+    WANT(m, gl->reaching == 64);
+    WANT(m, wanted(mesh_cnode(m, 0), "y62@h") == 1);
+    WANT(m, wanted(mesh_cnode(m, 0), "y63@h") == 0);
+    m->nodes[0].slow = false;
+    mesh_advance(m, 10000);
+    WANT(m, gl->known == 1 && gl->reaching == 0 && gl->members.count == 1);
+    m->said[0] = '\0';
+}
+
 /* Two others have lost each other: nobody stays with both. Told again, it is
  * no news. */
 static void others_part(mesh *m) {
@@ -634,6 +680,7 @@ RUN_TWICE(three_join)
 RUN_TWICE(three_at_once)
 RUN_TWICE(nonsense)
 RUN_TWICE(others_part)
+RUN_TWICE(names_many)
 RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
 
@@ -653,6 +700,7 @@ int main(void) {
         MESH_CASE(gives_locks_back),
         MESH_CASE(is_not_there),
         MESH_CASE(resolves_twice),
+        cmocka_unit_test(names_many_twice),
         cmocka_unit_test(locks_for_others_twice),
         cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
