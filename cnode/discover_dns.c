@@ -8,7 +8,8 @@
  *
  * A name is labels, a length and so many bytes, up to an empty one, or up to a
  * pointer to where the rest of it stands in the message. Here pointers only
- * lead backward, so they come to an end.
+ * lead backward, and only so many are followed: long chains of them in each of
+ * thousands of records would take the loop's time.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ enum {
     NAME_ERROR = 3, /* there is no such name */
     ANSWER_BIT = 0x8000,
     MAX_LABEL = 63,
+    MAX_HOPS = 127, /* a name has no more labels */
     POINTER = 0xC0
 };
 
@@ -72,7 +74,7 @@ static bool follow(const cnode__dns_answer *a, cn_cursor *c, uint8_t high,
 /* Takes a name; out NULL: only moves behind it. */
 static bool take_name(cnode__dns_answer *a, char *out) {
     cn_cursor at = a->left, *c = &a->left;
-    size_t limit = (size_t)(a->left.p - a->message), len = 0;
+    size_t limit = (size_t)(a->left.p - a->message), len = 0, hops = 0;
 
     for (;;) {
         const uint8_t *n = cn__take(c, 1), *label;
@@ -86,7 +88,7 @@ static bool take_name(cnode__dns_answer *a, char *out) {
                 (void)cn__take(&a->left, 1);
                 c = &at;
             }
-            if (!follow(a, c, *n, &limit))
+            if (++hops > MAX_HOPS || !follow(a, c, *n, &limit))
                 return false;
             continue;
         }

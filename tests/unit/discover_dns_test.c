@@ -160,6 +160,41 @@ static void refuses_long_names(void **state) {
 
 /* --- .hosts.erlang ------------------------------------------------------- */
 
+/* A chain of n pointers to the name "x". */
+static int read_chain(unsigned n) {
+    static const char head[] =
+        HEAD("8180", "0001") ASKED("0021") "00 0021 0004 00000005";
+    uint8_t in[1024];
+    char host[CNODE__DNS_NAME + 1];
+    cnode__dns_answer a;
+    size_t at = unhex(head, in, sizeof in), first, more;
+
+    in[7]++; /* the chain is the data of a record of another class */
+    at += unhex("0000 0178 00", in + at, sizeof in - at);
+    first = at - 3;
+    for (unsigned i = 1; i < n; i++, at += 2) {
+        size_t to = i == 1 ? first : at - 2;
+        in[at] = (uint8_t)(0xc0 | to >> 8);
+        in[at + 1] = (uint8_t)to;
+    }
+    more = at - first;
+    in[first - 2] = (uint8_t)(more >> 8);
+    in[first - 1] = (uint8_t)more;
+    first = at - 2;
+    at += unhex("00 0021 0001 00000005 0008 0000 0000 1111", in + at,
+                sizeof in - at);
+    in[at++] = (uint8_t)(0xc0 | first >> 8);
+    in[at++] = (uint8_t)first;
+    assert_int_equal(cnode__dns_open(&a, CNODE__DNS_SRV, in, at), 0);
+    return cnode__dns_next(&a, host);
+}
+
+static void refuses_long_chains(void **state) {
+    (void)state;
+    assert_int_equal(read_chain(127), 1);
+    assert_int_equal(read_chain(128), CN_EPROTO);
+}
+
 static void reads_hosts(void **state) {
     const char *text = "'super.eua.example.com'.\n% a comment\n  'b-2'.% one\n"
                        "plain_1 . 'a\\'b\\\\'.\n\n'last'.";
@@ -201,6 +236,7 @@ int main(void) {
         cmocka_unit_test(reads_answers),
         cmocka_unit_test(reads_cut_answers),
         cmocka_unit_test(refuses_long_names),
+        cmocka_unit_test(refuses_long_chains),
         cmocka_unit_test(reads_hosts),
         cmocka_unit_test(refuses_hosts),
     };
