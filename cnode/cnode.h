@@ -199,7 +199,8 @@ typedef struct cnode_config {
      * another node with this option, or an `epmd` that is started, takes over,
      * and all of them register again. It listens as OTP's does: everywhere, or
      * at $ERL_EPMD_ADDRESS and loopback. A request to end (`epmd -kill`) is
-     * refused as long as a node is registered. */
+     * refused as long as a node is registered. It takes half of the descriptors
+     * that the process may have (RLIMIT_NOFILE) at most. */
     bool epmd_server;
     /* --- what others print and log here (io.h) --- */
     /* The output that comes to the process `user` of this node, UTF-8 of len

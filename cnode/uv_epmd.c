@@ -8,6 +8,7 @@
  * that serves is registered with itself, as any other.
  */
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "cnode/uv_shell.h"
@@ -44,12 +45,23 @@ static void say_failed(cnode__uv *s, const cn_error *e) {
         cn__log(&s->node.config.log, level, "node", "serve EPMD: %s", e->text);
 }
 
+/* Half of the descriptors: anybody may connect to EPMD, and the node needs some
+ * all the same. 0: there is no limit. */
+static uint32_t connections(void) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > UINT32_MAX)
+        return 0;
+    return (uint32_t)limit.rlim_cur / 2 + 1;
+}
+
 void cnode__uv_serve_epmd(cnode__uv *s) {
     cnode *n = &s->node;
-    epmd_service_config c = {
-        .addresses = getenv("ERL_EPMD_ADDRESS"),
-        .port = n->config.epmd_port,
-        .server = {.alloc = &n->alloc, .log = n->config.log}};
+    epmd_service_config c = {.addresses = getenv("ERL_EPMD_ADDRESS"),
+                             .port = n->config.epmd_port,
+                             .server = {.max_connections = connections(),
+                                        .alloc = &n->alloc,
+                                        .log = n->config.log}};
     cn_error e;
 
     if (s->epmd_timer.data == NULL || s->epmd != NULL)

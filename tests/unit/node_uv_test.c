@@ -860,6 +860,52 @@ static void runs_out_of_descriptors(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static uint16_t free_port(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    (void)close(fd);
+    return ntohs(at.sin_port);
+}
+
+/* Who only connects to the EPMD of a node leaves it half of the descriptors. */
+static void epmd_leaves_descriptors(void **state) {
+    enum { FILES = 320, CROWD = 200 };
+    cnode_config c = {.name = "b@127.0.0.1",
+                      .cookie = "secret",
+                      .address = "127.0.0.1",
+                      .epmd_server = true};
+    struct rlimit was, few;
+    int fds[CROWD];
+    uv_loop_t loop;
+    cnode *n;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    few = (struct rlimit){FILES, was.rlim_max};
+    assert_int_equal(uv_loop_init(&loop), 0);
+    c.loop = &loop;
+    c.epmd_port = free_port();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(cnode_new(&n, &c), 0);
+    assert_int_equal(cnode_listen(n), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    for (int i = 0; i < CROWD; i++)
+        connect_to(fds[i] = socket(AF_INET, SOCK_STREAM, 0), c.epmd_port);
+    for (int i = 0; is_open(fds[0]) && i < 100000; i++)
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_false(is_open(fds[0])); /* the oldest one has to go */
+    assert_true(is_open(fds[CROWD - 1]));
+    for (int i = 0; i < CROWD; i++)
+        (void)close(fds[i]);
+    cnode_free(n);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 /* --- many that are idle --------------------------------------------------- */
 
 static void on_up(cnode *n, const char *peer, int status, const cn_error *err,
@@ -938,6 +984,7 @@ int main(void) {
         cmocka_unit_test(finds_by_callback),
         cmocka_unit_test(leaves_when_all_is_sent),
         cmocka_unit_test(runs_out_of_descriptors),
+        cmocka_unit_test(epmd_leaves_descriptors),
         cmocka_unit_test(idle_connections),
     };
 
