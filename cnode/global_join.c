@@ -219,8 +219,9 @@ static void take_lock(cnode__global *g, cnode__member *m, bool initiator) {
     g->initiator = initiator;
     if (err == 0)
         err = add_fingers(g, m);
-    if (err != 0) {
+    if (err != 0) { /* others are in the lists still */
         no_memory(g, m);
+        wait_a_while(g);
         return;
     }
     cnode__timer_disarm(&g->node->timers, &g->locker_timer);
@@ -265,17 +266,25 @@ static void locker_free(cnode__global *g) {
     locker_next(g);
 }
 
-static void on_locker_timer(cnode__timer *t) {
-    cnode__global *g = cnode__list_of(cnode__global, locker_timer, t);
-
-    if (g->state == LOCKER_RELEASING)
-        locker_free(g);
-    else if (g->state != LOCKER_FREE || g->candidate_count == 0)
+/* It is free, and somebody may wait for it. */
+static void locker_wakes(cnode__global *g) {
+    if (!cnode__list_empty(&g->askers))
+        locker_next(g);
+    else if (g->candidate_count == 0)
         return;
     else if (cnode__lock_is_set(g))
         wait_a_while(g);
     else
         take_lock(g, pick_candidate(g), true);
+}
+
+static void on_locker_timer(cnode__timer *t) {
+    cnode__global *g = cnode__list_of(cnode__global, locker_timer, t);
+
+    if (g->state == LOCKER_RELEASING)
+        locker_free(g);
+    else if (g->state == LOCKER_FREE)
+        locker_wakes(g);
 }
 
 /* It may be in the middle of anything that ended a join, which is not over: the

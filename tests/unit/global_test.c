@@ -251,21 +251,25 @@ static void both_are_told(mesh *m) {
 static const cnode_call_opts at_a = {.node = "a@h",
                                      .server = "global_name_server"};
 
-/* Node b is visible, and what comes to its server is written down. */
-static int play(mesh *m, cnode_proc **out) {
+/* A node is visible, and what comes to its server is written down. */
+static int play_at(mesh *m, int i, cnode_proc **out) {
     static const cnode_config visible = {.visible = true};
     static char who[] = "gns";
     cnode_proc_config c = mesh_observer;
-    int err = mesh_start(m, 1, &visible);
+    int err = mesh_start(m, i, &visible);
 
     if (err != 0)
         return err;
-    (void)cnode_exit(cnode_whereis(mesh_cnode(m, 1), "global_name_server"),
+    (void)cnode_exit(cnode_whereis(mesh_cnode(m, i), "global_name_server"),
                      "normal");
     mesh_settle(m);
     c.name = "global_name_server";
     c.data = who;
-    return cnode_spawn(mesh_cnode(m, 1), &c, out);
+    return cnode_spawn(mesh_cnode(m, i), &c, out);
+}
+
+static int play(mesh *m, cnode_proc **out) {
+    return play_at(m, 1, out);
 }
 
 /* Connected, with a's tag number `tag`. */
@@ -451,6 +455,32 @@ static void nonsense(mesh *m) {
     m->said[0] = '\0';
     KNOWN(m, 0, "c@h");
     KNOWN(m, 2, "a@h");
+}
+
+/* There is no memory to begin with one: the other's turn comes all the same. */
+static void one_cannot_be_joined(mesh *m) {
+    static uint8_t small[4];
+    cnode__global *gl;
+    cnode_proc *b, *c;
+
+    OK(m, start(m, 0));
+    OK(m, play_at(m, 1, &b));
+    OK(m, play_at(m, 2, &c));
+    gl = mesh_cnode(m, 0)->global;
+    MEET(m, "1");
+    ASK(m, cnode_connect(mesh_cnode(m, 2), "a@h", mesh_connected, r1));
+    mesh_settle(m);
+    GREET(m, b, 5);
+    GREET(m, c, 6);
+    WANT(m, gl->candidate_count == 2);
+    etf_writer_init_fixed(&gl->ops, small, sizeof small);
+    for (int i = 0; i < 1000 && gl->candidate_count == 2; i++)
+        mesh_advance(m, 1);
+    etf_writer_init(&gl->ops, &mesh_cnode(m, 0)->alloc);
+    WANT(m, gl->candidate_count == 1 && gl->state == LOCKER_FREE);
+    mesh_advance(m, 1000);
+    WANT(m, strstr(m->said, "gns: asked {set_lock,{global,") != NULL);
+    m->said[0] = '\0';
 }
 
 /* What it has said already is kept, and not replaced. */
@@ -680,6 +710,7 @@ RUN_TWICE(three_join)
 RUN_TWICE(three_at_once)
 RUN_TWICE(nonsense)
 RUN_TWICE(others_part)
+RUN_TWICE(one_cannot_be_joined)
 RUN_TWICE(names_many)
 RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
@@ -699,6 +730,7 @@ int main(void) {
         MESH_CASE(out_of_step),
         MESH_CASE(gives_locks_back),
         MESH_CASE(is_not_there),
+        cmocka_unit_test(one_cannot_be_joined_twice),
         MESH_CASE(resolves_twice),
         cmocka_unit_test(names_many_twice),
         cmocka_unit_test(locks_for_others_twice),
