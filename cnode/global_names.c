@@ -10,7 +10,15 @@
 #include "cnode/global_parts.h"
 
 /* What others may make this node keep. */
-enum { MOST_NAMES = 1000000, MOST_BYTES = 64 * 1024 };
+enum {
+    MOST_NAMES = 1000000,
+    MOST_BYTES = 64 * 1024, /* of one, with its method */
+    MOST_IN_ALL = 512 * 1024 * 1024
+};
+
+static size_t weight(const cnode__gname *e) {
+    return sizeof *e + e->name.len + e->method.len + e->pid.len;
+}
 
 static void free_name(cnode__global *g, cnode__gname *e) {
     const cn_alloc *alloc = &g->node->alloc;
@@ -57,6 +65,7 @@ static void stop_watching(cnode__global *g, const cnode__gname *e) {
 }
 
 static void drop_name(cnode__global *g, cnode__gname *e) {
+    g->name_bytes -= weight(e);
     (void)cn__map_remove(&g->names, e->name.data, e->name.len);
     (void)cn__map_remove(&g->watched, e->monitor, sizeof e->monitor);
     if (cn__map_get(&g->pids, e->pid.data, e->pid.len) == e)
@@ -155,7 +164,8 @@ static int try_insert(cnode__global *g, etf_view name, const etf_pid *pid,
     etf_view key;
     int err;
 
-    if (name.len + method.len > MOST_BYTES || g->names.count >= MOST_NAMES)
+    if (name.len + method.len > MOST_BYTES || g->names.count >= MOST_NAMES ||
+        g->name_bytes + name.len + method.len > MOST_IN_ALL)
         return cnode__err(n, CN_ELIMIT, "too many names, or too long a one");
     err = cnode__global_key(g, name, &key);
     if (err != 0)
@@ -168,6 +178,7 @@ static int try_insert(cnode__global *g, etf_view name, const etf_pid *pid,
         free_name(g, e);
         return cnode__err(n, err, "out of memory");
     }
+    g->name_bytes += weight(e);
     err = watch(g, e, pid);
     if (err != 0)
         drop_name(g, e);

@@ -119,8 +119,9 @@ struct cnode__global {
     bool lock_down; /* the last `global` lock went with its holder */
     /* global_names.c */
     cn_map names;
-    cn_map watched; /* cnode__gname.monitor */
-    cn_map pids;    /* cnode__gname.pid */
+    size_t name_bytes; /* that they take */
+    cn_map watched;    /* cnode__gname.monitor */
+    cn_map pids;       /* cnode__gname.pid */
     uint64_t quiet_names;
     /* global_member.c */
     cn_map members;

@@ -201,6 +201,29 @@ static void names_go(mesh *m) {
     SAID(m, "r1: ENOPROC\nr: ended normal");
 }
 
+/* However many and long they are. */
+static void names_are_bounded(mesh *m) {
+    const size_t others = 512 * 1024 * 1024;
+    cnode__global *gl;
+    cnode_proc *p;
+
+    START(m, 1);
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    gl = mesh_cnode(m, 0)->global;
+    gl->name_bytes += others; /* as if there were more */
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: ECANCELED");
+    WANT(m, strstr(m->nodes[0].log, "too many names") != NULL);
+    gl->name_bytes -= others;
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, gl->name_bytes > 0);
+    ASK(m, cnode_global_unregister(mesh_cnode(m, 0), "x", on_global, r1));
+    mesh_advance(m, 9000);
+    SAID(m, "r1: OK");
+    WANT(m, gl->name_bytes == 0);
+}
+
 /* --- conflicts ------------------------------------------------------------ */
 
 #define BOTH_HAVE(m, p, q, opts)                                               \
@@ -724,6 +747,7 @@ int main(void) {
         MESH_CASE(with_others),
         MESH_CASE(names),
         MESH_CASE(names_go),
+        MESH_CASE(names_are_bounded),
         MESH_CASE(one_is_killed),
         MESH_CASE(one_is_told),
         MESH_CASE(both_are_told),
