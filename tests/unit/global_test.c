@@ -203,7 +203,7 @@ static void names_go(mesh *m) {
 
 /* However many and long they are. */
 static void names_are_bounded(mesh *m) {
-    const size_t others = 512 * 1024 * 1024;
+    const size_t others = (size_t)512 * 1024 * 1024;
     cnode__global *gl;
     cnode_proc *p;
 
@@ -532,6 +532,7 @@ static void resolves_twice(mesh *m) {
 
 /* Calls that wait, as long as they like, do not fill the memory. */
 static void many_wait(mesh *m) {
+    const size_t others = (size_t)1024 * 1024;
     static uint8_t bytes[5000];
     const etf_view tag = {bytes, sizeof bytes};
     cnode__global *gl;
@@ -555,10 +556,10 @@ static void many_wait(mesh *m) {
     WANT(m, (one = gl->sync_bytes) > 0);
     ASK_SYNC(m, g, self);
     WANT(m, gl->sync_bytes == 2 * one);
-    gl->sync_bytes += 1024 * 1024 - 3 * one + 1; /* as if there were more */
+    gl->sync_bytes += others - 3 * one + 1; /* as if there were more */
     ASK_SYNC(m, g, self);
     WANT(m, m->nodes[0].down_status == CN_ELIMIT);
-    gl->sync_bytes -= 1024 * 1024 - 3 * one + 1;
+    gl->sync_bytes -= others - 3 * one + 1;
     mesh_advance(m, 10000);
     WANT(m, gl->sync_bytes == 0 && gl->question_count == 0);
     m->said[0] = '\0';
