@@ -17,7 +17,11 @@ enum {
      * text may become by being broken into lines: the blanks before the lines
      * of a deep term are the square of it. */
     DEPTH = 10000,
-    BLOAT = 16
+    BLOAT = 16,
+    /* What all of it may become is BLOAT times the format and its arguments,
+     * and this: else a few bytes, which ask for one wide field after the other,
+     * take all memory. */
+    SPARE = 1024 * 1024
 };
 
 typedef struct format {
@@ -26,6 +30,8 @@ typedef struct format {
     uint32_t left; /* of them */
     cnode_io_sink put;
     void *ctx;
+    uint64_t room; /* for so many bytes more; then it is over */
+    bool over;
     size_t column;     /* from 0 */
     cnode__text piece; /* of a directive */
     const cn_alloc *alloc;
@@ -48,6 +54,10 @@ typedef struct directive {
 static void put(format *f, const void *text, size_t len) {
     const uint8_t *p = text;
 
+    f->over = f->over || len > f->room;
+    if (f->over)
+        return;
+    f->room -= len;
     f->put(f->ctx, text, len);
     for (size_t i = 0; i < len; i++)
         if (p[i] == '\n')
@@ -62,7 +72,7 @@ static void put_chars(format *f, uint32_t c, int64_t n) {
     uint8_t out[4];
     size_t len = etf__utf8_put(out, c);
 
-    for (; n > 0; n--)
+    for (; n > 0 && !f->over; n--)
         put(f, out, len);
 }
 
@@ -487,19 +497,28 @@ static uint8_t peek_char(const format *f) {
     return f->text.len > 0 ? *f->text.data : 0;
 }
 
+static int64_t get_digits(format *f) {
+    int64_t n = NONE;
+
+    while (peek_char(f) >= '0' && peek_char(f) <= '9' && n <= FIELD_MAX)
+        n = (n == NONE ? 0 : n * 10) + (int64_t)(next_char(f) - '0');
+    return n;
+}
+
 /* Digits, or * for an argument, or neither. */
 static int get_number(format *f, int64_t *out) {
     int err = 0;
 
-    *out = NONE;
     if (peek_char(f) == '*') {
         (void)next_char(f);
         err = next_int(f, out);
+    } else {
+        *out = get_digits(f);
     }
-    while (peek_char(f) >= '0' && peek_char(f) <= '9' && *out <= FIELD_MAX)
-        *out = (*out == NONE ? 0 : *out * 10) + (int64_t)(next_char(f) - '0');
     if (err == 0 && (*out > FIELD_MAX || *out < -FIELD_MAX))
         err = CN_ELIMIT;
+    if (err != 0)
+        *out = NONE;
     return err;
 }
 
@@ -513,7 +532,7 @@ static int get_field(format *f, directive *d) {
         (void)next_char(f);
     star = peek_char(f) == '*';
     err = get_number(f, &n);
-    if (star && n < 0) {
+    if (err == 0 && star && n < 0) {
         d->left = true;
         n = -n;
     }
@@ -632,7 +651,7 @@ static int do_directive(format *f) {
     err = apply(f, &d, next_char(f));
     cnode__text_free(&f->piece);
     f->piece.failed = false;
-    return err;
+    return err == 0 && f->over ? CN_ELIMIT : err;
 }
 
 static int run(format *f) {
@@ -651,6 +670,8 @@ static int run(format *f) {
         if (err != 0)
             return err;
     }
+    if (f->over)
+        return CN_ELIMIT;
     etf_get_tail(&f->args);
     return f->left == 0 && etf_reader_finish(&f->args) == 0 ? 0 : CN_EBADARG;
 }
@@ -683,6 +704,7 @@ int cnode_io_lib_format(const cn_alloc *alloc, etf_view term, etf_view args,
     cnode__text_init(&f.piece, f.alloc);
     err = text_of(term, &text);
     f.text = cnode__text_view(&text);
+    f.room = ((uint64_t)f.text.len + args.len) * BLOAT + SPARE;
     etf_reader_init(&f.args, args);
     f.left = etf_get_list(&f.args);
     if (err == 0 && etf_reader_finish(&f.args) != 0)

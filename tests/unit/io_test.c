@@ -764,6 +764,43 @@ static void formats(void **state) {
     assert_int_equal(form("~99999s", "[a]", out), CN_ELIMIT);
     assert_int_equal(form("~.7b", "[100000000000000000000000]", out),
                      CN_ENOTSUP);
+    assert_int_equal(form("~*5w", "[-9223372036854775808,a]", out), CN_ELIMIT);
+    assert_int_equal(form("~*5w", "[3,a]", out), CN_EBADARG);
+}
+
+static void count(void *ctx, const void *text, size_t len) {
+    (void)text;
+    *(size_t *)ctx += len;
+}
+
+/* Each of them asks for 64 KiB, in many ways. */
+static void formats_that_swell(void **state) {
+    static const char *const parts[] = {"~65536n", "~65536~",
+                                        "~65536n and more"};
+    static const uint8_t none[] = {106};
+    enum { TIMES = 3000, MOST = 2 * 1024 * 1024 };
+    char *format = malloc(MOST);
+
+    (void)state;
+    assert_non_null(format);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t len = 0, made = 0;
+        etf_writer w;
+        etf_view term;
+
+        for (int k = 0; k < TIMES; k++)
+            len += (size_t)snprintf(format + len, MOST - len, "%s", parts[i]);
+        etf_writer_init(&w, NULL);
+        etf_put_binary(&w, format, len);
+        assert_int_equal(etf_writer_finish(&w, &term), 0);
+        assert_int_equal(cnode_io_lib_format(NULL, term,
+                                             etf_view_of(none, sizeof none),
+                                             count, &made),
+                         CN_ELIMIT);
+        assert_in_range(made, 1024 * 1024, MOST);
+        etf_writer_free(&w);
+    }
+    free(format);
 }
 
 static int format_everything(fault_alloc *f, void *arg) {
@@ -821,6 +858,7 @@ int main(void) {
         cmocka_unit_test(huge_requests),
         cmocka_unit_test(chardata),
         cmocka_unit_test(formats),
+        cmocka_unit_test(formats_that_swell),
         cmocka_unit_test(formats_without_memory),
     };
 
