@@ -45,9 +45,9 @@ CN_API int cnode_io_chars(etf_view chars, cnode_io_encoding e,
  * of a deep term much longer. The depth of ~P and ~W is not looked at, all is
  * printed; ~lp is as ~w; k and K change nothing. CN_EBADARG: Erlang would
  * raise badarg; CN_ENOTSUP: ~b of an integer of more than 64 bits in a base
- * other than 10 and 16; CN_ELIMIT: a field of more than 64 KiB, or more text
- * than 16 times the bytes of both and 1 MiB; CN_ENOMEM. Then part of it may be
- * written. alloc may be NULL. */
+ * other than 10 and 16, or of more than 2 KiB in base 10; CN_ELIMIT: a field of
+ * more than 64 KiB, or more text than 16 times the bytes of both and 1 MiB;
+ * CN_ENOMEM. Then part of it may be written. alloc may be NULL. */
 CN_API int cnode_io_lib_format(const cn_alloc *alloc, etf_view format,
                                etf_view args, cnode_io_sink put, void *ctx);
 

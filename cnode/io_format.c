@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cnode/io_parts.h"
+#include "ext_term/bignum.h"
 #include "ext_term/term.h"
 
 enum {
@@ -337,9 +338,10 @@ static int put_magnitude(format *f, etf_view arg, unsigned base,
     etf_reader_init(&r, arg);
     if (etf_next(&r, &it) != ETF_INT)
         return CN_EBADARG;
-    if (it.wide)
-        return base != 10 && base != 16 ? CN_ENOTSUP
-                                        : put_big(f, arg, base, negative);
+    if (it.wide) /* decimal costs nearly the square of the length */
+        return base == 16 || (base == 10 && it.bytes.len <= ETF__DECIMAL_BYTES)
+                   ? put_big(f, arg, base, negative)
+                   : CN_ENOTSUP;
     *negative = it.i < 0;
     put_digits(&f->piece, it.i < 0 ? 0 - (uint64_t)it.i : (uint64_t)it.i, base);
     return 0;

@@ -37,8 +37,18 @@ void etf__out_text(etf__output *o, const char *text) {
 }
 
 void etf__out_char(etf__output *o, char c, size_t n) {
-    for (; n > 0; n--)
-        etf__out(o, &c, 1);
+    if (o->file != NULL && !o->muted) {
+        for (; n > 0; n--)
+            etf__out(o, &c, 1);
+        return;
+    }
+    /* Not one by one: there may be any number of blanks before a line. */
+    o->chars += n;
+    if (o->muted)
+        return;
+    if (o->len < o->cap)
+        memset(o->buf + o->len, c, n < o->cap - o->len ? n : o->cap - o->len);
+    o->len += n;
 }
 
 void etf__out_uint(etf__output *o, uint64_t v) {

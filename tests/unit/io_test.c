@@ -803,6 +803,62 @@ static void formats_that_swell(void **state) {
     free(format);
 }
 
+/* Each element has a line of its own, which begins far to the right: seconds
+ * for whoever counts the blanks one by one, to find that it is too much. */
+static void formats_far_to_the_right(void **state) {
+    enum { ELEMENTS = 20000 };
+    etf_view format, args;
+    size_t made = 0;
+    etf_reader r;
+    etf_writer w;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_put_binary_str(&w, "~.65536p");
+    etf_put_list(&w, 1);
+    etf_begin_list(&w);
+    for (int i = 0; i < ELEMENTS; i++)
+        etf_put_int(&w, 1000);
+    etf_end_list(&w);
+    etf_put_nil(&w);
+    assert_int_equal(etf_writer_finish(&w, &args), 0);
+    etf_reader_init(&r, args);
+    format = etf_get_term(&r);
+    args = etf_get_term(&r);
+    assert_int_equal(cnode_io_lib_format(NULL, format, args, count, &made), 0);
+    assert_int_equal(made, ELEMENTS * 5 + 1);
+    etf_writer_free(&w);
+}
+
+/* Decimal digits of an integer this long take seconds. */
+static void formats_of_huge_integers(void **state) {
+    static const uint8_t magnitude[4096] = {[4095] = 1};
+    static const char *const forms[] = {"~b", "~.16b", "~w"};
+    static const size_t made[] = {0, 8191, 8191 + 3};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        size_t n = 0;
+        etf_writer w;
+        etf_reader r;
+        etf_view pair, format, args;
+
+        etf_writer_init(&w, NULL);
+        etf_put_binary_str(&w, forms[i]);
+        etf_put_list(&w, 1);
+        etf_put_big(&w, magnitude, sizeof magnitude, false);
+        etf_put_nil(&w);
+        assert_int_equal(etf_writer_finish(&w, &pair), 0);
+        etf_reader_init(&r, pair);
+        format = etf_get_term(&r);
+        args = etf_get_term(&r);
+        assert_int_equal(cnode_io_lib_format(NULL, format, args, count, &n),
+                         i == 0 ? CN_ENOTSUP : 0);
+        assert_int_equal(n, made[i]);
+        etf_writer_free(&w);
+    }
+}
+
 static int format_everything(fault_alloc *f, void *arg) {
     static const uint8_t format[] = {107, 0,   28,  '~', '3', 'p', '~', 's',
                                      '~', '.', '1', '6', '#', '~', 'B', '~',
@@ -859,6 +915,8 @@ int main(void) {
         cmocka_unit_test(chardata),
         cmocka_unit_test(formats),
         cmocka_unit_test(formats_that_swell),
+        cmocka_unit_test(formats_far_to_the_right),
+        cmocka_unit_test(formats_of_huge_integers),
         cmocka_unit_test(formats_without_memory),
     };
 
