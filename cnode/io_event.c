@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cnode/io_parts.h"
+#include "ext_term/term.h"
 
 /* Most bytes of text of an event; what is beyond is cut. */
 enum { TEXT_MAX = 1 << 20 };
@@ -227,25 +228,27 @@ static bool is_blank(uint8_t c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* How many blanks there are from here on, if one of them ends a line. */
-static size_t line_end(etf_view text, size_t at) {
+/* How many blanks there are from here on, and whether one of them ends a
+ * line. */
+static size_t blanks_at(etf_view text, size_t at, bool *newline) {
     size_t n = 0;
-    bool newline = false;
 
-    for (; at + n < text.len && is_blank(text.data[at + n]); n++)
-        newline = newline || text.data[at + n] == '\n';
-    return newline ? n : 0;
+    for (*newline = false; at + n < text.len && is_blank(text.data[at + n]);
+         n++)
+        *newline = *newline || text.data[at + n] == '\n';
+    return n;
 }
 
 /* In one line, as logger_formatter has it: a comma for each newline. */
 static void put_one_line(fixed *out, etf_view text) {
-    size_t at = line_end(text, 0), begin = at;
+    bool newline;
+    size_t at = blanks_at(text, 0, &newline), begin = newline ? at : 0;
 
     while (at < text.len) {
-        size_t blanks = line_end(text, at);
+        size_t blanks = blanks_at(text, at, &newline);
 
-        if (blanks == 0) {
-            at++;
+        if (!newline) {
+            at += blanks + (blanks == 0);
             continue;
         }
         put_fixed(out, text.data + begin, at - begin);
@@ -267,8 +270,22 @@ static void log_event(cnode *n, const cnode_log_event *e) {
     cn__log(&n->config.log, e->level, "logger", "%s: %s", e->node, line);
 }
 
+/* What was cut may end within a character. */
+static void whole_characters(cn_buf *b) {
+    const uint8_t *p = cn__buf_at(b);
+    size_t len = cn__buf_size(b), at = len;
+
+    if (len < TEXT_MAX)
+        return;
+    while (at > 0 && len - at < 3 && (p[at - 1] & 0xc0) == 0x80)
+        at--;
+    if (at > 0 && etf__utf8_count(p + at - 1, len - at + 1) == SIZE_MAX)
+        b->len -= len - at + 1;
+}
+
 static void tell(cnode *n, cnode_log_event *e, maker *m) {
     put_message(m, e);
+    whole_characters(&m->text.buf);
     if (cn__buf_append(&m->text.buf, "", 1) != 0 || m->text.failed) {
         cn__log(&n->config.log, CN_LOG_ERROR, "logger",
                 "%s: an event was lost: out of memory", e->node);

@@ -654,6 +654,39 @@ static void log_events(mesh *m) {
     SAID(m, "");
 }
 
+/* Of more text than is made there are whole characters. */
+static void note_length(cnode *n, const cnode_log_event *e, void *data) {
+    (void)data;
+    mesh_say(mesh_of(n), "%zu %s", e->len, e->text + e->len - 3);
+}
+
+#define OWN_EVENT(m, alice, ...)                                               \
+    OK(m, cnode_send_name((alice), NULL, "logger_proxy", __VA_ARGS__))
+
+static void cut_events(mesh *m) {
+    static const cnode_config c = {.on_log_event = note_length};
+    enum { EUROS = 400000 };
+    char *text = malloc(3 * EUROS + 1);
+    cnode_proc *a;
+
+    assert_non_null(text);
+    for (int i = 0; i < EUROS; i++)
+        memcpy(text + 3 * i, "\xe2\x82\xac", 3);
+    OK(m, mesh_start(m, 0, &c));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, 3 * EUROS));
+    SAID(m, "1048575 \xe2\x82\xac");
+    OWN_EVENT(m, a, "{log, error, [~s, ~b], #{}}", "ab",
+              etf_view_of(text, 3 * EUROS));
+    SAID(m, "1048574 \xe2\x82\xac");
+    free(text);
+}
+
+static void log_events_that_are_cut(void **state) {
+    (void)state;
+    mesh_run_twice(cut_events);
+}
+
 static void keep_line(void *ctx, cn_level level, const char *where,
                       const char *text) {
     mesh *m = ctx;
@@ -679,6 +712,31 @@ static void log_events_become_lines(mesh *m) {
           etf_view_of((char[3000]){"\xe2\x82\xac"}, 3000));
     WANT(m, strlen(m->said) > 3);
     m->said[0] = '\0';
+    EVENT(m, a, "{log, error, ~b, #{}}", "  two   blanks \n\t ");
+    SAID(m, "0 a@h:   two   blanks");
+}
+
+/* As many steps as there are pairs of blanks would take minutes. */
+static void blank_events(mesh *m) {
+    const cnode_config c = {.log = {keep_line, m, CN_LOG_INFO}};
+    enum { BLANKS = 1024 * 1024 };
+    char *text = malloc(BLANKS);
+    cnode_proc *a;
+
+    assert_non_null(text);
+    memset(text, ' ', BLANKS);
+    text[0] = 'a';
+    OK(m, mesh_start(m, 0, &c));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, BLANKS));
+    WANT(m, strncmp(m->said, "0 a@h: a  ", 10) == 0);
+    m->said[0] = '\0';
+    free(text);
+}
+
+static void log_events_of_blanks(void **state) {
+    (void)state;
+    mesh_run_twice(blank_events);
 }
 
 /* --- text ---------------------------------------------------------------- */
@@ -910,7 +968,9 @@ int main(void) {
         MESH_CASE(prints_on_others),
         MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
+        cmocka_unit_test(log_events_that_are_cut),
         MESH_CASE(log_events_become_lines),
+        cmocka_unit_test(log_events_of_blanks),
         cmocka_unit_test(huge_requests),
         cmocka_unit_test(chardata),
         cmocka_unit_test(formats),
