@@ -448,13 +448,22 @@ static int process_info_1(cnode_proc *self, etf_view args, etf_writer *out,
     return 0;
 }
 
-static int put_items(const cnode_proc *p, etf_view list, etf_writer *out) {
+/* A few bytes ask for an item, and the links of a process may take many: so
+ * they are not told any number of times. */
+enum { MOST_ITEMS = 100 };
+
+static int put_items(cnode_proc *self, const cnode_proc *p, etf_view list,
+                     etf_writer *out) {
     const struct item *item = items;
     etf_reader r;
+    uint32_t n;
 
     etf_reader_init(&r, list);
+    n = etf_get_list(&r);
+    if (n > MOST_ITEMS)
+        return cnode_raise(self, CNODE_ERROR, "system_limit");
     etf_begin_list(out);
-    for (uint32_t n = etf_get_list(&r); n > 0; n--) {
+    for (; n > 0; n--) {
         item = find_item(etf_get_term(&r));
         if (item == NULL)
             return CN_EBADARG;
@@ -479,7 +488,7 @@ static int process_info_2(cnode_proc *self, etf_view args, etf_writer *out,
     if (p == NULL)
         return put_undefined(self, &pid, out);
     if (etf_type_of(what) != ETF_ATOM)
-        return put_items(p, what, out);
+        return put_items(self, p, what, out);
     item = find_item(what);
     if (item == NULL)
         return CN_EBADARG;

@@ -85,6 +85,26 @@ static void names_and_messages(mesh *m) {
     CALL(m, "process_info", "OK undefined", "[~p, links]", &bob);
 }
 
+/* Each `links` may be much longer than its name. */
+static void too_many_infos(mesh *m) {
+    etf_view list;
+    etf_writer w;
+    etf_pid bob;
+    BOTH(m);
+    bob = cnode_self(b);
+    etf_writer_init(&w, NULL);
+    etf_begin_list(&w);
+    for (int i = 0; i < 101; i++)
+        etf_put_atom(&w, "links");
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &list), 0);
+    o.function = "process_info";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[~p, ~t]", &bob, list));
+    SAID(m, "r1: EREMOTE "
+            "{error,system_limit,[{erlang,process_info,2,[]}]}");
+    etf_writer_free(&w);
+}
+
 static void infos(mesh *m) {
     etf_pid bob;
     BOTH(m);
@@ -169,7 +189,8 @@ static void applies(mesh *m) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        MESH_CASE(nodes), MESH_CASE(names_and_messages), MESH_CASE(infos),
+        MESH_CASE(nodes), MESH_CASE(names_and_messages),
+        MESH_CASE(infos), MESH_CASE(too_many_infos),
         MESH_CASE(pings), MESH_CASE(applies)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
