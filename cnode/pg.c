@@ -136,6 +136,8 @@ void cnode__pg_drop_local(cnode_pg *s, cnode__pg_owner *o) {
     cnode__pg_batch b;
 
     say_ended(s, o);
+    /* Callbacks that run meanwhile find it no more. */
+    (void)cn__map_remove(&s->locals, &o->number, sizeof o->number);
     cnode__pg_batch_init(&b, s);
     while ((m = cnode__list_first(cnode__pg_member, in_owner, &o->members)) !=
            NULL) {
@@ -147,7 +149,7 @@ void cnode__pg_drop_local(cnode_pg *s, cnode__pg_owner *o) {
         cnode__pg_batch_add(&b, g, false, &pid, times);
         cnode__pg_let_go(s, g);
     }
-    forget_local(s, o);
+    cn__free(&s->node->alloc, o, 1, sizeof *o);
     cnode__pg_batch_end(&b);
 }
 

@@ -209,6 +209,43 @@ static void meddle(cnode_pg *s, const cnode_pg_event *e, void *data) {
     }
 }
 
+static etf_pid leaver;
+
+/* Has it leave what it leaves anyway. */
+static void leave_too(cnode_pg *s, const cnode_pg_event *e, void *data) {
+    see(s, e, data);
+    if (e->joined)
+        return;
+    (void)cnode_pg_leave(s, &leaver, 1, "x");
+    (void)cnode_pg_leave(s, &leaver, 1, "y");
+    (void)cnode_pg_leave(s, &leaver, 1, "z");
+}
+
+/* One that has ended leaves its groups one after the other. */
+static void meddles_with_the_end(mesh *m) {
+    cnode_proc *r;
+    TWO(m);
+
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    NEED(m, r = mesh_proc(m, 0, "r"));
+    leaver = cnode_self(r);
+    OK(m, cnode_pg_join(a, &leaver, 1, "x"));
+    OK(m, cnode_pg_join(a, &leaver, 1, "y"));
+    OK(m, cnode_pg_join(a, &leaver, 1, "z"));
+    OK(m, cnode_pg_join(a, &pp, 1, "z"));
+    LATER(m, COUNT(b, "z") == 2);
+    OK(m, cnode_pg_monitor_scope(a, leave_too, na, NULL));
+    m->said[0] = '\0';
+    OK(m, cnode_exit(r, "bye"));
+    LATER(m, COUNT(b, "z") == 1 && COUNT(a, "z") == 1);
+    WANT(m, COUNT(a, "x") == 0 && COUNT(a, "y") == 0);
+    WANT(m, strstr(m->said, "a left x: 1\na left y: 1\na left z: 1\n") != NULL);
+    m->said[0] = '\0';
+    OK(m, cnode_pg_join(a, &pp, 1, "x"));
+    mesh_advance(m, 1);
+    SAID(m, "a joined x: 1");
+}
+
 static void stop_it(cnode_pg *s, const cnode_pg_event *e, void *data) {
     see(s, e, data);
     cnode_pg_stop(s);
@@ -511,6 +548,7 @@ int main(void) {
         MESH_CASE(joins_wholly),
         MESH_CASE(walks),
         MESH_CASE(meddles),
+        MESH_CASE(meddles_with_the_end),
         MESH_CASE(starts_late),
         MESH_CASE(is_killed),
         MESH_CASE(topics),
