@@ -144,6 +144,7 @@ void cnode__pg_drop_local(cnode_pg *s, cnode__pg_owner *o) {
         cnode__pg_group *g = m->group;
         size_t times = m->times;
 
+        cnode__pg_batch_turn(&b, g, false);
         cnode__pg_hold(g);
         cnode__pg_set(s, m, 0);
         cnode__pg_batch_add(&b, g, false, &pid, times);

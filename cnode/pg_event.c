@@ -211,10 +211,14 @@ void cnode__pg_batch_end(cnode__pg_batch *b) {
     cnode__pg_let_go(s, g);
 }
 
-void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
-                         const etf_pid *pid, size_t times) {
+void cnode__pg_batch_turn(cnode__pg_batch *b, const cnode__pg_group *g,
+                          bool joined) {
     if (b->group != NULL && (b->group != g || b->joined != joined))
         cnode__pg_batch_end(b);
+}
+
+void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
+                         const etf_pid *pid, size_t times) {
     if (!cnode__pg_watched(b->scope, g))
         return;
     for (; times > 0; times--) {

@@ -154,6 +154,11 @@ void cnode__pg_event_queue(cnode_pg *s, cnode__pg_event *e);
 /* Tells what is in the queue; not from within a call of the program. */
 void cnode__pg_drain(cnode_pg *s);
 void cnode__pg_batch_init(cnode__pg_batch *b, cnode_pg *s);
+/* What is in it is told if it is something else. Before the change that is
+ * added: a monitor that is made meanwhile counts the members as they are before
+ * it, and is told of it. */
+void cnode__pg_batch_turn(cnode__pg_batch *b, const cnode__pg_group *g,
+                          bool joined);
 void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
                          const etf_pid *pid, size_t times);
 void cnode__pg_batch_end(cnode__pg_batch *b);

@@ -198,6 +198,7 @@ static void leave_all(cnode_pg *s, cnode__pg_owner *o) {
         etf_pid pid = cnode__pg_pid(s, m);
         size_t times = m->times;
 
+        cnode__pg_batch_turn(&b, g, false);
         cnode__pg_hold(g);
         cnode__pg_set(s, m, 0);
         cnode__pg_batch_add(&b, g, false, &pid, times);
@@ -414,6 +415,7 @@ static void leave(cnode_pg *s, cnode__pg_owner *o, cnode__pg_group *g,
         cnode__pg_member *m = cnode__pg_member_of(s, g, o, &pid);
         if (m == NULL)
             continue;
+        cnode__pg_batch_turn(b, g, false);
         cnode__pg_set(s, m, m->times - 1);
         cnode__pg_batch_add(b, g, false, &pid, 1);
     }
@@ -537,6 +539,7 @@ static void take_over(cnode_pg *s, cnode__pg_owner *o) {
         size_t had = m->times, has = m->wanted;
 
         next = l->next;
+        cnode__pg_batch_turn(&b, g, has > had);
         cnode__pg_hold(g);
         cnode__pg_set(s, m, has);
         cnode__pg_batch_add(&b, g, has > had, &pid,

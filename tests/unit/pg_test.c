@@ -246,6 +246,38 @@ static void meddles_with_the_end(mesh *m) {
     SAID(m, "a joined x: 1");
 }
 
+/* Looks at another group from now on. */
+static void look_at_y(cnode_pg *s, const cnode_pg_event *e, void *data) {
+    see(s, e, data);
+    if (e->joined)
+        return;
+    mesh_say(mesh_of(s->node), "y has %zu", COUNT(s, "y"));
+    if (cnode_pg_monitor(s, see, nb, NULL, "y") != 0)
+        mesh_of(s->node)->noticed = true;
+}
+
+/* A monitor that is made while several groups are left is told of what comes
+ * after it, and of nothing that it has counted. */
+static void looks_meanwhile(mesh *m) {
+    etf_pid pid;
+    cnode_proc *r;
+    TWO(m);
+
+    (void)pp;
+    NEED(m, r = mesh_proc(m, 1, "r"));
+    pid = cnode_self(r);
+    OK(m, cnode_pg_join(b, &pid, 1, "x"));
+    OK(m, cnode_pg_join(b, &pid, 1, "y"));
+    OK(m, cnode_pg_monitor(a, look_at_y, na, NULL, "x"));
+    OK(m, cnode_pg_monitor(b, look_at_y, na, NULL, "x"));
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    LATER(m, COUNT(a, "x") == 1 && COUNT(a, "y") == 1);
+    m->said[0] = '\0';
+    OK(m, cnode_exit(r, "bye"));
+    SAID(m, "a left x: 1\ny has 1\nb left y: 1\nr: ended bye\n"
+            "a left x: 1\ny has 1\nb left y: 1");
+}
+
 static void stop_it(cnode_pg *s, const cnode_pg_event *e, void *data) {
     see(s, e, data);
     cnode_pg_stop(s);
@@ -549,6 +581,7 @@ int main(void) {
         MESH_CASE(walks),
         MESH_CASE(meddles),
         MESH_CASE(meddles_with_the_end),
+        MESH_CASE(looks_meanwhile),
         MESH_CASE(starts_late),
         MESH_CASE(is_killed),
         MESH_CASE(topics),
