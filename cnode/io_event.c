@@ -233,8 +233,10 @@ static bool is_blank(uint8_t c) {
 static size_t blanks_at(etf_view text, size_t at, bool *newline) {
     size_t n = 0;
 
-    for (*newline = false; at + n < text.len && is_blank(text.data[at + n]);
-         n++)
+    *newline = false;
+    if (text.data == NULL)
+        return 0;
+    for (; at + n < text.len && is_blank(text.data[at + n]); n++)
         *newline = *newline || text.data[at + n] == '\n';
     return n;
 }

@@ -56,7 +56,7 @@ static void put(format *f, const void *text, size_t len) {
     const uint8_t *p = text;
 
     f->over = f->over || len > f->room;
-    if (f->over)
+    if (f->over || p == NULL)
         return;
     f->room -= len;
     f->put(f->ctx, text, len);

@@ -776,16 +776,19 @@ CN_API inline uint64_t etf__copy_short(uint8_t *to, const void *text,
     uint32_t head, tail;
 
     if (n >= 8) {
+        /* cppcheck-suppress nullPointer ; etf__put_short saw to it */
         memcpy(&first, from, 8);
-        memcpy(&last, from + n - 8, 8);
+        memcpy(&last, from + (n - 8), 8);
         memcpy(to, &first, 8);
-        memcpy(to + n - 8, &last, 8);
+        memcpy(to + (n - 8), &last, 8);
         return first | last;
     }
+    /* cppcheck-suppress nullPointer */
     memcpy(&head, from, 4);
-    memcpy(&tail, from + n - 4, 4);
+    /* cppcheck-suppress [nullPointerArithmetic, pointerOutOfBoundsCond] */
+    memcpy(&tail, from + (n - 4), 4);
     memcpy(to, &head, 4);
-    memcpy(to + n - 4, &tail, 4);
+    memcpy(to + (n - 4), &tail, 4);
     return head | tail;
 }
 

@@ -87,12 +87,13 @@ static void names_and_messages(mesh *m) {
 
 /* Each `links` may be much longer than its name. */
 static void too_many_infos(mesh *m) {
+    uint8_t buf[1000];
     etf_view list;
     etf_writer w;
     etf_pid bob;
     BOTH(m);
     bob = cnode_self(b);
-    etf_writer_init(&w, NULL);
+    etf_writer_init_fixed(&w, buf, sizeof buf);
     etf_begin_list(&w);
     for (int i = 0; i < 101; i++)
         etf_put_atom(&w, "links");
@@ -102,7 +103,6 @@ static void too_many_infos(mesh *m) {
     ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[~p, ~t]", &bob, list));
     SAID(m, "r1: EREMOTE "
             "{error,system_limit,[{erlang,process_info,2,[]}]}");
-    etf_writer_free(&w);
 }
 
 static void infos(mesh *m) {
