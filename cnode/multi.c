@@ -223,13 +223,15 @@ static int send_each(cnode_proc *p, const char *const *nodes, size_t n,
     etf_writer w;
     etf_view term;
     int err, one;
+    bool packed;
 
     etf_writer_init(&w, &p->node->alloc);
     (void)etf_pack_args(&w, in, count);
     err = etf_writer_finish(&w, &term);
-    if (err != 0)
+    packed = err == 0;
+    if (!packed)
         cnode__set_error(p->node, err, "message: %s", cn_strerror(err));
-    for (size_t i = 0; i < n && term.len > 0; i++) {
+    for (size_t i = 0; i < n && packed; i++) {
         if (cast)
             one = cnode_send_name(p, nodes[i], name, "{'$gen_cast', ~t}", term);
         else

@@ -107,6 +107,7 @@ static void messages(mesh *m) {
     SAID(m, "bob: {hi,3}\nall: b@h: OK {hi,3}\n"
             "all: c@h: EREMOTE {error,badarg,[{erlang,send,2,[]}]}");
     WANT(m, cnode_send_many(a, both, 2, "bob", "{") != 0);
+    WANT(m, cnode_send_many(a, both, 2, "bob", "{hi") != 0);
     WANT(m, cnode_sbcast(a, both, 2, "bob", 1, on_many, all, "{") != 0);
 }
 

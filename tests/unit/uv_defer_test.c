@@ -113,17 +113,23 @@ static void close_world(world *w) {
     cnode_free(w->node);
 }
 
+/* 0: whatever it takes. */
+static uint32_t forever(uint32_t ms) {
+    return ms == 0 ? UINT32_MAX : ms;
+}
+
 static void apply(world *w, const char *what, uint32_t timeout_ms) {
     const cnode_rpc_opts o = {.node = "a@127.0.0.1",
                               .module = "m",
                               .function = "work",
-                              .timeout_ms = timeout_ms};
+                              .timeout_ms = forever(timeout_ms)};
 
     assert_int_equal(cnode_rpc(w->asker, &o, on_result, w, "[~a]", what), 0);
 }
 
 static void call(world *w, const char *what, uint32_t timeout_ms) {
-    const cnode_call_opts o = {.server = "server", .timeout_ms = timeout_ms};
+    const cnode_call_opts o = {.server = "server",
+                               .timeout_ms = forever(timeout_ms)};
 
     assert_int_equal(cnode_call(w->asker, &o, on_result, w, "~a", what), 0);
 }
