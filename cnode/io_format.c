@@ -413,7 +413,7 @@ static int integer_directive(format *f, const directive *d, char c) {
     }
     if (err == 0)
         err = put_magnitude(f, arg, base, &negative);
-    if (upper)
+    if (err == 0 && upper)
         make_upper(&f->piece);
     if (err == 0)
         err = prefix.failed
