@@ -665,21 +665,18 @@ static void note_length(cnode *n, const cnode_log_event *e, void *data) {
 
 static void cut_events(mesh *m) {
     static const cnode_config c = {.on_log_event = note_length};
-    enum { EUROS = 400000 };
-    char *text = malloc(3 * EUROS + 1);
+    static char text[3 * 400000]; /* euros */
     cnode_proc *a;
 
-    assert_non_null(text);
-    for (int i = 0; i < EUROS; i++)
-        memcpy(text + 3 * i, "\xe2\x82\xac", 3);
+    for (size_t i = 0; i < sizeof text; i += 3)
+        memcpy(text + i, "\xe2\x82\xac", 3);
     OK(m, mesh_start(m, 0, &c));
     NEED(m, a = mesh_proc(m, 0, "alice"));
-    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, 3 * EUROS));
+    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, sizeof text));
     SAID(m, "1048575 \xe2\x82\xac");
     OWN_EVENT(m, a, "{log, error, [~s, ~b], #{}}", "ab",
-              etf_view_of(text, 3 * EUROS));
+              etf_view_of(text, sizeof text));
     SAID(m, "1048574 \xe2\x82\xac");
-    free(text);
 }
 
 static void log_events_that_are_cut(void **state) {
@@ -719,19 +716,16 @@ static void log_events_become_lines(mesh *m) {
 /* As many steps as there are pairs of blanks would take minutes. */
 static void blank_events(mesh *m) {
     const cnode_config c = {.log = {keep_line, m, CN_LOG_INFO}};
-    enum { BLANKS = 1024 * 1024 };
-    char *text = malloc(BLANKS);
+    static char text[1024 * 1024];
     cnode_proc *a;
 
-    assert_non_null(text);
-    memset(text, ' ', BLANKS);
+    memset(text, ' ', sizeof text);
     text[0] = 'a';
     OK(m, mesh_start(m, 0, &c));
     NEED(m, a = mesh_proc(m, 0, "alice"));
-    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, BLANKS));
+    OWN_EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of(text, sizeof text));
     WANT(m, strncmp(m->said, "0 a@h: a  ", 10) == 0);
     m->said[0] = '\0';
-    free(text);
 }
 
 static void log_events_of_blanks(void **state) {
