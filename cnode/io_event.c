@@ -55,7 +55,8 @@ static void put_fixed(void *ctx, const void *text, size_t len) {
         while (len > 0 && (((const char *)text)[len] & 0xc0) == 0x80)
             len--;
     }
-    memcpy(f->out + f->len, text, len);
+    if (text != NULL)
+        memcpy(f->out + f->len, text, len);
     f->len += len;
     f->out[f->len] = '\0';
 }
