@@ -132,6 +132,7 @@ static void lines_of_many_threads(void **state) {
     uv_loop_t loop;
     cnode *a, *b;
     cn_log log;
+    int all;
 
     (void)state;
     memset(&x, 0, sizeof x);
@@ -154,8 +155,10 @@ static void lines_of_many_threads(void **state) {
         assert_true(count(&x, text) >= THREADS);
     }
     assert_int_equal(cnode_logger_dropped(l), 0);
+    all = x.n; /* and nothing follows from them */
     for (int i = 0; i < 20; i++)
         (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(x.n, all);
     assert_int_equal(count(&x, "line "), THREADS * EACH); /* once each */
     part(&loop, a, b);
     cnode_logger_free(l);
