@@ -12,8 +12,11 @@
 
 -compile([export_all, nowarn_export_all]).
 
--import(cnode_test, [wait_until/1, wait_until/2]).
+-import(cnode_test, [wait_until/1]).
 -import(node_driver, [tell/2, ok/2]).
+-import(cluster, [erl/1, erl/2, c/1, c/2, name/1, call/4, connect/2, known/1,
+                  connected/1, await_cluster/1, sync/1, whereis_name/2,
+                  await_name/3, proc/2, register_c/4]).
 
 suite() ->
     [{timetrap, {seconds, 60}}].
@@ -49,98 +52,7 @@ end_per_group(_, _) ->
     ok.
 
 end_per_testcase(_, _) ->
-    [cnode_test:stop_peer(P) || {{peer, P}, _} <- get()],
-    [catch cnode_test:kill9(D) || {{c, _}, D} <- get()],
-    ok.
-
-%% ------------------------------------------------------------------- tools
-
-%% Nodes of either kind: {erl, Peer, Node} or {c, Driver, Node}.
-erl(Prefix) ->
-    {Peer, Node} = cnode_test:start_peer(
-                     #{name => cnode_test:unique_node(Prefix)}),
-    put({peer, Peer}, true),
-    {erl, Peer, Node}.
-
-c(Prefix) ->
-    c(Prefix, []).
-
-c(Prefix, Args) ->
-    D = node_driver:start(#{name => cnode_test:unique_node(Prefix),
-                            args => ["--full" | Args]}),
-    put({c, maps:get(node, D)}, D),
-    {c, D, maps:get(node, D)}.
-
-name({_, _, Node}) ->
-    Node.
-
-call({erl, Peer, _}, M, F, A) ->
-    peer:call(Peer, M, F, A, 30000).
-
-connect({c, D, _}, To) ->
-    ?assertEqual(up, tell(D, {connect, name(To)}));
-connect({erl, _, _} = From, To) ->
-    ?assertEqual(true, call(From, net_kernel, connect_node, [name(To)])).
-
-known({c, D, _}) ->
-    lists:sort(tell(D, global_nodes));
-known(E) ->
-    lists:sort(call(E, gen_server, call, [global_name_server, get_known])).
-
-connected({c, D, _}) ->
-    lists:sort(tell(D, peers));
-connected(E) ->
-    lists:sort(call(E, erlang, nodes, [])).
-
-%% Until each of them knows exactly the others, and is connected to them.
-await_cluster(Nodes) ->
-    Names = lists:sort([name(N) || N <- Nodes]),
-    Together = fun(N) ->
-                       Others = lists:delete(name(N), Names),
-                       known(N) =:= Others andalso connected(N) =:= Others
-               end,
-    try wait_until(fun() -> lists:all(Together, Nodes) end, 20000)
-    catch error:{timeout, _} ->
-            ct:fail("~p", [[{name(N), known(N), connected(N)} || N <- Nodes]])
-    end.
-
-sync({c, D, _}) ->
-    ok(D, {global_sync, 5000});
-sync({erl, Peer, _} = E) ->
-    try ?assertEqual(ok, peer:call(Peer, global, sync, [], 10000))
-    catch exit:{timeout, _} ->
-            ct:fail("~p does not sync: ~p~n~p",
-                    [name(E), call(E, erlang, nodes, []),
-                     call(E, global, info, [])])
-    end.
-
-whereis_name({c, D, _}, Name) ->
-    tell(D, {global_whereis, Name});
-whereis_name(E, Name) ->
-    call(E, global, whereis_name, [Name]).
-
-%% Until all see this pid (or undefined) under the name.
-await_name(Nodes, Name, Pid) ->
-    try wait_until(fun() ->
-                           lists:all(fun(N) ->
-                                             whereis_name(N, Name) =:= Pid
-                                     end, Nodes)
-                   end)
-    catch error:{timeout, _} ->
-            ct:fail("~p of ~p: ~p",
-                    [Name, Pid, [{name(N), whereis_name(N, Name)}
-                                 || N <- Nodes]])
-    end.
-
-%% A process that lives until it is killed: its pid.
-proc({c, D, _}, Group) ->
-    [Pid] = tell(D, {spawn, Group, 1, trap}),
-    Pid;
-proc(E, _) ->
-    call(E, erlang, spawn, [timer, sleep, [infinity]]).
-
-register_c({c, D, _}, Group, Name, Opts) ->
-    tell(D, {global_register, Group, Name, Opts}).
+    cluster:stop().
 
 %% -------------------------------------------------------------------- join
 
@@ -256,16 +168,10 @@ ask_where(Node, Name1, Name2) ->
 
 %% Neither side of a connection that one of them wants hidden is a member.
 hidden_stays_out(_) ->
-    {Peer, Node} = cnode_test:start_peer(
-                     #{name => cnode_test:unique_node("m"),
-                       args => ["-hidden"]}),
-    put({peer, Peer}, true),
-    E = {erl, Peer, Node},
+    {erl, _, Node} = E = erl("m", #{args => ["-hidden"]}),
     {c, AD, _} = A = c("a"),
     connect(A, E),
-    HD = node_driver:start(#{}),
-    put({c, maps:get(node, HD)}, HD),
-    H = {c, HD, maps:get(node, HD)},
+    {c, HD, _} = H = c("h", #{args => []}),
     connect(H, A),
     sync(A),
     sync(E),
@@ -516,7 +422,7 @@ stands_still(Stop) ->
     [E1, E2] = Es = [erl("m"), erl("n")],
     connect(E1, E2),
     await_cluster(Es),
-    {c, D, _} = A = c("a", ["--max-stall-ms", "2000"]),
+    {c, D, _} = A = c("a", #{args => ["--full", "--max-stall-ms", "2000"]}),
     connect(A, E1),
     await_cluster([A | Es]),
     Stop(A, 4000),

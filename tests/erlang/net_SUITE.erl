@@ -2,15 +2,11 @@
 %%
 %% What becomes of connections when the network, or a program, fails.
 %%
-%% The machines are network namespaces of the suite's own:
-%%
-%%     here 10.77.1.2 ---- 10.77.1.1 router 10.77.2.1 ---- 10.77.2.2 there
-%%
-%% Here lives the node under test, a C node; there an Erlang node and another C
-%% node, to both of which it is connected, and with processes of which its
-%% processes are linked, and the other way round. The router loses what it is
-%% told to lose, without a word to anybody. All are commanded through their
-%% stdin, which no failure of the network touches.
+%% On one of two machines (machines.erl) lives the node under test, a C node; on
+%% the other an Erlang node and another C node, to both of which it is
+%% connected, and with processes of which its processes are linked, and the
+%% other way round. All are commanded through their stdin, which no failure of
+%% the network touches.
 %%
 %% After each case everybody connects again, and the node under test must have
 %% as many descriptors as before and not much more memory.
@@ -22,6 +18,8 @@
 -compile([export_all, nowarn_export_all]).
 
 -import(cnode_test, [wait_until/1, wait_until/2]).
+-import(machines, [inside/1, sh/2, kill/2, lose/2, find/2, lose_all/1,
+                   find_all/1]).
 
 -define(HERE, "10.77.1.2").
 -define(THERE, "10.77.2.2").
@@ -54,7 +52,7 @@ all() ->
 %% ------------------------------------------------------------------- machines
 
 init_per_suite(Config) ->
-    case missing() of
+    case machines:missing() of
         [] ->
             cnode_test:init_suite(Config),
             {Pid, Result} = keeper(fun() -> build_world() end),
@@ -71,36 +69,6 @@ end_per_suite(Config) ->
     ?config(keeper, Config) ! finish,
     cnode_test:stop_all().
 
-%% Why this cannot run, if it cannot.
-missing() ->
-    [Why || {false, Why} <-
-                [{os:cmd("id -u") =:= "0\n",
-                  "needs root to make network namespaces"},
-                 {lists:all(fun(T) -> tool(T) =/= false end,
-                            ["ip", "ss", "tc"]),
-                  "needs ip, ss and tc (Debian: iproute2)"},
-                 {os:cmd("unshare --net echo yes 2>&1") =:= "yes\n",
-                  "the kernel forbids network namespaces here"},
-                 {forwards(), "a network namespace cannot be a router here"}]].
-
-forwards() ->
-    Script = "echo 1 >/proc/sys/net/ipv4/ip_forward && "
-        "ip link add name left type veth peer name right && "
-        "ip route add blackhole 10.0.0.1/32 && "
-        "tc qdisc add dev left root tbf rate 1mbit burst 20kb limit 60kb && "
-        "echo yes",
-    lists:suffix("yes\n",
-                 os:cmd("PATH=" ++ path() ++ " unshare --net sh -c '" ++ Script
-                        ++ "' 2>&1")).
-
-tool(Name) ->
-    os:find_executable(Name, path()).
-
-%% Where the tools may be that the system lacks.
-path() ->
-    lists:append([D ++ ":" || D <- [os:getenv("NET_TOOLS", "")], D =/= ""])
-        ++ os:getenv("PATH") ++ ":/usr/sbin:/sbin".
-
 %% With what took the place of its programs.
 world(Config) ->
     maps:merge(?config(world, Config), persistent_term:get(?MODULE, #{})).
@@ -114,61 +82,14 @@ keeper(Fun) ->
                 end),
     receive {Pid, Result} -> {Pid, Result} end.
 
-%% A namespace that lives as long as the process that asks for it: its number.
-namespace() ->
-    Port = open_port({spawn_executable, os:find_executable("unshare")},
-                     [{args, ["--net", "cat"]}, binary]),
-    Port ! {self(), {command, "x"}},
-    receive {Port, {data, <<"x">>}} -> ok end,
-    {os_pid, Pid} = erlang:port_info(Port, os_pid),
-    Pid.
-
-%% The command that runs another one there.
-inside(Space) ->
-    [os:find_executable("nsenter"), "-t", integer_to_list(Space), "--net", "--"].
-
-%% Runs a shell command there, which must not fail.
-sh(Space, Command) ->
-    Result = os:cmd(lists:flatten(lists:join($\s, inside(Space)))
-                    ++ " sh -c 'PATH=" ++ path() ++ "; (" ++ Command
-                    ++ ") 2>&1 && echo OK'"),
-    ?assertEqual({Command, true, Result},
-                 {Command, lists:suffix("OK\n", Result), Result}).
-
 build_world() ->
-    [Router, Here, There] = Spaces = [namespace() || _ <- [1, 2, 3]],
-    [sh(S, "ip link set lo up") || S <- Spaces],
-    cable(Router, Here, "10.77.1", "here"),
-    cable(Router, There, "10.77.2", "there"),
-    sh(Router, "echo 1 >/proc/sys/net/ipv4/ip_forward"),
-    Epmds = [epmd(S) || S <- [Here, There]],
+    #{here := Here, there := There} = Machines = machines:make(),
     D = driver(Here, ?HERE, "mmm"),
     E = driver(There, ?THERE, "ccc"),
     {Peer, Node} = start_peer(There, cnode_test:unique("ppp")),
-    World = #{router => Router, here => Here, there => There, epmds => Epmds,
-              d => D, e => E, peer => Peer, node => Node},
+    World = Machines#{d => D, e => E, peer => Peer, node => Node},
     meet(World),
     World#{fds => node_driver:fds(D), rss => cnode_test:rss(D)}.
-
-cable(Router, Space, Net, Name) ->
-    sh(Router, lists:concat(["ip link add name ", Name, " type veth peer name eth0 "
-                             "netns ", Space])),
-    sh(Router, ["ip addr add ", Net, ".1/24 dev ", Name, " && "
-                "ip link set ", Name, " up"]),
-    sh(Space, ["ip addr add ", Net, ".2/24 dev eth0 && "
-               "ip link set eth0 up && ip route add default via ", Net, ".1"]).
-
-epmd(Space) ->
-    [Nsenter | Args] = inside(Space),
-    Port = open_port({spawn_executable, Nsenter},
-                     [{args, Args ++ [os:find_executable("epmd")]}]),
-    {os_pid, Pid} = erlang:port_info(Port, os_pid),
-    wait_until(fun() ->
-                       R = os:cmd(lists:flatten(lists:join($\s, inside(Space)))
-                                  ++ " epmd -names 2>&1"),
-                       string:find(R, "up and running") =/= nomatch
-               end),
-    Pid.
 
 driver(Space, Host, Prefix) ->
     driver(Space, list_to_atom(cnode_test:unique(Prefix) ++ "@" ++ Host)).
@@ -207,27 +128,6 @@ meet(#{d := D, e := E, peer := Peer, node := Node}) ->
                            andalso lists:member(C, peer:call(Peer, erlang, nodes,
                                                              [connected]))
                end, 20000).
-
-kill(Signal, Pid) ->
-    os:cmd(lists:concat(["kill -", Signal, " ", Pid])),
-    ok.
-
-%% --------------------------------------------------- what the router does
-
-%% Loses all to that host that goes through it.
-lose(#{router := Router}, To) ->
-    sh(Router, ["ip route add blackhole ", To, "/32"]).
-
-find(#{router := Router}, To) ->
-    sh(Router, ["ip route del blackhole ", To, "/32"]).
-
-lose_all(World) ->
-    lose(World, ?HERE),
-    lose(World, ?THERE).
-
-find_all(World) ->
-    find(World, ?HERE),
-    find(World, ?THERE).
 
 %% ----------------------------------------- what is told to the Erlang node there
 
