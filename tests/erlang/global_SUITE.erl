@@ -312,6 +312,7 @@ two_parts_merge(_) ->
 %% All want the same name at once: one has it.
 race(_) ->
     Rounds = list_to_integer(os:getenv("GLOBAL_RACES", "3")),
+    ct:timetrap({seconds, 60 + 10 * Rounds}),
     [E1, E2] = [erl("m"), erl("n")],
     [A, Z] = [c("a"), c("z")],
     [connect(N, E1) || N <- [E2, A, Z]],
