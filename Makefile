@@ -305,6 +305,17 @@ test: ## install what the tests need and run everything
 	@scripts/install-deps test
 	@BUILD=$(BUILD) scripts/run-tests
 
+SOAK := CLUSTER_FIGURES=1 CLUSTER_NODES=$${CLUSTER_NODES:-20} \
+        CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} \
+        CLUSTER_MERGES=$${CLUSTER_MERGES:-8} \
+        GLOBAL_RACES=$${GLOBAL_RACES:-1000}
+
+.PHONY: cluster-soak
+cluster-soak: ## clusters and races for names at length; OTP=29 for that release
+	@$(SOAK) $(MAKE) SUITE=cluster_SUITE $(if $(OTP),test-otp,ct)
+	@$(SOAK) $(MAKE) SUITE=global_SUITE GROUP=all CASES=race \
+	    $(if $(OTP),test-otp,ct)
+
 # Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
 .PHONY: fuzz fuzz-bin
 fuzz: ## each fuzz target, or TARGET=name, for SECONDS=60

@@ -69,6 +69,10 @@
  *   {global_sync, Ms}         ok, or {error, 'CN_ETIMEDOUT', Text}
  *   global_told               what its processes were told of conflicts:
  *                             [{Pid, {global_name_conflict, ...}}], in order
+ *   {pg_join, Scope, Group, Of}
+ *                             the processes of group Of join; the scope is
+ *                             started
+ *   {pg_members, Scope, Group}
  *   stop
  */
 #include <errno.h>
@@ -86,6 +90,7 @@
 #include <base/map.h>
 #include <cnode/cnode.h>
 #include <cnode/global.h>
+#include <cnode/pg.h>
 
 enum {
     NAME_MAX_ = 256,
@@ -1416,6 +1421,59 @@ static void do_global_told(driver *d, asker *a, etf_view term) {
     answer(a);
 }
 
+/* --- pg ------------------------------------------------------------------- */
+
+static int pg_join(driver *d, etf_view scope, etf_view name, const group *of) {
+    cnode_pg_opts o = {0};
+    char text[NAME_MAX_];
+    cnode_pg *pg;
+    int rc;
+
+    if (of == NULL || !text_of(scope, text))
+        return CN_EBADARG;
+    o.scope = text;
+    rc = cnode_pg_start(d->node, &o, &pg);
+    for (size_t i = 0; i < of->n && rc == 0; i++) {
+        etf_pid pid;
+
+        if (of->members[i].proc == NULL)
+            return CN_ENOPROC;
+        pid = cnode_self(of->members[i].proc);
+        rc = cnode_pg_join(pg, &pid, 1, "~t", name);
+    }
+    return rc;
+}
+
+static void do_pg_join(driver *d, asker *a, etf_view term) {
+    etf_view v[3];
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~t, ~a}", &v[0], &v[1], &v[2]) == 0)
+        rc = pg_join(d, v[0], v[1], group_of(d, v[2]));
+    answer_code(a, rc);
+}
+
+static void do_pg_members(driver *d, asker *a, etf_view term) {
+    etf_view v[2];
+    char text[NAME_MAX_];
+    etf_pid pids[64];
+    cnode_pg *pg;
+    size_t n;
+
+    if (etf_match(term, "{_, ~a, ~t}", &v[0], &v[1]) != 0 ||
+        !text_of(v[0], text) || (pg = cnode_pg_find(d->node, text)) == NULL) {
+        answer_code(a, CN_EBADARG);
+        return;
+    }
+    n = cnode_pg_members(pg, CNODE_PG_ALL, pids, 64, "~t", v[1]);
+    etf_writer_reset(&d->out);
+    etf_begin_list(&d->out);
+    for (size_t i = 0; i < n && i < 64; i++)
+        etf_put_pid(&d->out, &pids[i]);
+    etf_end_list(&d->out);
+    answer(a);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static void do_crc(driver *d, asker *a, etf_view term) {
@@ -1493,6 +1551,8 @@ static const struct command {
     {"global_nodes", do_global_nodes},
     {"global_sync", do_global_sync},
     {"global_told", do_global_told},
+    {"pg_join", do_pg_join},
+    {"pg_members", do_pg_members},
 };
 
 /* {Name, ...}, or Name alone. */
