@@ -331,6 +331,7 @@ int cnode__global_may_connect(cnode *n) {
 static void free_parts(cnode__global *g) {
     question *q;
 
+    cnode__holds_end(g);
     cnode__changes_free(g);
     cnode__syncs_free(g);
     cnode__joins_free(g);
@@ -428,6 +429,7 @@ static int init_parts(cnode__global *g) {
     cnode__list_init(&g->questions);
     cnode__list_init(&g->syncs);
     cnode__list_init(&g->changes);
+    cnode__list_init(&g->holds);
     cnode__locks_init(g, seed);
     cnode__names_init(g, seed);
     cnode__members_init(g, seed);

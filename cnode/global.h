@@ -13,7 +13,8 @@
  *
  * A name is a term, most often an atom: `const char *` is that atom, and the
  * _term calls take any term. All calls are for the thread of the loop, and on
- * a node that is not full they are CN_ENOTSUP, or find nothing.
+ * a node that is not full they are CN_ENOTSUP, or find nothing; locks are for
+ * visible nodes, too.
  */
 #ifndef CNODE_GLOBAL_H
 #define CNODE_GLOBAL_H
@@ -96,6 +97,76 @@ CN_API int cnode_global_sync(cnode *n, uint32_t timeout_ms, cnode_global_cb cb,
  * itself: *at starts at 0; NULL at the end. The table must not change
  * meanwhile. */
 CN_API const char *cnode_global_next_node(const cnode *n, size_t *at);
+
+/* --- locks --------------------------------------------------------------- */
+
+/* All may be zero. */
+typedef struct cnode_global_lock_opts {
+    const char *const *nodes; /* those that are to keep the lock; they are
+                                 connected to. NULL: this node and all visible
+                                 ones that are connected now */
+    size_t count;             /* of them */
+    etf_view requester; /* LockRequesterId: processes that give the same one
+                           may have the lock together. Empty: the pid of the
+                           process */
+    uint32_t tries;     /* gives up after so many: 1 is Retries = 0 of Erlang.
+                           0: never */
+} cnode_global_lock_opts;
+
+/* global:set_lock/3: the process gets the lock {resource, requester} on all
+ * these nodes; while it has it, nobody else can get it there. A node
+ * that cannot be reached, or has no locks (a hidden one of this library), is
+ * left out, as in Erlang. Who has it may take it again, and gives it back once,
+ * however often it was taken. It goes with the process and with its node.
+ * When somebody else has it on one of them, those taken are given back, and it
+ * is tried again after a random time, at most 250 ms first, and twice as long
+ * each time up to 8 s: so two who want it on the same nodes are not stuck.
+ * It takes a visible node, which need not be full. cb (may be NULL) runs once,
+ * unless the process ends first. Its status: 0; CN_EBUSY: somebody else has
+ * it, o->tries; CN_ECANCELED: cnode_global_unlock came first; CN_ECLOSED:
+ * `global` of this node has ended. What the call itself may return: CN_ENOTSUP:
+ * no visible node; CN_ENOPROC, CN_ENOMEM; CN_EBADARG: no atom, no name of a
+ * node; CN_ELIMIT: more than 16 KiB of resource and requester; of _term: what
+ * is wrong with the term. o may be NULL. */
+CN_API int cnode_global_lock_sized(cnode_proc *p, const char *resource,
+                                   const cnode_global_lock_opts *o, size_t size,
+                                   cnode_global_cb cb, void *data);
+CN_API int cnode_global_lock_term_sized(cnode_proc *p, etf_view resource,
+                                        const cnode_global_lock_opts *o,
+                                        size_t size, cnode_global_cb cb,
+                                        void *data);
+static inline int cnode_global_lock(cnode_proc *p, const char *resource,
+                                    const cnode_global_lock_opts *o,
+                                    cnode_global_cb cb, void *data) {
+    return cnode_global_lock_sized(p, resource, o, sizeof *o, cb, data);
+}
+static inline int cnode_global_lock_term(cnode_proc *p, etf_view resource,
+                                         const cnode_global_lock_opts *o,
+                                         cnode_global_cb cb, void *data) {
+    return cnode_global_lock_term_sized(p, resource, o, sizeof *o, cb, data);
+}
+/* global:del_lock/2: gives it back on these nodes, with the requester that it
+ * was taken for; o->tries is not used. A cnode_global_lock of the same process
+ * that waits for it still ends with CN_ECANCELED. cb (may be NULL) runs when
+ * all have answered, with status 0, also when the process does not have it. */
+CN_API int cnode_global_unlock_sized(cnode_proc *p, const char *resource,
+                                     const cnode_global_lock_opts *o,
+                                     size_t size, cnode_global_cb cb,
+                                     void *data);
+CN_API int cnode_global_unlock_term_sized(cnode_proc *p, etf_view resource,
+                                          const cnode_global_lock_opts *o,
+                                          size_t size, cnode_global_cb cb,
+                                          void *data);
+static inline int cnode_global_unlock(cnode_proc *p, const char *resource,
+                                      const cnode_global_lock_opts *o,
+                                      cnode_global_cb cb, void *data) {
+    return cnode_global_unlock_sized(p, resource, o, sizeof *o, cb, data);
+}
+static inline int cnode_global_unlock_term(cnode_proc *p, etf_view resource,
+                                           const cnode_global_lock_opts *o,
+                                           cnode_global_cb cb, void *data) {
+    return cnode_global_unlock_term_sized(p, resource, o, sizeof *o, cb, data);
+}
 
 #ifdef __cplusplus
 }

@@ -279,13 +279,10 @@ int cnode_global_unregister_term(cnode *n, etf_view name, cnode_global_cb cb,
     return add_change(n, &c, name);
 }
 
-/* Room for an atom of 255 characters. */
-enum { ATOM_ROOM = 4 * 255 + 8 };
-
 int cnode_global_register(cnode_proc *p, const char *name,
                           const cnode_global_opts *o, cnode_global_cb cb,
                           void *data) {
-    uint8_t buf[ATOM_ROOM];
+    uint8_t buf[CNODE__ATOM_ROOM];
     etf_view term = cnode__atom(name, buf, sizeof buf);
 
     return term.len == 0
@@ -295,7 +292,7 @@ int cnode_global_register(cnode_proc *p, const char *name,
 
 int cnode_global_unregister(cnode *n, const char *name, cnode_global_cb cb,
                             void *data) {
-    uint8_t buf[ATOM_ROOM];
+    uint8_t buf[CNODE__ATOM_ROOM];
     etf_view term = cnode__atom(name, buf, sizeof buf);
 
     return term.len == 0

@@ -13,7 +13,7 @@
 #include "cnode/global_parts.h"
 
 /* What one node can make this one keep. */
-enum { MOST_HOLDERS = 10000, MOST_BYTES = 16 * 1024 };
+enum { MOST_HOLDERS = 10000 };
 
 /* The lock that names are changed under. */
 static const uint8_t global_atom[] = {119, 6, 'g', 'l', 'o', 'b', 'a', 'l'};
@@ -250,7 +250,7 @@ bool cnode__lock_set(cnode__global *g, const etf_pid *pid, etf_view resource,
 
     if (!is_of_sender(g, pid))
         return refuse(g, "it asks for a process of another node");
-    if (resource.len + requester.len > MOST_BYTES)
+    if (resource.len + requester.len > CNODE__LOCK_MOST)
         return refuse(g, "the name of the lock is too long");
     if (!normal_pair(g, &resource, &requester))
         return false;

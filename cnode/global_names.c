@@ -260,7 +260,7 @@ int cnode_global_whereis_term(cnode *n, etf_view name, etf_pid *out) {
 }
 
 int cnode_global_whereis(cnode *n, const char *name, etf_pid *out) {
-    uint8_t buf[4 * 255 + 8];
+    uint8_t buf[CNODE__ATOM_ROOM];
     etf_view term = cnode__atom(name, buf, sizeof buf);
 
     if (term.len == 0)

@@ -9,6 +9,7 @@
  *   global_join.c    how two nodes become members of one cluster
  *   global_merge.c   one table of names out of two; conflicts
  *   global_grip.c    holding one lock on many nodes
+ *   global_hold.c    locks that processes of this node take
  *   global_change.c  names that this node registers and takes back
  *   global_sync.c    who waits for all to be in step; the loop that stood
  *
@@ -23,7 +24,11 @@
 #include "cnode/global.h"
 #include "cnode/node.h"
 
-enum { CNODE__GLOBAL_VERSION = 8 };
+enum {
+    CNODE__GLOBAL_VERSION = 8,
+    CNODE__LOCK_MOST = 16 * 1024,  /* bytes that name a lock */
+    CNODE__ATOM_ROOM = 4 * 255 + 8 /* an atom of 255 characters */
+};
 #define CNODE__GNS "global_name_server"
 
 typedef struct cnode__global cnode__global;
@@ -162,6 +167,8 @@ struct cnode__global {
     uint64_t awake_at;     /* the loop turned then; ms */
     cnode__list questions; /* whereis that waits for the lock */
     size_t question_count;
+    /* global_hold.c */
+    cnode__list holds;
 };
 
 /* --- global.c --- */
@@ -287,6 +294,10 @@ void cnode__grip_take(cnode__grip *grip);
 void cnode__grip_ask(cnode__grip *grip, etf_view request);
 void cnode__grip_release(cnode__grip *grip);
 void cnode__grip_free(cnode__grip *grip);
+
+/* --- global_hold.c --- */
+/* Tells all that they wait in vain. */
+void cnode__holds_end(cnode__global *g);
 
 /* --- global_change.c --- */
 int cnode__changes_init(cnode__global *g);

@@ -33,7 +33,8 @@ cases() ->
      conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
      conflict_notify, conflict_notify_all, resolved_by_a_third,
      two_parts_merge, race, lost_one, others_part, reachable, stalled,
-     stopped].
+     stopped, erlang_has_the_lock, c_has_the_lock, lock_goes_with_its_holder,
+     lock_is_fought_for].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -433,3 +434,139 @@ stands_still(Stop) ->
     await_cluster(Es),
     [sync(E) || E <- Es],
     ?assertEqual([], known(A)).
+
+%% ------------------------------------------------------------------- locks
+
+%% A cluster of two Erlang nodes and a C node with a process.
+to_lock() ->
+    [E1, E2] = Es = [erl("m"), erl("n")],
+    A = c("a"),
+    connect(E1, E2),
+    connect(A, E1),
+    await_cluster([A | Es]),
+    {A, E1, E2, proc(A, p)}.
+
+lock({c, D, _}, Name, Tries) ->
+    tell(D, {global_lock, p, Name, [], Tries}).
+
+unlock({c, D, _}, Name) ->
+    ok(D, {global_unlock, p, Name, []}).
+
+%% A process there that has the lock on all nodes until it is told.
+holder(E, Name) ->
+    Pid = call(E, ?MODULE, spawn_holder, [Name]),
+    wait_until(fun() -> call(E, ?MODULE, holds, [Pid]) end),
+    Pid.
+
+spawn_holder(Name) ->
+    spawn(fun() ->
+                  true = global:set_lock({Name, self()}),
+                  put(holds, true),
+                  receive stop -> global:del_lock({Name, self()}) end
+          end).
+
+holds(Pid) ->
+    {dictionary, Dict} = process_info(Pid, dictionary),
+    proplists:get_value(holds, Dict, false).
+
+%% Free for a process of that node, by Erlang's own account.
+is_free(E, Name) ->
+    call(E, ?MODULE, try_lock, [Name]).
+
+try_lock(Name) ->
+    Id = {Name, self()},
+    Got = global:set_lock(Id, [node() | nodes()], 0),
+    Got andalso global:del_lock(Id),
+    Got.
+
+%% C gets it when Erlang has given it back.
+erlang_has_the_lock(_) ->
+    {A, E1, E2, _} = to_lock(),
+    Name = {a, [lock]},
+    Pid = holder(E1, Name),
+    ?assertMatch({error, 'CN_EBUSY', _}, lock(A, Name, 1)),
+    ?assertEqual(ok, lock(A, other, 1)),
+    Me = self(),
+    spawn_link(fun() -> Me ! {got, lock(A, Name, 0)} end),
+    receive {got, _} = Early -> ct:fail("~p", [Early]) after 1000 -> ok end,
+    Pid ! stop,
+    receive {got, ok} -> ok after 20000 -> ct:fail("it does not come") end,
+    [?assertNot(is_free(E, Name)) || E <- [E1, E2]],
+    unlock(A, Name),
+    [?assert(is_free(E, Name)) || E <- [E1, E2]].
+
+c_has_the_lock(_) ->
+    {{c, D, AN} = A, E1, E2, P} = to_lock(),
+    %% Twice, and given back once.
+    [?assertEqual(ok, lock(A, name, 1)) || _ <- [1, 2]],
+    [?assertNot(is_free(E, name)) || E <- [E1, E2]],
+    %% Who gives the same requester has it too, here and there.
+    ?assert(call(E1, global, set_lock, [{name, P}, [name(E2), AN], 0])),
+    unlock(A, name),
+    [wait_until(fun() -> is_free(E, name) end) || E <- [E1, E2]],
+    %% On these only.
+    ?assertEqual(ok, tell(D, {global_lock, p, name, [name(E2)], 1})),
+    ?assertNot(is_free(E1, name)),
+    ?assert(call(E1, global, set_lock, [{name, me}, [name(E1), AN], 0])),
+    ok(D, {global_unlock, p, name, [name(E2)]}),
+    wait_until(fun() -> is_free(E1, name) end).
+
+lock_goes_with_its_holder(_) ->
+    {{c, D, _} = A, E1, E2, _} = to_lock(),
+    proc(A, q),
+    ?assertEqual(ok, tell(D, {global_lock, q, name, [], 1})),
+    ?assertNot(is_free(E1, name)),
+    ok(D, {exit, q, normal}),
+    wait_until(fun() -> is_free(E1, name) end),
+    ?assertEqual(ok, lock(A, name, 1)),
+    ?assertNot(is_free(E2, name)),
+    cnode_test:kill9(D),
+    await_cluster([E1, E2]),
+    [?assert(is_free(E, name)) || E <- [E1, E2]].
+
+%% Both want it again and again: never both have it, and both get it.
+lock_is_fought_for(_) ->
+    Rounds = list_to_integer(os:getenv("GLOBAL_FIGHTS", "5")),
+    ct:timetrap({seconds, 60 + 10 * Rounds}),
+    {A, E1, E2, _} = to_lock(),
+    Inside = counters:new(1, []),
+    Me = self(),
+    Fighters = [spawn_link(fun() ->
+                                   fight(Lock, Unlock, Inside, Rounds),
+                                   Me ! {self(), done}
+                           end)
+                || {Lock, Unlock} <-
+                       [{fun() -> ok = lock(A, name, 0) end,
+                         fun() -> unlock(A, name) end} |
+                        [{fun() -> true = peer_lock(E, set_lock) end,
+                          fun() -> true = peer_lock(E, del_lock) end}
+                         || E <- [E1, E2]]]],
+    [receive {F, done} -> ok end
+     || F <- Fighters].
+
+fight(_, _, _, 0) ->
+    ok;
+fight(Lock, Unlock, Inside, Left) ->
+    Lock(),
+    counters:add(Inside, 1, 1),
+    ?assertEqual(1, counters:get(Inside, 1)),
+    counters:sub(Inside, 1, 1),
+    Unlock(),
+    fight(Lock, Unlock, Inside, Left - 1).
+
+%% By a server that always lives, so that the lock stays: with a requester of
+%% that node.
+peer_lock({erl, Peer, Node}, What) ->
+    peer:call(Peer, ?MODULE, by_server, [What, {name, Node}], 200000).
+
+by_server(What, Id) ->
+    case whereis(locker) of
+        undefined -> register(locker, spawn(fun server/0));
+        _ -> ok
+    end,
+    locker ! {self(), What, Id},
+    receive {locker, Answer} -> Answer end.
+
+server() ->
+    receive {From, What, Id} -> From ! {locker, global:What(Id)} end,
+    server().

@@ -73,6 +73,9 @@
  *                             the processes of group Of join; the scope is
  *                             started
  *   {pg_members, Scope, Group}
+ *   {global_lock, Group, Resource, Nodes, Tries}
+ *                             for the first of the group; Nodes []: all
+ *   {global_unlock, Group, Resource, Nodes}
  *   stop
  */
 #include <errno.h>
@@ -1402,6 +1405,59 @@ static void do_global_sync(driver *d, asker *a, etf_view term) {
         answer_code(a, rc);
 }
 
+enum { MOST_LOCKED = 16 };
+
+/* Nodes by name, in memory that the next call uses again. */
+static void lock_options(cnode_global_lock_opts *o, etf_list nodes) {
+    static char text[MOST_LOCKED][NAME_MAX_];
+    static const char *names[MOST_LOCKED];
+    etf_view name;
+
+    while (o->count < MOST_LOCKED && etf_list_next(&nodes, &name) &&
+           etf_match(name, "~a", &name) == 0 && text_of(name, text[o->count])) {
+        names[o->count] = text[o->count];
+        o->count++;
+    }
+    o->nodes = o->count == 0 ? NULL : names;
+}
+
+static void do_global_lock(driver *d, asker *a, etf_view term) {
+    cnode_global_lock_opts o = {0};
+    etf_view name, resource;
+    etf_list nodes;
+    const group *g = NULL;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~t, ~l, ~i}", &name, &resource, &nodes,
+                  &o.tries) == 0)
+        g = group_of(d, name);
+    if (g != NULL && g->n > 0 && g->members[0].proc != NULL) {
+        lock_options(&o, nodes);
+        rc = cnode_global_lock_term(g->members[0].proc, resource, &o, on_global,
+                                    a);
+    }
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
+static void do_global_unlock(driver *d, asker *a, etf_view term) {
+    cnode_global_lock_opts o = {0};
+    etf_view name, resource;
+    etf_list nodes;
+    const group *g = NULL;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~t, ~l}", &name, &resource, &nodes) == 0)
+        g = group_of(d, name);
+    if (g != NULL && g->n > 0 && g->members[0].proc != NULL) {
+        lock_options(&o, nodes);
+        rc = cnode_global_unlock_term(g->members[0].proc, resource, &o,
+                                      on_global, a);
+    }
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
 static void do_global_told(driver *d, asker *a, etf_view term) {
     etf_view all, one;
 
@@ -1553,6 +1609,8 @@ static const struct command {
     {"global_told", do_global_told},
     {"pg_join", do_pg_join},
     {"pg_members", do_pg_members},
+    {"global_lock", do_global_lock},
+    {"global_unlock", do_global_unlock},
 };
 
 /* {Name, ...}, or Name alone. */

@@ -673,6 +673,222 @@ static void others_part(mesh *m) {
     m->said[0] = '\0';
 }
 
+/* --- locks ---------------------------------------------------------------- */
+
+static size_t locks_at(mesh *m, int i) {
+    return mesh_cnode(m, i)->global->locks.count;
+}
+
+#define LOCK(m, p, name, opts)                                                 \
+    do {                                                                       \
+        ASK(m, cnode_global_lock(p, name, opts, on_global, r1));               \
+        mesh_settle(m);                                                        \
+    } while (0)
+#define UNLOCK(m, p, name, opts)                                               \
+    do {                                                                       \
+        ASK(m, cnode_global_unlock(p, name, opts, on_global, r1));             \
+        mesh_settle(m);                                                        \
+    } while (0)
+
+/* Two nodes, of which one is only visible. */
+#define TWO(m, p, q)                                                           \
+    do {                                                                       \
+        static const cnode_config visible_ = {.visible = true};                \
+        OK(m, start(m, 0));                                                    \
+        OK(m, mesh_start(m, 1, &visible_));                                    \
+        JOIN(m, 0, "b@h");                                                     \
+        NEED(m, (p) = mesh_proc(m, 0, "p"));                                   \
+        NEED(m, (q) = mesh_proc(m, 1, "q"));                                   \
+    } while (0)
+
+static const cnode_global_lock_opts once = {.tries = 1};
+
+static void lock_is_had(mesh *m) {
+    cnode_proc *p, *q;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 1);
+    LOCK(m, q, "x", &once);
+    SAID(m, "r1: EBUSY");
+    LOCK(m, q, "y", &once);
+    SAID(m, "r1: OK");
+    LOCK(m, q, "x", NULL);
+    mesh_advance(m, 3000);
+    SAID(m, ""); /* it waits */
+    UNLOCK(m, p, "x", NULL);
+    WANT(m, strstr(m->said, "r1: OK") != NULL);
+    mesh_advance(m, 9000);
+    SAID(m, "r1: OK\nr1: OK");
+    LOCK(m, p, "x", &once);
+    SAID(m, "r1: EBUSY");
+    /* With the process it goes. */
+    OK(m, cnode_exit(q, "normal"));
+    SAID(m, "q: ended normal");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+}
+
+/* Taken twice it is given back once; the same requester has it together. */
+static void lock_is_shared(mesh *m) {
+    static const uint8_t me[] = {119, 2, 'm', 'e'};
+    static const cnode_global_lock_opts as_me = {.requester = {me, sizeof me},
+                                                 .tries = 1};
+    cnode_proc *p, *q;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", &once);
+    LOCK(m, p, "x", &once);
+    UNLOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK\nr1: OK\nr1: OK");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+    LOCK(m, p, "x", &as_me);
+    LOCK(m, q, "x", &as_me);
+    SAID(m, "r1: OK\nr1: OK");
+    UNLOCK(m, p, "x", &as_me);
+    LOCK(m, p, "x", &once);
+    SAID(m, "r1: OK\nr1: EBUSY");
+    UNLOCK(m, q, "x", &as_me);
+    LOCK(m, p, "x", &once);
+    SAID(m, "r1: OK\nr1: OK");
+    /* With the node it goes. */
+    mesh_break(m, 0);
+    mesh_settle(m);
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 0);
+}
+
+/* On some nodes only; those that cannot be reached are left out. */
+static void lock_on_nodes(mesh *m) {
+    static const char *const there[] = {"b@h"}, *const both[] = {"b@h", "a@h"},
+                             *const far[] = {"b@h", "nobody@h", "b@h"},
+                             *const bad[] = {"b@h", "x"};
+    const cnode_global_lock_opts at_b = {there, 1, .tries = 1},
+                                 at_both = {both, 2, .tries = 1},
+                                 at_far = {far, 3, .tries = 1},
+                                 at_bad = {bad, 2, .tries = 1};
+    cnode_proc *p, *q, *r;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", &at_b);
+    SAID(m, "r1: OK");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 1);
+    LOCK(m, q, "x", &at_both);
+    SAID(m, "r1: EBUSY");
+    /* What it had got is given back. */
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 1);
+    UNLOCK(m, p, "x", &at_b);
+    LOCK(m, q, "x", &at_far);
+    mesh_advance(m, 10000);
+    SAID(m, "r1: OK\nr1: OK");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 1);
+    WANT(m, cnode_global_lock(p, "x", &at_bad, on_global, r1) == CN_EBADARG);
+    OK(m, mesh_start(m, 2, NULL));
+    NEED(m, r = mesh_proc(m, 2, "r"));
+    WANT(m, cnode_global_lock(r, "x", NULL, on_global, r1) == CN_ENOTSUP);
+    WANT(m, cnode_global_unlock(r, "x", NULL, on_global, r1) == CN_ENOTSUP);
+}
+
+static void heard(cnode *n, int status, const cn_error *err, void *data) {
+    (void)err, (void)data;
+    mesh_say(mesh_of(n), "heard: %s", cn_errname(status) + 3);
+}
+
+/* Who waits can stop to. */
+static void lock_is_given_up(mesh *m) {
+    cnode_proc *p, *q;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    LOCK(m, q, "x", NULL);
+    UNLOCK(m, q, "x", NULL);
+    SAID(m, "r1: ECANCELED\nr1: OK");
+    mesh_advance(m, 20000);
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 1);
+    /* ... also while others are being asked. */
+    UNLOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    mesh_stall(m, 0, true);
+    LOCK(m, q, "x", NULL);
+    UNLOCK(m, q, "x", NULL);
+    SAID(m, "");
+    mesh_stall(m, 0, false);
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "r1: ECANCELED") != NULL);
+    m->said[0] = '\0';
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+    /* And one that ends hears nothing. */
+    LOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    OK(m, cnode_global_lock(q, "x", NULL, heard, NULL));
+    mesh_settle(m);
+    OK(m, cnode_exit(q, "normal"));
+    mesh_advance(m, 9000);
+    SAID(m, "q: ended normal");
+    UNLOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+}
+
+/* All who want it on the same nodes get it, one after the other. */
+static void lock_is_fought_for(mesh *m) {
+    cnode_proc *p[3];
+    int had = 0;
+
+    START(m, 3);
+    JOIN(m, 0, "b@h");
+    JOIN(m, 2, "b@h");
+    for (int i = 0; i < 3; i++)
+        NEED(m, p[i] = mesh_proc(m, i, "p"));
+    for (int i = 0; i < 3; i++)
+        ASK(m, cnode_global_lock(p[i], "x", NULL, on_global, r1));
+    for (int round = 0; round < 3; round++) {
+        mesh_advance(m, 30000);
+        SAID(m, "r1: OK");
+        for (int i = 0; i < 3; i++) { /* who has it gives it back */
+            if (p[i] == NULL)
+                continue;
+            LOCK(m, p[i], "x", &once);
+            if (strcmp(m->said, "r1: OK\n") != 0) {
+                SAID(m, "r1: EBUSY");
+                continue;
+            }
+            UNLOCK(m, p[i], "x", NULL);
+            SAID(m, "r1: OK\nr1: OK");
+            p[i] = NULL;
+            had++;
+            break;
+        }
+    }
+    assert_int_equal(had, 3);
+    for (int i = 0; i < 3; i++)
+        WANT(m, locks_at(m, i) == 0);
+}
+
+/* Without its server a node gives no locks, and has none. */
+static void lock_server_is_killed(mesh *m) {
+    cnode_proc *p, *q, *s;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    LOCK(m, q, "x", NULL);
+    NEED(m, s = cnode_whereis(mesh_cnode(m, 1), "global_name_server"));
+    OK(m, cnode_exit(s, "oops"));
+    SAID(m, "r1: ECLOSED");
+    WANT(m, cnode_global_lock(q, "y", NULL, on_global, r1) == CN_ENOTSUP);
+    LOCK(m, p, "y", NULL);
+    SAID(m, "r1: OK"); /* that one is left out */
+    UNLOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    /* While others are asked. */
+    mesh_stall(m, 1, true);
+    LOCK(m, p, "x", NULL);
+    NEED(m, s = cnode_whereis(mesh_cnode(m, 0), "global_name_server"));
+    OK(m, cnode_exit(s, "oops"));
+    SAID(m, "r1: ECLOSED");
+}
+
 /* --- limits --------------------------------------------------------------- */
 
 /* Nothing goes out before others can come in. */
@@ -738,6 +954,7 @@ RUN_TWICE(one_cannot_be_joined)
 RUN_TWICE(names_many)
 RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
+RUN_TWICE(lock_is_fought_for)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -762,6 +979,12 @@ int main(void) {
         cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
+        MESH_CASE(lock_is_had),
+        MESH_CASE(lock_is_shared),
+        MESH_CASE(lock_on_nodes),
+        MESH_CASE(lock_is_given_up),
+        MESH_CASE(lock_server_is_killed),
+        cmocka_unit_test(lock_is_fought_for_twice),
         MESH_CASE(must_listen),
         MESH_CASE(stood_still),
         MESH_CASE(server_is_killed),
