@@ -336,6 +336,7 @@ static void free_parts(cnode__global *g) {
     cnode__syncs_free(g);
     cnode__joins_free(g);
     cnode__merge_free(g);
+    cnode__redials_free(g);
     cnode__members_free(g);
     cnode__names_free(g);
     cnode__locks_free(g);
@@ -433,6 +434,7 @@ static int init_parts(cnode__global *g) {
     cnode__locks_init(g, seed);
     cnode__names_init(g, seed);
     cnode__members_init(g, seed);
+    cnode__redials_init(g, seed);
     err = spawn_all(g);
     if (err == 0)
         err = cnode__joins_init(g);

@@ -7,7 +7,8 @@
  * who loses a connection tells all others, and they part from the one that was
  * lost. This node believes it when it is told so, and goes when it is sent
  * away, but tells nothing of its own: were it the one that cannot reach others,
- * it would tear those apart that can.
+ * it would tear those apart that can. What it does instead is in
+ * global_redial.c.
  */
 #include <string.h>
 
@@ -82,6 +83,7 @@ void cnode__member_known(cnode__global *g, cnode__member *m, uint32_t version) {
         return;
     m->known = true;
     m->version = version;
+    cnode__redial_end(g, m);
     g->known++;
     g->grown++;
     cn__log(&g->node->config.log, CN_LOG_INFO, "global",
@@ -174,6 +176,8 @@ static void reached(cnode__global *g, cnode__member *m, int status,
         cn__log(&g->node->config.log, CN_LOG_WARN, "global",
                 "a member of the cluster cannot be reached: %s",
                 status == 0 ? "it is hidden" : err->text);
+        if (status != 0 && m->known)
+            cnode__redial_begin(g, m);
         cnode__member_lost(g, m);
         cnode__member_release(g, m);
     }
@@ -242,6 +246,11 @@ static bool is_visible(const cnode__peer *p) {
     return (p->flags & CNODE_FLAG_PUBLISHED) != 0;
 }
 
+/* It is a member, or about to become one. */
+static bool is_potential(const cnode__member *m) {
+    return m->known || (m->join != NULL && m->join->greeted);
+}
+
 void cnode__global_up(cnode *n, const cnode__peer *p) {
     cnode__global *g = n->global;
     cnode__member *m;
@@ -260,7 +269,7 @@ void cnode__global_up(cnode *n, const cnode__peer *p) {
         cnode__join_start(g, m);
 }
 
-void cnode__global_down(cnode *n, const cnode__peer *p) {
+void cnode__global_down(cnode *n, const cnode__peer *p, int why) {
     cnode__global *g = n->global;
     cnode__member *m =
         g == NULL
@@ -270,16 +279,13 @@ void cnode__global_down(cnode *n, const cnode__peer *p) {
     if (m == NULL || n->closing)
         return;
     m->up = false;
+    if (why != 0 && is_potential(m))
+        cnode__redial_begin(g, m);
     cnode__member_lost(g, m);
     cnode__member_release(g, m);
 }
 
 /* --- partitions ---------------------------------------------------------- */
-
-/* It is a member, or about to become one. */
-static bool is_potential(const cnode__member *m) {
-    return m->known || (m->join != NULL && m->join->greeted);
-}
 
 /* Parts from it, because others have, or because it wants that. */
 static void part(cnode__global *g, cnode__member *m, const char *why) {

@@ -6,6 +6,7 @@
  *   global_lock.c    locks that processes of any node hold here
  *   global_names.c   the table of names
  *   global_member.c  the other nodes, and those that they tell of
+ *   global_redial.c  those that only this node has lost
  *   global_join.c    how two nodes become members of one cluster
  *   global_merge.c   one table of names out of two; conflicts
  *   global_grip.c    holding one lock on many nodes
@@ -169,6 +170,10 @@ struct cnode__global {
     size_t question_count;
     /* global_hold.c */
     cnode__list holds;
+    /* global_redial.c */
+    cn_map missing;     /* name of the node */
+    cnode__list missed; /* all of it, and what waits for an answer only */
+    uint64_t quiet_missing;
 };
 
 /* --- global.c --- */
@@ -254,6 +259,14 @@ void cnode__members_put_known(const cnode__global *g, etf_writer *w,
 void cnode__member_lost_by(cnode__global *g, etf_view term);
 void cnode__member_remove(cnode__global *g, cnode__member *m);
 
+/* --- global_redial.c --- */
+void cnode__redials_init(cnode__global *g, uint64_t seed);
+void cnode__redials_free(cnode__global *g);
+/* The connection to a member was lost, or could not be made; m goes. */
+void cnode__redial_begin(cnode__global *g, const cnode__member *m);
+/* It is a member. */
+void cnode__redial_end(cnode__global *g, const cnode__member *m);
+
 /* --- global_join.c --- */
 int cnode__joins_init(cnode__global *g);
 void cnode__joins_free(cnode__global *g);
@@ -310,5 +323,6 @@ void cnode__syncs_free(cnode__global *g);
 void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes);
 /* Something has changed. */
 void cnode__sync_look(cnode__global *g);
+uint32_t cnode__global_ticktime(const cnode *n);
 
 #endif

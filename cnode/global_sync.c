@@ -190,12 +190,14 @@ static uint64_t clock_ms(cnode *n) {
     return cnode__clock_us(n) / 1000;
 }
 
-static uint32_t most_stall(const cnode *n) {
-    uint32_t ticktime = n->config.ticktime_s == 0 ? (uint32_t)DEFAULT_TICKTIME_S
-                                                  : n->config.ticktime_s;
+uint32_t cnode__global_ticktime(const cnode *n) {
+    return n->config.ticktime_s == 0 ? (uint32_t)DEFAULT_TICKTIME_S
+                                     : n->config.ticktime_s;
+}
 
+static uint32_t most_stall(const cnode *n) {
     return n->config.max_stall_ms != 0 ? n->config.max_stall_ms
-                                       : ticktime * 500;
+                                       : cnode__global_ticktime(n) * 500;
 }
 
 void cnode__global_awake(cnode *n) {

@@ -764,9 +764,9 @@ void cnode__discover_end(cnode *n);
 void cnode__discover_free(cnode *n);
 /* --- global.c and its parts --- */
 int cnode__global_start(cnode *n);
-/* A connection is there, or is no more. */
+/* A connection is there, or is no more; why: 0 when this node asked for it. */
 void cnode__global_up(cnode *n, const cnode__peer *p);
-void cnode__global_down(cnode *n, const cnode__peer *p);
+void cnode__global_down(cnode *n, const cnode__peer *p, int why);
 /* Before anything that a peer sent is looked at: a full node whose loop stood
  * still too long leaves. */
 void cnode__global_awake(cnode *n);

@@ -336,7 +336,7 @@ void cnode__peer_down(cnode__peer *p, const cn_error *why) {
     cnode__keep_down(p);
     cnode__drain_check(p);
     lose(p, why);
-    cnode__global_down(n, p);
+    cnode__global_down(n, p, why->code);
     tell_peer_event(p, false, why->code, why->text);
 }
 

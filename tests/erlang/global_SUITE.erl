@@ -32,7 +32,8 @@ cases() ->
     [joins, mesh, names, asked_by_erlang, hidden_stays_out,
      conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
      conflict_notify, conflict_notify_all, resolved_by_a_third,
-     two_parts_merge, race, lost_one, others_part, reachable, stalled,
+     two_parts_merge, race, lost_one, two_c_part, others_part,
+     reachable, stalled,
      stopped, erlang_has_the_lock, c_has_the_lock, lock_goes_with_its_holder,
      lock_is_fought_for].
 
@@ -362,6 +363,44 @@ lost_one(_) ->
     connect(A, E2),
     await_cluster([A | Es]).
 
+%% Two C nodes lose each other, and the Erlang nodes have both: they meet again,
+%% and no Erlang node loses another.
+two_c_part(_) ->
+    [E1, E2] = Es = [erl("m"), erl("n")],
+    {c, AD, AN} = A = c("a"),
+    {c, _, ZN} = Z = c("z"),
+    [connect(N, E1) || N <- [E2, A, Z]],
+    All = [A, Z | Es],
+    await_cluster(All),
+    P = proc(A, p),
+    Q = proc(Z, p),
+    ?assertEqual(ok, register_c(A, p, one, [])),
+    ?assertEqual(ok, register_c(Z, p, two, [])),
+    [call(E, ?MODULE, watch_nodes, []) || E <- Es],
+    ok(AD, {disconnect, ZN}),
+    wait_until(fun() -> not lists:member(AN, known(Z)) end),
+    await_cluster(All),
+    [await_name(All, N, Pid) || {N, Pid} <- [{one, P}, {two, Q}]],
+    [sync(N) || N <- All],
+    [?assertEqual([], call(E, ?MODULE, nodes_lost, [])) || E <- Es].
+
+watch_nodes() ->
+    Me = self(),
+    spawn(fun() ->
+                  register(watcher, self()),
+                  ok = net_kernel:monitor_nodes(true),
+                  Me ! watching,
+                  receive {From, lost} ->
+                          {messages, All} = process_info(self(), messages),
+                          From ! {lost, [N || {nodedown, N} <- All]}
+                  end
+          end),
+    receive watching -> ok end.
+
+nodes_lost() ->
+    watcher ! {self(), lost},
+    receive {lost, Nodes} -> Nodes end.
+
 %% Two of them lose each other. Nobody may be connected with both.
 others_part(_) ->
     [E1, E2] = Es = [erl("m"), erl("n")],
@@ -526,7 +565,7 @@ lock_goes_with_its_holder(_) ->
 
 %% Both want it again and again: never both have it, and both get it.
 lock_is_fought_for(_) ->
-    Rounds = list_to_integer(os:getenv("GLOBAL_FIGHTS", "5")),
+    Rounds = list_to_integer(os:getenv("GLOBAL_FIGHTS", "10")),
     ct:timetrap({seconds, 60 + 10 * Rounds}),
     {A, E1, E2, _} = to_lock(),
     Inside = counters:new(1, []),

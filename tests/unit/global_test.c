@@ -673,6 +673,116 @@ static void others_part(mesh *m) {
     m->said[0] = '\0';
 }
 
+/* --- lost by one only ----------------------------------------------------- */
+
+/* The connection between two of them breaks. */
+static void cut(mesh *m, int i, const char *node) {
+    cnode *n = mesh_cnode(m, i);
+    const cnode__peer *p = cn__map_get(&n->peers, node, strlen(node));
+
+    if (p != NULL && p->up != NULL)
+        cnode__wire_fail(p->up, CN_EIO, 0, "it is cut");
+    mesh_settle(m);
+}
+
+#define THREE(m)                                                               \
+    do {                                                                       \
+        START(m, 3);                                                           \
+        JOIN(m, 0, "b@h");                                                     \
+        JOIN(m, 2, "b@h");                                                     \
+        KNOWN(m, 0, "b@h c@h");                                                \
+        KNOWN(m, 2, "a@h b@h");                                                \
+    } while (0)
+
+static size_t missing(mesh *m, int i) {
+    const cnode__global *g = mesh_cnode(m, i)->global;
+
+    return g == NULL ? 0 : g->missing.count;
+}
+
+/* Two lose each other, and a third one has both: they meet again. */
+static void lost_by_two(mesh *m) {
+    cnode_proc *p, *q;
+
+    THREE(m);
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    NEED(m, q = mesh_proc(m, 2, "q"));
+    REGISTER(m, p, "x", NULL);
+    REGISTER(m, q, "y", NULL);
+    SAID(m, "r1: OK\nr1: OK");
+    WANT(m, has(m, 2, "x", p) && has(m, 0, "y", q));
+    cut(m, 0, "c@h");
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 2, "b@h");
+    WANT(m, missing(m, 0) == 1 && missing(m, 2) == 1 && missing(m, 1) == 0);
+    WANT(m, has(m, 2, "x", NULL) && has(m, 0, "y", NULL));
+    mesh_advance(m, 20000);
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 1, "a@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+    WANT(m, has(m, 2, "x", p) && has(m, 0, "y", q));
+    WANT(m, has(m, 1, "x", p) && has(m, 1, "y", q));
+    WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
+}
+
+/* They cannot: the larger one goes. */
+static void lost_for_good(mesh *m) {
+    THREE(m);
+    m->nodes[0].deaf = m->nodes[2].deaf = true;
+    cut(m, 0, "c@h");
+    mesh_advance(m, 100000);
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 2, "b@h");
+    mesh_advance(m, 60000);
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 1, "a@h");
+    KNOWN(m, 2, "");
+    WANT(m, m->nodes[2].down_status == CN_ETIMEDOUT);
+    mesh_advance(m, 60000);
+    for (int i = 0; i < 3; i++)
+        WANT(m, missing(m, i) == 0);
+    WANT(m, cnode_connected(mesh_cnode(m, 0), "b@h"));
+}
+
+/* It is gone for all: nobody looks for it for long. */
+static void lost_by_all(mesh *m) {
+    THREE(m);
+    mesh_stop(m, 2);
+    mesh_settle(m);
+    WANT(m, missing(m, 0) == 1 && missing(m, 1) == 1);
+    mesh_advance(m, 20000);
+    WANT(m, missing(m, 0) == 0 && missing(m, 1) == 0);
+    KNOWN(m, 0, "b@h");
+    KNOWN(m, 1, "a@h");
+    /* And of two, none is left to be asked. */
+    mesh_break(m, 1);
+    mesh_settle(m);
+    WANT(m, missing(m, 0) == 1);
+    mesh_advance(m, 5000);
+    WANT(m, missing(m, 0) == 0 && missing(m, 1) == 0);
+    KNOWN(m, 0, "");
+}
+
+/* Who is asked may be gone, or the server that asks. */
+static void lost_while_asking(mesh *m) {
+    cnode_proc *s;
+
+    THREE(m);
+    cut(m, 0, "c@h");
+    mesh_stall(m, 1, true);
+    mesh_advance(m, 3000); /* a and c have asked b */
+    OK(m, cnode_connect(mesh_cnode(m, 0), "c@h", NULL, NULL));
+    mesh_settle(m);
+    NEED(m, s = cnode_whereis(mesh_cnode(m, 0), "global_name_server"));
+    OK(m, cnode_exit(s, "oops"));
+    mesh_settle(m);
+    WANT(m, mesh_cnode(m, 0)->global == NULL);
+    mesh_stall(m, 1, false);
+    mesh_advance(m, 30000);
+    WANT(m, missing(m, 1) == 0 && missing(m, 2) == 0);
+    KNOWN(m, 1, "c@h");
+}
+
 /* --- locks ---------------------------------------------------------------- */
 
 static size_t locks_at(mesh *m, int i) {
@@ -955,6 +1065,10 @@ RUN_TWICE(names_many)
 RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
 RUN_TWICE(lock_is_fought_for)
+RUN_TWICE(lost_by_two)
+RUN_TWICE(lost_for_good)
+RUN_TWICE(lost_by_all)
+RUN_TWICE(lost_while_asking)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -979,6 +1093,10 @@ int main(void) {
         cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
+        cmocka_unit_test(lost_by_two_twice),
+        cmocka_unit_test(lost_for_good_twice),
+        cmocka_unit_test(lost_by_all_twice),
+        cmocka_unit_test(lost_while_asking_twice),
         MESH_CASE(lock_is_had),
         MESH_CASE(lock_is_shared),
         MESH_CASE(lock_on_nodes),
