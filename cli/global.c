@@ -48,7 +48,8 @@ static bool answered(const global *g, int status, etf_view result) {
     case CN_ENOTSUP:
         say(g, "failed", result);
         if (etf_match(result, "undef") == 0)
-            cli_say_hint(g->s->o, "is it a node of Erlang or Elixir?");
+            cli_say_hint(g->s->o, "is it a node of Erlang or Elixir, or a full "
+                                  "one of C?");
         cli_session_end(g->s, CLI_NO);
         return false;
     default:

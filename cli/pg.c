@@ -24,8 +24,11 @@ enum { SIGNAL_MS = 100, NODES_MS = 2000 };
 typedef struct pg {
     cli_session *s;
     const char *scope;
-    etf_view group; /* of --join */
-    etf_view groups;
+    etf_view group;  /* of --join */
+    etf_view groups; /* a copy */
+    etf_reader list; /* those that are asked for one by one */
+    uint32_t left;
+    etf_view asked;   /* one of them */
     cnode_proc *self; /* the member */
     cnode_pg *pg;
     uint64_t nodes_at; /* when to ask for nodes again */
@@ -105,7 +108,7 @@ static int end_unknown(const pg *p, int status, etf_view result) {
                        "%s does not list its groups: ", p->s->peer);
         cli_say_term(o, text, result);
         if (etf_match(result, "{error, undef, _}") == 0)
-            cli_say_hint(o, "is it a node of Erlang or Elixir?");
+            cli_say_hint(o, "is it a node that has process groups?");
     }
     return CLI_NO;
 }
@@ -148,12 +151,75 @@ static int print_list(const pg *p, etf_view members) {
     return rc != 0 ? rc : lists.err;
 }
 
+static void next_group(pg *p);
+
+static int print_group(const pg *p, etf_view members) {
+    etf_reader r;
+    int rc = 0;
+
+    etf_reader_init(&r, members);
+    for (uint32_t n = etf_get_list(&r); n > 0 && rc == 0; n--) {
+        etf_pid pid;
+        etf_get_pid(&r, &pid);
+        rc = r.err != 0 ? r.err : print_member(p, NULL, p->asked, &pid);
+    }
+    return rc;
+}
+
+static void on_group(cnode_proc *self, int status, etf_view result,
+                     void *data) {
+    pg *p = data;
+    int rc;
+
+    (void)self;
+    if (!answered(p, status, result))
+        return;
+    cli_write_begin();
+    rc = print_group(p, result);
+    cli_deadline_unguard();
+    if (rc == 0 || rc == CN_EIO)
+        next_group(p);
+    else
+        cli_session_end(p->s, cli_fail(p->s->o, rc));
+}
+
+/* A node without Erlang has no lists:zipwith/3. */
+static void next_group(pg *p) {
+    const cnode_rpc_opts to = {.node = p->s->peer,
+                               .module = "pg",
+                               .function = "get_members",
+                               .timeout_ms = UINT32_MAX};
+    int rc;
+
+    if (p->left == 0) {
+        cli_session_end(p->s, cli_wrote(p->s->o));
+        return;
+    }
+    p->left--;
+    p->asked = etf_get_term(&p->list);
+    rc =
+        cnode_rpc(p->s->proc, &to, on_group, p, "[~a, ~t]", p->scope, p->asked);
+    if (rc != 0)
+        cli_session_fail(p->s, rc);
+}
+
+static void ask_one_by_one(pg *p) {
+    etf_reader_init(&p->list, p->groups);
+    p->left = etf_get_list(&p->list);
+    next_group(p);
+}
+
 static void on_members(cnode_proc *self, int status, etf_view result,
                        void *data) {
     pg *p = data;
     int rc;
 
     (void)self;
+    if (status == CN_EREMOTE && !p->s->ended &&
+        etf_match(result, "{error, undef, _}") == 0) {
+        ask_one_by_one(p);
+        return;
+    }
     if (!answered(p, status, result))
         return;
     cli_write_begin();

@@ -3,7 +3,8 @@
  * builtin.c: functions of Erlang that nodes, shells and tools apply on other
  * nodes by rpc, as far as they make sense on a node without Erlang in it. They
  * do what the manuals of `erlang` and `net_adm` say; a program that exports
- * one of the same name has its own. What is not here is `undef`, as is what
+ * one of the same name has its own. Those of `global` and `pg` are in
+ * builtin_global.c and builtin_pg.c. What is not here is `undef`, as is what
  * erlang:system_info/1 knows nothing of here.
  */
 #include <string.h>
@@ -501,12 +502,7 @@ static int process_info_2(cnode_proc *self, etf_view args, etf_writer *out,
 
 /* --- all ----------------------------------------------------------------- */
 
-static const struct {
-    const char *module;
-    const char *function;
-    int64_t arity;
-    cnode__code code;
-} builtins[] = {
+static const cnode__builtin_fn builtins[] = {
     {"erlang", "node", 0, {.fn = node_0}},
     {"erlang", "nodes", 0, {.fn = nodes_0}},
     {"erlang", "nodes", 1, {.fn = nodes_1}},
@@ -521,14 +517,25 @@ static const struct {
     {"erlang", "system_info", 1, {.fn = system_info_1}},
     {"net_adm", "ping", 1, {.fn = ping_1}},
     {"net_kernel", "connect_node", 1, {.fn = connect_node_1}},
+    {NULL, NULL, 0, {NULL, NULL}},
 };
+
+static const cnode__code *find_in(const cnode__builtin_fn *f, etf_view module,
+                                  etf_view function, int64_t arity) {
+    for (; f->module != NULL; f++)
+        if (f->arity == arity && etf_view_is(function, f->function) &&
+            etf_view_is(module, f->module))
+            return &f->code;
+    return NULL;
+}
 
 const cnode__code *cnode__builtin(etf_view module, etf_view function,
                                   int64_t arity) {
-    for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++)
-        if (builtins[i].arity == arity &&
-            etf_view_is(function, builtins[i].function) &&
-            etf_view_is(module, builtins[i].module))
-            return &builtins[i].code;
-    return NULL;
+    const cnode__builtin_fn *const all[] = {builtins, cnode__builtins_global,
+                                            cnode__builtins_pg};
+    const cnode__code *code = NULL;
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && code == NULL; i++)
+        code = find_in(all[i], module, function, arity);
+    return code;
 }

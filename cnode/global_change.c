@@ -99,6 +99,11 @@ static int take_lock(cnode__global *g) {
     return 0;
 }
 
+/* Of this node; those of others are seen to be gone when they are watched. */
+static bool is_gone(cnode *n, const etf_pid *pid) {
+    return cnode__own_pid(n, pid) && cnode__proc_of(n, pid) == NULL;
+}
+
 static void begin(cnode__global *g) {
     change *c = first(g);
     int err = 0;
@@ -106,7 +111,7 @@ static void begin(cnode__global *g) {
     c->again = false;
     if (c->kind == UNREGISTER && cnode__names_find(g, c->name) == NULL)
         done(g, 0);
-    else if (c->kind != UNREGISTER && cnode__proc_of(g->node, &c->pid) == NULL)
+    else if (c->kind != UNREGISTER && is_gone(g->node, &c->pid))
         done(g, CN_ENOPROC);
     else if ((err = take_lock(g)) != 0)
         done(g, err);
@@ -166,8 +171,7 @@ static void on_step(cnode__grip *grip) {
 
     if (c->kind != UNREGISTER &&
         (name == NULL || !cnode__gname_is(name, &c->pid)))
-        c->status = cnode__proc_of(g->node, &c->pid) == NULL ? CN_ENOPROC
-                                                             : CN_ECANCELED;
+        c->status = is_gone(g->node, &c->pid) ? CN_ENOPROC : CN_ECANCELED;
     cnode__grip_release(grip);
 }
 
@@ -254,22 +258,28 @@ static bool has_other_name(cnode *n, const etf_pid *pid, etf_view name) {
            !etf_view_eq(e->name, key);
 }
 
+int cnode__change_register(cnode *n, etf_view name, const etf_pid *pid,
+                           const cnode_global_opts *o, cnode_global_cb cb,
+                           void *data) {
+    change c = {.cb = cb, .data = data, .pid = *pid};
+
+    if (o != NULL && (unsigned)o->method > CNODE_GLOBAL_NOTIFY_ALL)
+        return cnode__err(n, CN_EBADARG, "there is no such method");
+    c.kind = o != NULL && o->replace ? REPLACE : REGISTER;
+    c.method = o == NULL ? CNODE_GLOBAL_KILL : o->method;
+    if (has_other_name(n, &c.pid, name))
+        return cnode__err(n, CN_EEXIST,
+                          "the process has another global name already");
+    return add_change(n, &c, name);
+}
+
 int cnode_global_register_term(cnode_proc *p, etf_view name,
                                const cnode_global_opts *o, cnode_global_cb cb,
                                void *data) {
-    change c = {.cb = cb, .data = data};
+    etf_pid self = cnode_self(p);
 
-    if (p->ended)
-        return cnode__gone(p);
-    c.pid = cnode_self(p);
-    if (o != NULL && (unsigned)o->method > CNODE_GLOBAL_NOTIFY_ALL)
-        return cnode__err(p->node, CN_EBADARG, "there is no such method");
-    c.kind = o != NULL && o->replace ? REPLACE : REGISTER;
-    c.method = o == NULL ? CNODE_GLOBAL_KILL : o->method;
-    if (has_other_name(p->node, &c.pid, name))
-        return cnode__err(p->node, CN_EEXIST,
-                          "the process has another global name already");
-    return add_change(p->node, &c, name);
+    return p->ended ? cnode__gone(p)
+                    : cnode__change_register(p->node, name, &self, o, cb, data);
 }
 
 int cnode_global_unregister_term(cnode *n, etf_view name, cnode_global_cb cb,

@@ -52,6 +52,22 @@ static int method_of(etf_view term) {
     return -1;
 }
 
+bool cnode__merge_method(etf_view term, cnode_global_method *out) {
+    etf_view function;
+    int method = -1;
+
+    if (etf_match(term, "{global, ~a}", &function) != 0) {
+        method = method_of(term);
+    } else {
+        for (int i = 0; i < METHODS; i++)
+            if (etf_view_is(function, methods[i]))
+                method = i;
+    }
+    if (method >= 0)
+        *out = (cnode_global_method)method;
+    return method >= 0;
+}
+
 static void told(cnode_proc *self, int err) {
     cnode *n = cnode_of(self);
 

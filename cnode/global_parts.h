@@ -294,6 +294,9 @@ void cnode__merge_apply(cnode__global *g, etf_view ops, etf_view ext,
                         etf_view lock);
 /* fun global:random_exit_name/3 and so on. */
 void cnode__merge_put_method(etf_writer *w, cnode_global_method method);
+/* The opposite, also of {global, random_exit_name}; false: it is none of
+ * them. */
+bool cnode__merge_method(etf_view term, cnode_global_method *out);
 
 /* --- global_grip.c --- */
 /* Before it is taken: forgets the last one, and keeps a copy of the id. */
@@ -315,6 +318,10 @@ void cnode__holds_end(cnode__global *g);
 /* --- global_change.c --- */
 int cnode__changes_init(cnode__global *g);
 void cnode__changes_free(cnode__global *g);
+/* cnode_global_register_term for a process of any node. */
+int cnode__change_register(cnode *n, etf_view name, const etf_pid *pid,
+                           const cnode_global_opts *o, cnode_global_cb cb,
+                           void *data);
 
 /* --- global_sync.c --- */
 int cnode__syncs_init(cnode__global *g);

@@ -23,7 +23,7 @@
  *   multi.c    ... to several nodes at once
  *   gen.c      what callers of behaviours expect besides calls and casts
  *   spawn.c    functions that other nodes apply here
- *   builtin.c  those that every node has
+ *   builtin*.c those that every node has
  *   pending.c  answers that processes owe, or gather
  *   stats.c    what is counted; pings
  *   discover.c sources of nodes (discover_parts.h)
@@ -731,6 +731,14 @@ void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w);
 void cnode__pending_end(cnode_proc *p);
 
 /* --- builtin.c --- */
+typedef struct cnode__builtin_fn {
+    const char *module; /* NULL: the end of a table */
+    const char *function;
+    int64_t arity;
+    cnode__code code;
+} cnode__builtin_fn;
+extern const cnode__builtin_fn cnode__builtins_global[];
+extern const cnode__builtin_fn cnode__builtins_pg[];
 /* NULL: there is none. */
 const cnode__code *cnode__builtin(etf_view module, etf_view function,
                                   int64_t arity);

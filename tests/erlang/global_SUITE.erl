@@ -29,7 +29,8 @@ groups() ->
     [{all, [parallel], cases()}].
 
 cases() ->
-    [joins, mesh, names, asked_by_erlang, hidden_stays_out,
+    [joins, mesh, names, asked_by_erlang, asked_by_rpc, asked_by_command,
+     hidden_stays_out,
      conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
      conflict_notify, conflict_notify_all, resolved_by_a_third,
      two_parts_merge, race, lost_one, two_c_part, others_part,
@@ -167,6 +168,60 @@ ask_where(Node, Name1, Name2) ->
                            {whereis, Name, {self(), Ref}},
                        receive {Ref, Pid} -> Pid after 10000 -> timeout end
                    end || Name <- [Name1, Name2]]).
+
+%% The functions of the module `global`, applied on a C node.
+asked_by_rpc(_) ->
+    E = erl("m"),
+    {c, _, AN} = A = c("a"),
+    connect(A, E),
+    await_cluster([A, E]),
+    Global = fun(F, Args) -> call(E, erpc, call, [AN, global, F, Args]) end,
+    ?assertEqual(ok, Global(sync, [])),
+    [P, Q] = [proc(A, p), proc(E, none)],
+    ?assertEqual(yes, Global(register_name, [{a, 1}, P])),
+    ?assertEqual(no, Global(register_name, [{a, 1}, Q])),
+    ?assertEqual(no, Global(register_name, [b, P])),
+    ?assertEqual(yes, Global(register_name,
+                             [b, Q, fun global:random_notify_name/3])),
+    [await_name([A, E], N, Pid) || {N, Pid} <- [{{a, 1}, P}, {b, Q}]],
+    ?assertEqual([b, {a, 1}], lists:sort(Global(registered_names, []))),
+    ?assertEqual(P, Global(whereis_name, [{a, 1}])),
+    ?assertEqual(undefined, Global(whereis_name, [c])),
+    ?assertEqual(ok, Global(unregister_name, [b])),
+    ?assertEqual(yes, Global(re_register_name, [{a, 1}, Q])),
+    await_name([A, E], {a, 1}, Q),
+    await_name([A, E], b, undefined),
+    %% It is for it as for an Erlang node, by rpc too.
+    [?assertEqual(call(E, erpc, call, [N, global, whereis_name, [{a, 1}]]),
+                  call(E, rpc, call, [AN, global, whereis_name, [{a, 1}]]))
+     || N <- [name(E), AN]],
+    %% The method is that of Erlang's own.
+    ?assertMatch({badrpc, {'EXIT', {badarg, _}}},
+                 call(E, rpc, call, [AN, global, register_name,
+                                     [c, P, {no, method}]])).
+
+%% `cnode global` is about a C node as well.
+asked_by_command(_) ->
+    {c, D, AN} = A = c("a"),
+    P = proc(A, p),
+    ?assertEqual(ok, register_c(A, p, shop, [])),
+    Run = fun(Args) -> cnode_test:run(["global", atom_to_list(AN) | Args]) end,
+    Pid = unicode:characters_to_binary(
+            element(2, cnode_test:run(["global", atom_to_list(AN)]))),
+    ?assertMatch(<<"shop #Pid<", _/binary>>, Pid),
+    ?assertEqual({0, Pid, <<>>}, Run(["--sync"])),
+    ?assertEqual({0, Pid, <<>>}, Run(["whereis", "shop"])),
+    ?assertMatch({0, <<>>, _}, Run(["unregister", "shop"])),
+    ?assertEqual(undefined, tell(D, {global_whereis, shop})),
+    [_, Text] = binary:split(string:trim(Pid), <<" ">>),
+    ?assertMatch({0, <<"{a,1} #Pid<", _/binary>>, _},
+                 Run(["register", "{a, 1}", binary_to_list(Text)])),
+    ?assertEqual(P, tell(D, {global_whereis, {a, 1}})),
+    HD = node_driver:start(#{}),
+    put({c, maps:get(node, HD)}, HD),
+    {1, <<>>, Why} = cnode_test:run(["global",
+                                     atom_to_list(maps:get(node, HD))]),
+    ?assertNotEqual(nomatch, string:find(Why, "or a full one of C?")).
 
 %% Neither side of a connection that one of them wants hidden is a member.
 hidden_stays_out(_) ->

@@ -23,7 +23,7 @@ groups() ->
             scope_goes, scope_comes_late, many, storm],
     [{hidden, [], Both ++ [two_c_nodes, nonsense, too_much, leave_unknown,
                            topics, topics_of_a_pool, killed, command_lists,
-                           command_watches, command_joins]},
+                           command_lists_of_c, command_watches, command_joins]},
      {visible, [], Both}].
 
 init_per_suite(Config) ->
@@ -517,6 +517,31 @@ command_lists(Config) ->
                                      atom_to_list(node())]),
     {match, _} = re:run(Why, "no_such_scope"),
     {2, <<>>, _} = cnode_test:run(pg_args(Config, ["--join", "{a"])).
+
+%% A C node has no lists:zipwith/3.
+command_lists_of_c(Config) ->
+    {S, C} = {?config(scope, Config), ?config(c, Config)},
+    List = fun(Scope) ->
+                   cnode_test:run(["pg", "--scope", atom_to_list(Scope),
+                                   atom_to_list(C)])
+           end,
+    {0, <<>>, <<>>} = List(S),
+    [P, Q] = [tell(C, spawn), idle()],
+    ok = tell(C, {join, S, {room, 7}, [P, P]}),
+    ok = pg:join(S, "it is", Q),
+    agree(Config, "it is", [Q]),
+    {0, Text, <<>>} = List(S),
+    Heads = [hd(string:split(L, "\t")) || L <- lines(Text)],
+    ?assertEqual(["\"it is\"", "{room,7}", "{room,7}"], lists:sort(Heads)),
+    {1, <<>>, Why} = List(no_such_scope),
+    {match, _} = re:run(Why, "no_such_scope"),
+    %% And as Erlang asks it.
+    ?assertEqual(lists:sort(pg:which_groups(S)),
+                 lists:sort(erpc:call(C, pg, which_groups, [S]))),
+    ?assertEqual([P, P], erpc:call(C, pg, get_members, [S, {room, 7}])),
+    ?assertEqual([], erpc:call(C, pg, get_local_members, [S, "it is"])),
+    ?assertEqual([{room, 7}], rpc:call(C, pg, which_local_groups, [S])),
+    ?assertError({exception, badarg, _}, erpc:call(C, pg, which_groups, [])).
 
 has_line(Run, Want) ->
     wait(fun() -> lists:any(fun(L) -> lists:prefix(Want, L) end,

@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include "cnode/global.h"
+#include "cnode/pg.h"
 #include "tests/unit/mesh.h"
 
 static char r1[] = "r1";
@@ -187,11 +189,154 @@ static void applies(mesh *m) {
     CALL(m, "node", "OK mine", "[]");
 }
 
+#define UNDEF(m, name, arity, ...)                                             \
+    CALL(m, name, "EREMOTE {error,undef,[{global," name "," arity ",[]}]}",    \
+         __VA_ARGS__)
+#define BADARG(m, module, name, arity, ...)                                    \
+    CALL(m, name,                                                              \
+         "EREMOTE {error,badarg,[{" module "," name "," arity ",[]}]}",        \
+         __VA_ARGS__)
+
+/* Only a full node has them. */
+static void no_global_names(mesh *m) {
+    etf_pid bob;
+    BOTH(m);
+    bob = cnode_self(b);
+    o.module = "global";
+    UNDEF(m, "registered_names", "0", "[]");
+    UNDEF(m, "whereis_name", "1", "[x]");
+    UNDEF(m, "send", "2", "[x, y]");
+    UNDEF(m, "register_name", "2", "[x, ~p]", &bob);
+    UNDEF(m, "re_register_name", "2", "[x, ~p]", &bob);
+    UNDEF(m, "unregister_name", "1", "[x]");
+    UNDEF(m, "sync", "0", "[]");
+    CALL(m, "nonsense", "EREMOTE {error,undef,[{global,nonsense,[1],[]}]}",
+         "[1]");
+}
+
+static void say_pid(mesh *m, const char *what, const cnode_proc *p) {
+    etf_pid pid = cnode_self(p);
+    uint8_t buf[CNODE__PID_TERM];
+    etf_view term = {NULL, 0};
+    etf_writer w;
+
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    etf_put_pid(&w, &pid);
+    assert_int_equal(etf_writer_finish(&w, &term), 0);
+    mesh_say_term(m, "r1", what, term);
+}
+
+/* There are two lines, and they are equal. */
+static bool same_line(const char *said) {
+    size_t len = strcspn(said, "\n") + 1;
+
+    return strlen(said) == 2 * len && strncmp(said, said + len, len) == 0;
+}
+
+/* What is answered is this pid. */
+#define IS_PID(m, p, name, ...)                                                \
+    do {                                                                       \
+        say_pid(m, "OK", p);                                                   \
+        o.function = (name);                                                   \
+        ASK(m, cnode_rpc(a, &o, mesh_result, r1, __VA_ARGS__));                \
+        WANT(m, same_line(m->said));                                           \
+        m->said[0] = '\0';                                                     \
+    } while (0)
+
+/* It takes a lock, and time. */
+#define LATER(m, name, want, ...)                                              \
+    o.function = (name);                                                       \
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, __VA_ARGS__));                    \
+    mesh_advance(m, 100);                                                      \
+    SAID(m, "r1: " want)
+
+static void global_names(mesh *m) {
+    static const cnode_config full = {.full = true};
+    cnode_proc *a, *b, *c;
+    cnode_rpc_opts o = at_b("global", "");
+    etf_pid alice, bob, carol;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &full));
+    mesh_cnode(m, 1)->listens = true;
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    NEED(m, c = mesh_proc(m, 1, "carol"));
+    alice = cnode_self(a);
+    bob = cnode_self(b);
+    carol = cnode_self(c);
+    CALL(m, "registered_names", "OK []", "[]");
+    LATER(m, "sync", "OK ok", "[]");
+    LATER(m, "register_name", "OK yes", "[{x, 1}, ~p]", &bob);
+    LATER(m, "register_name", "OK no", "[{x, 1}, ~p]", &carol);
+    LATER(m, "register_name", "OK no", "[second, ~p]", &bob);
+    CALL(m, "registered_names", "OK [{x,1}]", "[]");
+    IS_PID(m, b, "whereis_name", "[{x, 1}]");
+    CALL(m, "whereis_name", "OK undefined", "[{x, 1.0}]");
+    LATER(m, "re_register_name", "OK yes", "[{x, 1}, ~p]", &carol);
+    IS_PID(m, c, "whereis_name", "[{x, 1}]");
+    LATER(m, "re_register_name", "OK yes",
+          "[{x, 1}, ~p, {global, random_notify_name}]", &bob);
+    CALL(m, "send", "EREMOTE {exit,{badarg,{nobody,hi}},[]}", "[nobody, hi]");
+    o.function = "send";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[{x, 1}, hi]"));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "bob: hi") != NULL);
+    m->said[0] = '\0';
+    LATER(m, "unregister_name", "OK ok", "[{x, 1}]");
+    LATER(m, "unregister_name", "OK ok", "[{x, 1}]");
+    CALL(m, "registered_names", "OK []", "[]");
+    /* For a process of another node, and one of this that has ended. */
+    LATER(m, "register_name", "OK yes", "[far, ~p]", &alice);
+    IS_PID(m, a, "whereis_name", "[far]");
+    OK(m, cnode_exit(c, "normal"));
+    SAID(m, "carol: ended normal");
+    LATER(m, "register_name", "OK no", "[gone, ~p]", &carol);
+    BADARG(m, "global", "register_name", "2", "[x, y]");
+    BADARG(m, "global", "register_name", "3", "[x, ~p, {my, method}]", &bob);
+}
+
+static void groups(mesh *m) {
+    cnode_pg *pg, *other;
+    etf_pid bob;
+    BOTH(m);
+    bob = cnode_self(b);
+    o.module = "pg";
+    BADARG(m, "pg", "which_groups", "0", "[]");
+    BADARG(m, "pg", "get_members", "1", "[x]");
+    OK(m, cnode_pg_start(mesh_cnode(m, 1), NULL, &pg));
+    OK(m, cnode_pg_start(mesh_cnode(m, 1), &(cnode_pg_opts){.scope = "other"},
+                         &other));
+    CALL(m, "which_groups", "OK []", "[]");
+    OK(m, cnode_pg_join(pg, &bob, 1, "{room, 1}"));
+    CALL(m, "which_groups", "OK [{room,1}]", "[]");
+    CALL(m, "which_groups", "OK [{room,1}]", "[pg]");
+    CALL(m, "which_local_groups", "OK [{room,1}]", "[pg]");
+    CALL(m, "which_groups", "OK []", "[other]");
+    CALL(m, "get_members", "OK []", "[{room, 2}]");
+    CALL(m, "get_members", "OK []", "[other, {room, 1}]");
+    o.function = "get_members";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[{room, 1}]"));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "r1: OK [#Pid<b@h", 16) == 0);
+    m->said[0] = '\0';
+    o.function = "get_local_members";
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[pg, {room, 1}]"));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "r1: OK [#Pid<b@h", 16) == 0);
+    m->said[0] = '\0';
+    BADARG(m, "pg", "get_members", "2", "[none, x]");
+    BADARG(m, "pg", "get_members", "2", "[1, x]");
+    BADARG(m, "pg", "which_groups", "1", "[1]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        MESH_CASE(nodes), MESH_CASE(names_and_messages),
-        MESH_CASE(infos), MESH_CASE(too_many_infos),
-        MESH_CASE(pings), MESH_CASE(applies)};
+        MESH_CASE(nodes),           MESH_CASE(names_and_messages),
+        MESH_CASE(infos),           MESH_CASE(too_many_infos),
+        MESH_CASE(pings),           MESH_CASE(applies),
+        MESH_CASE(no_global_names), MESH_CASE(global_names),
+        MESH_CASE(groups)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
