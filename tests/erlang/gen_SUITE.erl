@@ -20,7 +20,7 @@ all() ->
      get_status, suspend_resume, terminate, stop, unknown_system, no_system,
      unknown_call, services_answer,
      c_calls, c_calls_forms, c_multi_call, c_global, c_global_cast, c_sys,
-     c_events, elixir].
+     c_events, elixir, elixir_visible, elixir_full, elixir_readme].
 
 init_per_suite(Config) ->
     Config1 = cnode_test:init_suite(Config),
@@ -386,21 +386,47 @@ c_events(Config) ->
 
 %% ------------------------------------------------------------------ Elixir
 
-%% elixir/member.exs against the same node, where Elixir is installed.
+%% elixir/member.exs against nodes of each kind, where Elixir is installed.
 elixir(Config) ->
+    elixir_with(Config, "hidden").
+
+elixir_visible(Config) ->
+    elixir_with(Config, "visible").
+
+elixir_full(Config) ->
+    elixir_with(Config, "full").
+
+elixir_with(_, Kind) ->
+    with_elixir(fun(Elixir) ->
+                        C = #{node := Node} = rpc_driver:start(["0", Kind]),
+                        run_elixir(Elixir, [atom_to_list(Node), Kind]),
+                        rpc_driver:stop(C)
+                end).
+
+%% What README.md has it do.
+elixir_readme(_) ->
+    with_elixir(fun(Elixir) ->
+                        Two = [cnode_test:serve(#{visible => V})
+                               || V <- [false, true]],
+                        run_elixir(Elixir, ["readme" |
+                                            [atom_to_list(N)
+                                             || #{node := N} <- Two]]),
+                        [cnode_test:stop(C) || C <- Two]
+                end).
+
+with_elixir(Run) ->
     case os:find_executable("elixir") of
         false -> {skip, "elixir is not installed"};
-        Elixir -> run_elixir(Elixir, c(Config))
+        Elixir -> Run(Elixir)
     end.
 
-run_elixir(Elixir, Node) ->
+run_elixir(Elixir, Args) ->
     Script = filename:join([filename:dirname(code:which(?MODULE)), "elixir",
                             "member.exs"]),
     Port = open_port({spawn_executable, Elixir},
                      [{args, ["--name",
                               atom_to_list(cnode_test:unique_node("ex")),
-                              "--cookie", cnode_test:cookie(), Script,
-                              atom_to_list(Node)]},
+                              "--cookie", cnode_test:cookie(), Script | Args]},
                       stderr_to_stdout, exit_status, binary]),
     {Status, Out} = output(Port, []),
     ct:log("~ts", [Out]),

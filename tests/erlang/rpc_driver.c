@@ -3,7 +3,11 @@
  * rpc_driver.c: the C side of rpc_SUITE, gen_SUITE and the Elixir script: a
  * node with functions and servers, that also asks others.
  *
- *   rpc_driver NAME [MAX_FUNCTIONS]     with $CNODE_COOKIE
+ *   rpc_driver NAME [MAX_FUNCTIONS [hidden|visible|full]]
+ *
+ * with $CNODE_COOKIE. When it is said what the node is, the scope pg runs on
+ * it, in which echo is of the group `echoes`, and on a full one echo has the
+ * global name `echo` too.
  *
  * It writes "ready"; anything on stdin, or its end, ends it. What it has:
  *
@@ -27,6 +31,8 @@
 #include <unistd.h>
 
 #include <cnode/cnode.h>
+#include <cnode/global.h>
+#include <cnode/pg.h>
 
 enum { NAMES = 16, NAME_SIZE = 256 };
 
@@ -543,26 +549,43 @@ static int export_all(driver *d) {
     return err;
 }
 
-static int start(driver *d) {
+/* Where others look for it. */
+static int show(driver *d, cnode_proc *echo, const char *kind) {
+    etf_pid pid = cnode_self(echo);
+    cnode_pg *pg;
+    int err = cnode_pg_start(d->node, NULL, &pg);
+
+    if (err == 0)
+        err = cnode_pg_join(pg, &pid, 1, "echoes");
+    if (err == 0 && strcmp(kind, "full") == 0)
+        err = cnode_global_register(echo, "echo", NULL, NULL, NULL);
+    return err;
+}
+
+static int start(driver *d, const char *kind) {
     const cnode_proc_config plain = {.name = "plain", .on_message = on_plain};
     const cnode_proc_config echo = {
         .name = "echo", .on_message = on_echo, .on_call = on_echo_call};
     const cnode_proc_config self = {.name = "driver", .on_call = on_command};
+    cnode_proc *shown = NULL;
     int err = export_all(d);
 
     start_gen(d);
     if (err == 0)
         err = cnode_spawn(d->node, &plain, NULL);
     if (err == 0)
-        err = cnode_spawn(d->node, &echo, NULL);
+        err = cnode_spawn(d->node, &echo, &shown);
     if (err == 0)
         err = cnode_spawn(d->node, &self, NULL);
+    if (err == 0 && kind != NULL)
+        err = show(d, shown, kind);
     return err == 0 ? cnode_listen(d->node) : err;
 }
 
 int main(int argc, char **argv) {
     static driver d;
     cnode_config c = {.log = {.fn = on_log, .level = CN_LOG_WARN}};
+    const char *kind;
     pthread_t end;
     int err;
 
@@ -570,8 +593,11 @@ int main(int argc, char **argv) {
         return 2;
     c.name = argv[1];
     c.max_functions = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+    kind = argc > 3 ? argv[3] : NULL;
+    c.visible = kind != NULL && strcmp(kind, "visible") == 0;
+    c.full = kind != NULL && strcmp(kind, "full") == 0;
     etf_writer_init(&d.state, NULL);
-    if (cnode_new(&d.node, &c) != 0 || start(&d) != 0)
+    if (cnode_new(&d.node, &c) != 0 || start(&d, kind) != 0)
         die("cannot start");
     puts("ready");
     (void)fflush(stdout);

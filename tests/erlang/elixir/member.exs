@@ -2,10 +2,13 @@
 #
 # What Elixir code does with a node in C, as with any other:
 #
-#   elixir --name me@127.0.0.1 --cookie COOKIE member.exs NODE
+#   elixir --name me@127.0.0.1 --cookie COOKIE member.exs NODE KIND
+#   elixir --name me@127.0.0.1 --cookie COOKIE member.exs readme SCALE TILL
 #
-# NODE has a server `echo` that answers {:ok, request}, one named `gen`, and
-# the functions of rpc_driver.c.
+# NODE is one of rpc_driver.c, and KIND says what it is: hidden, visible or
+# full. It has a server `echo` that answers {:ok, request} and is a member of
+# the group `echoes`, one named `gen`, and functions. SCALE and TILL, a hidden
+# and a visible node, are those of README.md, where iex does the same.
 defmodule Member do
   def check(what, expected, value) do
     if expected == value do
@@ -32,10 +35,21 @@ defmodule Member do
     end
   end
 
-  def connects(node) do
+  # What another node will have heard of soon.
+  def await(what, expected, fun, tries \\ 200) do
+    if tries > 0 and fun.() != expected do
+      Process.sleep(50)
+      await(what, expected, fun, tries - 1)
+    else
+      check(what, expected, fun.())
+    end
+  end
+
+  def connects(node, kind) do
     check("Node.ping", :pong, Node.ping(node))
     check("Node.connect", true, Node.connect(node))
-    check("Node.list", true, node in Node.list(:hidden))
+    check("Node.list", kind != "hidden", node in Node.list())
+    check("Node.list(:hidden)", kind == "hidden", node in Node.list(:hidden))
   end
 
   def servers(node) do
@@ -83,6 +97,80 @@ defmodule Member do
     check("send", {node, "text"}, {:erlang.node(from), body})
   end
 
+  def groups(node) do
+    {:ok, _} = :pg.start_link()
+    await(":pg.get_members", [node], fn ->
+      Enum.map(:pg.get_members(:echoes), &:erlang.node/1)
+    end)
+    [pid] = :pg.get_members(:echoes)
+    check(":pg.get_local_members", [], :pg.get_local_members(:echoes))
+    send(pid, {self(), "to a member"})
+    check("send to a member", {pid, "to a member"}, next())
+    :ok = :pg.join({:guests, 1}, [self(), self()])
+    await(":pg.join", [self(), self()], fn ->
+      :erpc.call(node, :pg, :get_members, [{:guests, 1}])
+    end)
+    check(":pg.which_groups", [:echoes, {:guests, 1}],
+      Enum.sort(:rpc.call(node, :pg, :which_groups, [])))
+    :ok = :pg.leave({:guests, 1}, self())
+    await(":pg.leave", [self()], fn ->
+      :erpc.call(node, :pg, :get_members, [{:guests, 1}])
+    end)
+  end
+
+  def names(node, "full") do
+    check(":global.sync", :ok, :global.sync())
+    pid = :global.whereis_name(:echo)
+    check(":global.whereis_name", node, :erlang.node(pid))
+    check("GenServer.call({:global, ...})", {:ok, 1},
+      GenServer.call({:global, :echo}, 1))
+    check(":global.send", pid, :global.send(:echo, {self(), "by name"}))
+    check("what it answers", {pid, "by name"}, next())
+    check("a name that is taken", :no, :global.register_name(:echo, self()))
+    check(":global.register_name", :yes,
+      :global.register_name({:guest, 1}, self()))
+    check("the name there", self(),
+      :erpc.call(node, :global, :whereis_name, [{:guest, 1}]))
+    check(":global.registered_names", [:echo, {:guest, 1}],
+      Enum.sort(:erpc.call(node, :global, :registered_names, [])))
+    :global.unregister_name({:guest, 1})
+    check(":global.unregister_name", :undefined,
+      :erpc.call(node, :global, :whereis_name, [{:guest, 1}]))
+    locks(node)
+  end
+
+  def names(node, "visible") do
+    check(":global.sync", :ok, :global.sync())
+    locks(node)
+  end
+
+  def names(_, "hidden") do
+    check(":global.sync", :ok, :global.sync())
+  end
+
+  def locks(node) do
+    lock = {:a_lock, self()}
+    check(":global.set_lock", true, :global.set_lock(lock))
+    check("a lock that is taken", false,
+      :global.set_lock({:a_lock, :another}, [node], 0))
+    check(":global.del_lock", true, :global.del_lock(lock))
+    check(":global.trans", :done, :global.trans(lock, fn -> :done end))
+  end
+
+  # The lines of iex in README.md.
+  def readme(scale, till) do
+    check("Node.ping of README", :pong, Node.ping(scale))
+    check("Node.ping of the visible one", :pong, Node.ping(till))
+    check("Node.list of README", [scale], Node.list(:hidden))
+    check(":erpc.call of README", 42, :erpc.call(till, :cnode, :add, [-1, 43]))
+    check("GenServer.call of README", {:ok, {:price, "tea"}},
+      GenServer.call({:echo, till}, {:price, "tea"}))
+    ref = Process.monitor({:echo, till})
+    Node.disconnect(till)
+    check("receive of README", :noconnection,
+      receive do {:DOWN, ^ref, _, _, why} -> why after 5000 -> nil end)
+  end
+
   def leaves(node) do
     Node.monitor(node, true)
     Node.disconnect(node)
@@ -90,12 +178,19 @@ defmodule Member do
   end
 end
 
-[name] = System.argv()
-node = String.to_atom(name)
-Member.connects(node)
-Member.servers(node)
-Member.functions(node)
-Member.processes(node)
-# The place for :pg and :global, of nodes that are members of them.
-Member.leaves(node)
+case System.argv() do
+  ["readme", scale, till] ->
+    Member.readme(String.to_atom(scale), String.to_atom(till))
+
+  [name, kind] ->
+    node = String.to_atom(name)
+    Member.connects(node, kind)
+    Member.servers(node)
+    Member.functions(node)
+    Member.processes(node)
+    Member.groups(node)
+    Member.names(node, kind)
+    Member.leaves(node)
+end
+
 IO.puts("all done")
