@@ -77,15 +77,19 @@ static bool on_lock_call(cnode__global *g, const cnode_from *from,
     return true;
 }
 
-/* A name is only changed by who has the lock. */
+/* A name is only changed by who has the lock. `no`, which OTP never says and
+ * its nodes do not look at: there is no room for it here. */
 static void register_name(cnode__global *g, const cnode_from *from,
                           etf_view name, const etf_pid *pid, etf_view method,
                           etf_view ext) {
+    bool kept = true;
+
     if (cnode__lock_lets_pid(g, &from->pid))
-        (void)cnode__names_insert(g, name, pid, method, ext);
+        kept = cnode__names_insert(g, name, pid, method, ext) == 0;
     else
         cnode__names_delete(g, name);
-    cnode__answered(g->node, from->pid.node, cnode_reply(g->self, from, "yes"));
+    cnode__answered(g->node, from->pid.node,
+                    cnode_reply(g->self, from, "~a", kept ? "yes" : "no"));
 }
 
 static bool on_name_call(cnode__global *g, const cnode_from *from,
@@ -436,6 +440,8 @@ static int init_parts(cnode__global *g) {
     cnode__members_init(g, seed);
     cnode__redials_init(g, seed);
     err = spawn_all(g);
+    if (err == 0)
+        err = cnode__names_start(g);
     if (err == 0)
         err = cnode__joins_init(g);
     if (err == 0)

@@ -48,6 +48,7 @@ typedef struct cnode_global_opts {
 /* The end of a register, unregister or sync. status 0: done; for a register
  * CN_EEXIST: another process has the name; CN_ENOPROC: the process has ended
  * meanwhile; CN_ECANCELED: the cluster changed under it, do it again;
+ * CN_ELIMIT: a node of this library has no room for the name, nobody has it;
  * CN_ETIMEDOUT: cnode_global_sync; CN_ECLOSED: cnode_free; CN_ENOMEM. It runs
  * exactly once. */
 typedef void (*cnode_global_cb)(cnode *n, int status, const cn_error *err,

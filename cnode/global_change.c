@@ -19,6 +19,7 @@ typedef struct change {
     uint32_t times;
     int status;
     bool again;
+    bool undone; /* one of the nodes had no room for it */
     cnode_global_method method;
     cnode_global_cb cb;
     void *data;
@@ -37,6 +38,7 @@ static void answer(cnode *n, change *c) {
             &why, c->status, 0, "%s",
             c->status == CN_EEXIST      ? "another process has that global name"
             : c->status == CN_ECANCELED ? "the lock was lost meanwhile"
+            : c->undone                 ? "a node has no room for the name"
                                         : cn_strerror(c->status));
     if (c->cb != NULL)
         c->cb(n, c->status, &why, c->data);
@@ -133,7 +135,7 @@ static void ask_all(cnode__global *g, change *c) {
     etf_writer_init(&m, &g->node->alloc);
     cnode__merge_put_method(&m, c->method);
     err = etf_writer_finish(&m, &method);
-    if (err == 0 && c->kind == UNREGISTER)
+    if (err == 0 && (c->kind == UNREGISTER || c->undone))
         err = etf_pack(&w, "{unregister, ~t}", c->name);
     else if (err == 0)
         err = etf_pack(&w, "{register, ~t, ~p, ~t}", c->name, &c->pid, method);
@@ -163,13 +165,19 @@ static void on_taken(cnode__grip *grip, bool got) {
         ask_all(g, c);
 }
 
-/* Every node has changed it, or is gone. */
+/* Every node has changed it, or is gone; or all of them are to take it back. */
 static void on_step(cnode__grip *grip) {
     cnode__global *g = cnode__list_of(cnode__global, change_grip, grip);
     change *c = first(g);
     const cnode__gname *name = cnode__names_find(g, c->name);
 
-    if (c->kind != UNREGISTER &&
+    if (c->kind != UNREGISTER && grip->denied && !c->undone) {
+        c->undone = true;
+        c->status = CN_ELIMIT;
+        ask_all(g, c);
+        return;
+    }
+    if (c->kind != UNREGISTER && !c->undone &&
         (name == NULL || !cnode__gname_is(name, &c->pid)))
         c->status = is_gone(g->node, &c->pid) ? CN_ENOPROC : CN_ECANCELED;
     cnode__grip_release(grip);

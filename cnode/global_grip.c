@@ -220,7 +220,9 @@ void cnode__grip_take(cnode__grip *grip) {
 static void on_step(cnode_proc *p, int status, etf_view result, void *data) {
     cnode__grip *grip = ((cnode__finger *)data)->grip;
 
-    (void)p, (void)status, (void)result;
+    (void)p;
+    if (status == 0 && etf_match(result, "no") == 0)
+        grip->denied = true;
     if (--grip->waiting == 0)
         grip->step(grip);
 }
@@ -235,6 +237,7 @@ static void ask(cnode__finger *f, etf_view request) {
 }
 
 void cnode__grip_ask(cnode__grip *grip, etf_view request) {
+    grip->denied = false;
     for (size_t i = 0; i < grip->n; i++)
         if (grip->fingers[i].holds)
             ask(&grip->fingers[i], request);

@@ -17,7 +17,9 @@
  *
  * Whatever goes wrong ends this quietly: lock_set false, and there is another
  * try later; tags that do not fit (a connection was replaced while messages
- * were under way), and it begins anew on both sides; a lost connection.
+ * were under way), and it begins anew on both sides; a lost connection. Who
+ * does not go on for the tick time, while the lock is held for him, is
+ * disconnected.
  *
  * The locker has one node at a time in hand; the others wait in two lists:
  * those it may begin with, and those that have begun themselves.
@@ -113,6 +115,7 @@ static void free_join(cnode__global *g, cnode__join *j) {
 }
 
 static void release(cnode__global *g) {
+    cnode__timer_disarm(&g->node->timers, &g->locker_timer);
     g->state = LOCKER_RELEASING;
     cnode__grip_release(&g->grip);
 }
@@ -278,6 +281,26 @@ static void locker_wakes(cnode__global *g) {
         take_lock(g, pick_candidate(g), true);
 }
 
+/* While it holds the lock nobody in the cluster can change a name. */
+static void watch_locker(cnode__global *g) {
+    cnode__timer_arm(&g->node->timers, &g->locker_timer,
+                     cnode__now(g->node) +
+                         (uint64_t)cnode__global_ticktime(g->node) * 1000);
+    cnode__wake(g->node);
+}
+
+static void locker_is_stuck(cnode__global *g) {
+    const cnode__peer *p =
+        cn__map_get(&g->node->peers, g->him->name, g->him->len);
+
+    cn__log(&g->node->config.log, CN_LOG_ERROR, "global",
+            "%s does not go on with joining this node: it is disconnected",
+            g->him->name);
+    if (p != NULL && p->up != NULL && !p->up->failed)
+        cnode__wire_fail(p->up, CN_ETIMEDOUT, 0,
+                         "it does not go on with joining this node");
+}
+
 static void on_locker_timer(cnode__timer *t) {
     cnode__global *g = cnode__list_of(cnode__global, locker_timer, t);
 
@@ -285,6 +308,8 @@ static void on_locker_timer(cnode__timer *t) {
         locker_free(g);
     else if (g->state == LOCKER_FREE)
         locker_wakes(g);
+    else if (g->state == LOCKER_WAITING || g->state == LOCKER_HOLDING)
+        locker_is_stuck(g);
 }
 
 /* It may be in the middle of anything that ended a join, which is not over: the
@@ -315,6 +340,7 @@ static void both_locked(cnode__global *g, cnode__member *m) {
     etf_view names = {NULL, 0};
 
     g->state = LOCKER_HOLDING;
+    watch_locker(g);
     m->join->wants_lock = false;
     cnode__list_leave(&m->asker);
     m->join->locked = true;
@@ -344,6 +370,7 @@ static void on_taken(cnode__grip *grip, bool got) {
         return;
     }
     g->state = LOCKER_WAITING;
+    watch_locker(g);
     send_lock_set(g, m, true);
     if (!g->initiator || m->join->wants_lock)
         both_locked(g, m);

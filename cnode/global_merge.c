@@ -71,7 +71,7 @@ bool cnode__merge_method(etf_view term, cnode_global_method *out) {
 static void told(cnode_proc *self, int err) {
     cnode *n = cnode_of(self);
 
-    if (err != 0)
+    if (err != 0 && cnode__seldom(n, &n->global->quiet_names))
         cn__log(&n->config.log, CN_LOG_WARN, "global",
                 "who has lost a name is not told: %s", n->error.text);
 }
@@ -97,32 +97,50 @@ static void put_winner(cnode_proc *self, int method, etf_view name,
     etf_put_pid(result, min);
 }
 
-/* global:resolve_it(Method, Name, Pid1, Pid2). */
-static int resolve_it(cnode_proc *self, etf_view args, etf_writer *result,
-                      void *data) {
-    cnode *n = cnode_of(self);
-    etf_view method_term, name;
-    etf_pid pids[2];
-    int method;
+/* Whoever asks can make these lines. */
+static void log_clash(cnode__global *g, etf_view name, const etf_pid pids[2]) {
+    cnode *n = g->node;
     char text[120];
 
-    (void)data;
-    if (etf_match(args, "[~t, ~t, ~p, ~p]", &method_term, &name, &pids[0],
-                  &pids[1]) != 0)
-        return CN_EBADARG;
-    method = method_of(method_term);
     (void)etf_print(name, text, sizeof text);
     cn__log(&n->config.log, CN_LOG_INFO, "global",
             "the name %s is that of two processes, on %s and %s", text,
             pids[0].node, pids[1].node);
-    if (method < 0) {
-        (void)etf_print(method_term, text, sizeof text);
-        cn__log(&n->config.log, CN_LOG_WARN, "global",
-                "what should decide about it is not known here: %s", text);
+}
+
+static void log_method(cnode__global *g, etf_view method) {
+    char text[120];
+
+    (void)etf_print(method, text, sizeof text);
+    cn__log(&g->node->config.log, CN_LOG_WARN, "global",
+            "what should decide about it is not known here: %s", text);
+}
+
+/* global:resolve_it(Method, Name, Pid1, Pid2). */
+static int resolve_it(cnode_proc *self, etf_view args, etf_writer *result,
+                      void *data) {
+    cnode__global *g = self->node->global;
+    etf_view method_term, name;
+    etf_pid pids[2];
+    int method;
+    bool tells;
+
+    (void)data;
+    if (g == NULL)
+        return cnode_raise(self, CNODE_ERROR, "undef");
+    if (etf_match(args, "[~t, ~t, ~p, ~p]", &method_term, &name, &pids[0],
+                  &pids[1]) != 0)
+        return CN_EBADARG;
+    tells = cnode__seldom(g->node, &g->quiet_clashes);
+    method = method_of(method_term);
+    if (tells)
+        log_clash(g, name, pids);
+    if (method >= 0)
+        put_winner(self, method, name, pids, result);
+    else
         etf_put_atom(result, "none");
-        return 0;
-    }
-    put_winner(self, method, name, pids, result);
+    if (tells && method < 0)
+        log_method(g, method_term);
     return 0;
 }
 

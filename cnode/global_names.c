@@ -15,6 +15,8 @@ enum {
     MOST_BYTES = 64 * 1024, /* of one, with its method */
     MOST_IN_ALL = 512 * 1024 * 1024
 };
+/* Those that are not watched yet: so many are tried again at once. */
+enum { AGAIN_MS = 200, AT_ONCE = 1000 };
 
 static size_t weight(const cnode__gname *e) {
     return sizeof *e + e->name.len + e->method.len + e->pid.len;
@@ -65,6 +67,7 @@ static void stop_watching(cnode__global *g, const cnode__gname *e) {
 }
 
 static void drop_name(cnode__global *g, cnode__gname *e) {
+    cnode__list_leave(&e->unwatched);
     g->name_bytes -= weight(e);
     (void)cn__map_remove(&g->names, e->name.data, e->name.len);
     (void)cn__map_remove(&g->watched, e->monitor, sizeof e->monitor);
@@ -78,7 +81,8 @@ void cnode__names_delete(cnode__global *g, etf_view name) {
 
     if (e == NULL)
         return;
-    stop_watching(g, e);
+    if (cnode__list_empty(&e->unwatched))
+        stop_watching(g, e);
     drop_name(g, e);
 }
 
@@ -135,6 +139,7 @@ static cnode__gname *new_name(cnode__global *g, etf_view key,
 
     if (e == NULL)
         return NULL;
+    cnode__list_init(&e->unwatched);
     if (etf_copy(alloc, key, &e->name) == 0 &&
         etf_copy(alloc, method, &e->method) == 0 &&
         copy_pid(g, pid, &e->pid) == 0 && copy_ext(g, ext, &e->ext) == 0)
@@ -143,18 +148,78 @@ static cnode__gname *new_name(cnode__global *g, etf_view key,
     return NULL;
 }
 
-static int watch(cnode__global *g, cnode__gname *e, const etf_pid *pid) {
+static int watch(cnode__global *g, cnode__gname *e) {
+    etf_pid pid;
     etf_ref ref;
-    int err = cnode_monitor_pid(g->self, pid, &ref);
+    int err;
 
+    cnode__gname_pid(e, &pid);
+    err = cnode_monitor_pid(g->self, &pid, &ref);
     if (err != 0)
         return err;
     memcpy(e->monitor, ref.ids, sizeof e->monitor);
-    if (cn__map_put(&g->watched, e->monitor, sizeof e->monitor, e) == 0 &&
-        cn__map_put(&g->pids, e->pid.data, e->pid.len, e) == 0)
+    if (cn__map_put(&g->watched, e->monitor, sizeof e->monitor, e) == 0)
         return 0;
     (void)cnode_demonitor(g->self, &ref);
     return cnode__err(g->node, CN_ENOMEM, "out of memory");
+}
+
+static void watch_soon(cnode__global *g) {
+    cnode *n = g->node;
+
+    if (cnode__list_empty(&g->unwatched) || g->watch_timer.place != 0)
+        return;
+    cnode__timer_arm(&n->timers, &g->watch_timer,
+                     cnode__now(n) + (uint64_t)AGAIN_MS);
+    cnode__wake(n);
+}
+
+/* To watch it this node connects to that of the process. Many names of many
+ * nodes come at once where two clusters meet. */
+static int watch_or_wait(cnode__global *g, cnode__gname *e) {
+    int err = watch(g, e);
+
+    if (err != CN_EBUSY)
+        return err;
+    cnode__list_add(&g->unwatched, &e->unwatched);
+    watch_soon(g);
+    return 0;
+}
+
+static void cannot_keep(cnode__global *g, const char *node) {
+    cnode *n = g->node;
+
+    if (cnode__seldom(n, &g->quiet_names))
+        cn__log(&n->config.log, CN_LOG_ERROR, "global",
+                "a name of %s cannot be taken over: %s", node, n->error.text);
+}
+
+/* True: it must wait again. */
+static bool try_to_watch(cnode__global *g, cnode__gname *e) {
+    etf_pid pid;
+
+    if (watch_or_wait(g, e) == 0)
+        return !cnode__list_empty(&e->unwatched);
+    cnode__gname_pid(e, &pid);
+    cannot_keep(g, pid.node);
+    drop_name(g, e);
+    return false;
+}
+
+static void watch_again(cnode__timer *t) {
+    cnode__global *g = cnode__list_of(cnode__global, watch_timer, t);
+    const cnode__gname *again = NULL; /* the first that stands behind others */
+    cnode__gname *e;
+
+    for (int i = 0; i < AT_ONCE; i++) {
+        e = cnode__list_first(cnode__gname, unwatched, &g->unwatched);
+        if (e == NULL || e == again)
+            break;
+        cnode__list_leave(&e->unwatched);
+        if (try_to_watch(g, e) && again == NULL)
+            again = e;
+    }
+    watch_soon(g);
 }
 
 static int try_insert(cnode__global *g, etf_view name, const etf_pid *pid,
@@ -179,7 +244,8 @@ static int try_insert(cnode__global *g, etf_view name, const etf_pid *pid,
         return cnode__err(n, err, "out of memory");
     }
     g->name_bytes += weight(e);
-    err = watch(g, e, pid);
+    err = cn__map_put(&g->pids, e->pid.data, e->pid.len, e);
+    err = err != 0 ? cnode__err(n, err, "out of memory") : watch_or_wait(g, e);
     if (err != 0)
         drop_name(g, e);
     return err;
@@ -187,15 +253,12 @@ static int try_insert(cnode__global *g, etf_view name, const etf_pid *pid,
 
 int cnode__names_insert(cnode__global *g, etf_view name, const etf_pid *pid,
                         etf_view method, etf_view ext) {
-    cnode *n = g->node;
     int err;
 
     cnode__names_delete(g, name);
     err = try_insert(g, name, pid, method, ext);
-    if (err != 0 && cnode__seldom(n, &g->quiet_names))
-        cn__log(&n->config.log, CN_LOG_ERROR, "global",
-                "a name of %s cannot be taken over: %s", pid->node,
-                n->error.text);
+    if (err != 0)
+        cannot_keep(g, pid->node);
     return err;
 }
 
@@ -226,12 +289,18 @@ void cnode__names_init(cnode__global *g, uint64_t seed) {
     cn__map_init(&g->names, seed, alloc);
     cn__map_init(&g->watched, seed, alloc);
     cn__map_init(&g->pids, seed, alloc);
+    cnode__list_init(&g->unwatched);
+}
+
+int cnode__names_start(cnode__global *g) {
+    return cnode__timer_make(&g->node->timers, &g->watch_timer, watch_again);
 }
 
 void cnode__names_free(cnode__global *g) {
     cnode__gname *e;
     size_t at = 0;
 
+    cnode__timer_drop(&g->node->timers, &g->watch_timer);
     while ((e = cn__map_first(&g->names, &at)) != NULL)
         drop_name(g, e);
     cn__map_free(&g->names);

@@ -54,6 +54,7 @@ struct cnode__grip {
     int stage;      /* that is being taken */
     size_t waiting; /* for so many answers */
     bool refused;
+    bool denied; /* one has answered `no` to what they were asked */
     void (*taken)(cnode__grip *grip, bool got);
     void (*step)(cnode__grip *grip); /* all have answered */
     void (*released)(cnode__grip *grip);
@@ -102,8 +103,9 @@ typedef struct cnode__gname {
     etf_view name; /* copies, the first as the key */
     etf_view method;
     etf_view pid;
-    uint32_t monitor[3]; /* the words of its reference */
-    char *ext;           /* the node that registered it for another one */
+    uint32_t monitor[3];   /* the words of its reference */
+    char *ext;             /* the node that registered it for another one */
+    cnode__list unwatched; /* it has no monitor yet */
 } cnode__gname;
 
 struct cnode__global {
@@ -129,6 +131,9 @@ struct cnode__global {
     cn_map watched;    /* cnode__gname.monitor */
     cn_map pids;       /* cnode__gname.pid */
     uint64_t quiet_names;
+    cnode__list unwatched; /* names of nodes that it was too much to connect to
+                              as well */
+    cnode__timer watch_timer;
     /* global_member.c */
     cn_map members;
     size_t known;
@@ -155,6 +160,7 @@ struct cnode__global {
     etf_view clash;  /* the entry that a method decides about */
     etf_writer ops;
     etf_writer his_ops;
+    uint64_t quiet_clashes;
     /* global_change.c */
     cnode__list changes;
     cnode__grip change_grip;
@@ -218,6 +224,7 @@ bool cnode__lock_lets(cnode__global *g, etf_view requester);
 
 /* --- global_names.c --- */
 void cnode__names_init(cnode__global *g, uint64_t seed);
+int cnode__names_start(cnode__global *g);
 void cnode__names_free(cnode__global *g);
 cnode__gname *cnode__names_find(cnode__global *g, etf_view name);
 /* Takes over a name; ext may be empty. The name that was there goes. */

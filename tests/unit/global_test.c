@@ -212,7 +212,7 @@ static void names_are_bounded(mesh *m) {
     gl = mesh_cnode(m, 0)->global;
     gl->name_bytes += others; /* as if there were more */
     REGISTER(m, p, "x", NULL);
-    SAID(m, "r1: ECANCELED");
+    SAID(m, "r1: ELIMIT");
     WANT(m, strstr(m->nodes[0].log, "too many names") != NULL);
     gl->name_bytes -= others;
     REGISTER(m, p, "x", NULL);
@@ -222,6 +222,33 @@ static void names_are_bounded(mesh *m) {
     mesh_advance(m, 9000);
     SAID(m, "r1: OK");
     WANT(m, gl->name_bytes == 0);
+}
+
+/* One of the nodes has no room for it: nobody has it then. */
+static void no_room_elsewhere(mesh *m) {
+    const size_t others = (size_t)512 * 1024 * 1024;
+    static const cnode_global_opts replace = {.replace = true};
+    cnode__global *gl;
+    cnode_proc *p, *q;
+
+    START(m, 2);
+    JOIN(m, 0, "b@h");
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    NEED(m, q = mesh_proc(m, 0, "q"));
+    gl = mesh_cnode(m, 1)->global;
+    gl->name_bytes += others; /* as if there were more */
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: ELIMIT");
+    WANT(m, has(m, 0, "x", NULL) && has(m, 1, "x", NULL));
+    gl->name_bytes -= others;
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, has(m, 0, "x", p) && has(m, 1, "x", p));
+    gl->name_bytes += others;
+    REGISTER(m, q, "x", &replace);
+    SAID(m, "r1: ELIMIT");
+    WANT(m, has(m, 0, "x", NULL) && has(m, 1, "x", NULL));
+    gl->name_bytes -= others;
 }
 
 /* --- conflicts ------------------------------------------------------------ */
@@ -602,6 +629,145 @@ static size_t wanted(const cnode *n, const char *node) {
         for (const cnode__list *l = p->wants.next; l != &p->wants; l = l->next)
             count++;
     return count;
+}
+
+#define LOCKED(m, self)                                                        \
+    do {                                                                       \
+        OK(m, cnode_cast(g, &at_a, "{lock_set, ~p, true, [], 1}", &(self)));   \
+        mesh_settle(m);                                                        \
+    } while (0)
+
+static size_t unwatched(const cnode__global *gl) {
+    size_t count = 0;
+
+    for (const cnode__list *l = gl->unwatched.next; l != &gl->unwatched;
+         l = l->next)
+        count++;
+    return count;
+}
+
+/* Its names are of nodes that are not all connected to at once: none is lost
+ * for that. */
+static void names_of_many(mesh *m) {
+    static const cnode_config few = {.full = true, .max_dials = 2};
+    uint8_t buf[2000];
+    cnode__global *gl;
+    cnode_proc *g, *p;
+    etf_pid self, pid;
+    etf_view names;
+    etf_writer w;
+
+    OK(m, mesh_start(m, 0, &few));
+    mesh_cnode(m, 0)->listens = true;
+    OK(m, mesh_start(m, 2, NULL));
+    OK(m, play(m, &g));
+    NEED(m, p = mesh_proc(m, 2, "p"));
+    self = cnode_self(g);
+    gl = mesh_cnode(m, 0)->global;
+    etf_writer_init_fixed(&w, buf, sizeof buf);
+    etf_begin_list(&w);
+    for (int i = 0; i < 6; i++) {
+        pid = cnode_self(p);
+        if (i != 4)
+            pid.node_len =
+                (uint16_t)snprintf(pid.node, sizeof pid.node, "y%d@h", i);
+        (void)etf_pack(&w, "{{n, ~i}, ~p, fun global:random_exit_name/3}", i,
+                       &pid);
+    }
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &names), 0);
+    MEET(m, "1");
+    GREET(m, g, 5);
+    m->nodes[0].slow = true;
+    LOCKED(m, self);
+    OK(m, cnode_cast(g, &at_a, "{exchange, 'b@h', ~t, [], 1}", names));
+    OK(m, cnode_cast(g, &at_a, "{resolved, 'b@h', [], [], unused, [], 1}"));
+    WANT(m, gl->names.count == 6 && unwatched(gl) == 4);
+    /* One that is taken back meanwhile. */
+    OK(m, cnode_cast(g, &at_a,
+                     "{new_nodes, 'b@h', [{delete, {n, 5}}], [], [], []}"));
+    WANT(m, gl->names.count == 5 && unwatched(gl) == 3);
+    mesh_advance(m, 1000);
+    WANT(m, gl->names.count == 5 && unwatched(gl) == 3);
+    m->nodes[0].slow = false;
+    mesh_advance(m, 3000);
+    WANT(m, gl->names.count == 1 && unwatched(gl) == 0);
+    WANT(m, cnode_connected(mesh_cnode(m, 0), "c@h"));
+    OK(m, cnode_exit(p, "normal"));
+    mesh_settle(m);
+    WANT(m, gl->names.count == 0);
+    m->said[0] = '\0';
+}
+
+/* It has the lock, or is to take it, and does nothing more: it cannot hold up
+ * the cluster for ever. */
+static void holds_up(mesh *m) {
+    cnode__global *gl;
+    cnode_proc *g, *p;
+    etf_pid self;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    self = cnode_self(g);
+    gl = mesh_cnode(m, 0)->global;
+    MEET(m, "1");
+    GREET(m, g, 5);
+    LOCKED(m, self);
+    WANT(m, gl->state == LOCKER_HOLDING);
+    m->said[0] = '\0';
+    ASK(m, cnode_global_register(p, "x", NULL, on_global, r1));
+    mesh_advance(m, 50000);
+    WANT(m, gl->state == LOCKER_HOLDING);
+    SAID(m, "");
+    mesh_advance(m, 30000);
+    SAID(m, "r1: OK");
+    WANT(m, gl->state == LOCKER_FREE && gl->locks.count == 0);
+    WANT(m, m->nodes[0].down_status == CN_ETIMEDOUT);
+}
+
+static void waits_in_vain(mesh *m) {
+    cnode_proc_config c = mesh_observer;
+    cnode__global *gl;
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    c.on_call = say_true;
+    c.data = cnode_proc_data(g);
+    OK(m, cnode_become(g, &c));
+    gl = mesh_cnode(m, 0)->global;
+    MEET(m, "1");
+    GREET(m, g, 5);
+    mesh_advance(m, 1000);
+    WANT(m, gl->state == LOCKER_WAITING);
+    mesh_advance(m, 50000);
+    WANT(m, gl->state == LOCKER_WAITING);
+    mesh_advance(m, 30000);
+    WANT(m, gl->state == LOCKER_FREE && gl->locks.count == 0);
+    WANT(m, m->nodes[0].down_status == CN_ETIMEDOUT);
+    m->said[0] = '\0';
+}
+
+/* Whoever asks who has a name makes no more lines in the log than others. */
+static void clashes(mesh *m) {
+    static const cnode_rpc_opts resolve = {
+        .node = "a@h", .module = "global", .function = "resolve_it"};
+    cnode_proc *p, *q;
+    etf_pid self, other;
+
+    OK(m, start(m, 0));
+    OK(m, mesh_start(m, 1, NULL));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    NEED(m, q = mesh_proc(m, 1, "q"));
+    self = cnode_self(p);
+    other = cnode_self(q);
+    for (int i = 0; i < 10; i++) {
+        ASK(m, cnode_rpc(q, &resolve, mesh_result, r1, "[what, x, ~p, ~p]",
+                         &other, &self));
+        SAID(m, "r1: OK none");
+    }
+    WANT(m, m->nodes[0].troubles == 1);
 }
 
 /* Whom it names is connected to, but not all at once, and each once. */
@@ -1066,6 +1232,9 @@ RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
 RUN_TWICE(lock_is_fought_for)
 RUN_TWICE(lost_by_two)
+RUN_TWICE(names_of_many)
+RUN_TWICE(holds_up)
+RUN_TWICE(waits_in_vain)
 RUN_TWICE(lost_for_good)
 RUN_TWICE(lost_by_all)
 RUN_TWICE(lost_while_asking)
@@ -1080,6 +1249,7 @@ int main(void) {
         MESH_CASE(names),
         MESH_CASE(names_go),
         MESH_CASE(names_are_bounded),
+        MESH_CASE(no_room_elsewhere),
         MESH_CASE(one_is_killed),
         MESH_CASE(one_is_told),
         MESH_CASE(both_are_told),
@@ -1093,6 +1263,10 @@ int main(void) {
         cmocka_unit_test(many_wait_twice),
         cmocka_unit_test(nonsense_twice),
         cmocka_unit_test(others_part_twice),
+        cmocka_unit_test(names_of_many_twice),
+        cmocka_unit_test(holds_up_twice),
+        cmocka_unit_test(waits_in_vain_twice),
+        MESH_CASE(clashes),
         cmocka_unit_test(lost_by_two_twice),
         cmocka_unit_test(lost_for_good_twice),
         cmocka_unit_test(lost_by_all_twice),
