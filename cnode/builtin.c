@@ -339,8 +339,8 @@ static void put_queue_len(const cnode_proc *p, etf_writer *out) {
 }
 
 static void put_trap_exit(const cnode_proc *p, etf_writer *out) {
-    etf_put_bool(out,
-                 p->kind->config.trap_exit || p->kind->config.on_exit != NULL);
+    etf_put_bool(out, p->lasting || p->kind->config.trap_exit ||
+                          p->kind->config.on_exit != NULL);
 }
 
 static void put_status(const cnode_proc *p, etf_writer *out) {

@@ -158,7 +158,8 @@ static void obey(cnode_proc *p, const cnode_from *from, etf_view request) {
         suspend(p, from);
     else if (etf_match(request, "resume") == 0)
         resume(p, from);
-    else if (etf_match(request, "{terminate, ~t}", &reason) == 0) {
+    else if (!p->lasting &&
+             etf_match(request, "{terminate, ~t}", &reason) == 0) {
         ANSWER(p, from, "ok");
         cnode__end(p, reason);
     } else

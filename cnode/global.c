@@ -317,11 +317,6 @@ static void on_helper_message(cnode_proc *self, const cnode_msg *msg,
         cnode__join_refused(g, m);
 }
 
-/* Nobody may end them but the node. */
-static void on_exit(cnode_proc *self, const cnode_exit_signal *e, void *data) {
-    (void)self, (void)e, (void)data;
-}
-
 /* --- life ---------------------------------------------------------------- */
 
 int cnode__global_may_connect(cnode *n) {
@@ -395,7 +390,7 @@ static void on_end(cnode_proc *self, etf_view reason, void *data) {
 
 static int spawn_one(cnode__global *g, const cnode_proc_config *c,
                      cnode_proc **out) {
-    int err = cnode_spawn(g->node, c, out);
+    int err = cnode__spawn_lasting(g->node, c, out);
 
     g->processes += err == 0;
     return err;
@@ -407,13 +402,10 @@ static int spawn_all(cnode__global *g) {
                                       .on_call = on_call,
                                       .on_cast = on_cast,
                                       .on_down = on_down,
-                                      .on_exit = g->full ? on_exit : NULL,
                                       .on_end = on_end,
                                       .data = g};
-    const cnode_proc_config helper = {.on_message = on_helper_message,
-                                      .on_exit = on_exit,
-                                      .on_end = on_end,
-                                      .data = g};
+    const cnode_proc_config helper = {
+        .on_message = on_helper_message, .on_end = on_end, .data = g};
     int err = spawn_one(g, &server, &g->self);
 
     if (err == 0 && g->full)

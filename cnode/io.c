@@ -640,6 +640,7 @@ int cnode_io_start_sized(cnode_io **out, cnode *n, const cnode_io_config *c,
     cnode_io *io = cn__calloc(&n->alloc, 1, sizeof *io);
     cnode_proc_config proc = {.on_message = on_message,
                               .on_down = cnode__io_down,
+                              .trap_exit = true,
                               .on_end = on_end,
                               .data = io};
     int err;
@@ -733,7 +734,9 @@ int cnode__user(cnode *n) {
     cnode_io *io;
     int err = cnode_io_start(&io, n, &c);
 
-    if (err == 0)
+    if (err == 0) {
         n->user = io->proc->number;
+        io->proc->lasting = true;
+    }
     return err;
 }

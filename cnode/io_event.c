@@ -334,5 +334,5 @@ int cnode__logger_proxy(cnode *n) {
     const cnode_proc_config c = {.name = "logger_proxy",
                                  .on_message = on_message};
 
-    return cnode_spawn(n, &c, NULL);
+    return cnode__spawn_lasting(n, &c, NULL);
 }

@@ -116,7 +116,7 @@ static int start_printer(cnode *n, cnode_proc **out) {
     if (all == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
     cnode__list_init(all);
-    err = cnode_spawn(n, &c, out);
+    err = cnode__spawn_lasting(n, &c, out);
     if (err == 0)
         n->printer = (*out)->number;
     else

@@ -320,6 +320,7 @@ struct cnode_proc {
     bool receiving;  /* cnode_receive is on the stack */
     bool overflowed; /* the log has a line about the full mailbox */
     bool reason_is_copy;
+    bool lasting; /* see cnode__spawn_lasting */
 };
 
 /* A process has ended before the node that it asked to spawn another, linked
@@ -597,6 +598,10 @@ void cnode__loans_run(cnode *n);
 
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);
+/* A process that belongs to the library, as those of Erlang that a supervisor
+ * starts again: no exit signal ends it, nor does sys:terminate. */
+int cnode__spawn_lasting(cnode *n, const cnode_proc_config *c,
+                         cnode_proc **out);
 cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
 cnode_proc *cnode__proc_named(cnode *n, etf_view name);
 etf_pid cnode__pid_of(const cnode *n, uint64_t number);

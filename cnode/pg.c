@@ -460,7 +460,7 @@ static int start(cnode_pg *s) {
         return cnode__err(n, CN_ENOMEM, "pg: out of memory");
     c.name = s->name;
     c.data = s;
-    return cnode_spawn(n, &c, &s->proc);
+    return cnode__spawn_lasting(n, &c, &s->proc);
 }
 
 cnode_pg *cnode_pg_find(const cnode *n, const char *scope) {

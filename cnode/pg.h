@@ -80,7 +80,8 @@ CN_API size_t cnode_pg_peers(const cnode_pg *s);
 /* pg:join/3: all or none of these processes of this node. The same one may
  * join several times, also in one call, and then is a member as often.
  * CN_EBADARG: not a process of this node, or the pattern; CN_ENOPROC: it has
- * ended, or the scope itself was ended by an exit signal `kill`; CN_ENOMEM. */
+ * ended, or the program has ended that of the scope with cnode_exit; exit
+ * signals do not. CN_ENOMEM. */
 #define cnode_pg_join(s, pids, n, ...)                                         \
     cnode_pg_join_args((s), (pids), (n), ETF_INS(__VA_ARGS__))
 CN_API int cnode_pg_join_args(cnode_pg *s, const etf_pid *pids, size_t n,
@@ -220,7 +221,7 @@ CN_API int cnode_pubsub_unsubscribe(cnode_pubsub *ps, uint64_t ref);
  * cnode_pubsub_broadcast(ps, "room:7", "{said, ~b}", "hello"). Of two to one
  * topic the first comes first. CN_EBUSY: a node did not take it, because its
  * queue is full (max_queue of cnode_config); the others have got it.
- * CN_ENOPROC: our process for it was ended by an exit signal; CN_ENOMEM;
+ * CN_ENOPROC: the program has ended our process for it; CN_ENOMEM;
  * CN_ESYNTAX, CN_EBADARG: the pattern. */
 #define cnode_pubsub_broadcast(ps, topic, ...)                                 \
     cnode_pubsub_broadcast_args((ps), (topic), ETF_INS(__VA_ARGS__))

@@ -223,13 +223,6 @@ static void on_end(cnode_proc *self, etf_view reason, void *data) {
         free_pubsub(ps);
 }
 
-/* As a process that traps exits. */
-static void on_exit(cnode_proc *self, const cnode_exit_signal *e, void *data) {
-    (void)self;
-    (void)e;
-    (void)data;
-}
-
 /* 'Elixir.NAME.Adapter', and from the second on with its number. */
 static void group_name(const cnode_pubsub *ps, uint32_t i, char *out,
                        size_t cap) {
@@ -247,7 +240,6 @@ static int start_worker(cnode_pubsub *ps, uint32_t i) {
     const cnode_proc_config c = {.name = name,
                                  .on_message = on_message,
                                  .on_call = on_call,
-                                 .on_exit = on_exit,
                                  .on_end = on_end,
                                  .data = w};
     etf_pid pid;
@@ -255,7 +247,7 @@ static int start_worker(cnode_pubsub *ps, uint32_t i) {
 
     group_name(ps, i, name, sizeof name);
     w->ps = ps;
-    err = cnode_spawn(ps->node, &c, &w->proc);
+    err = cnode__spawn_lasting(ps->node, &c, &w->proc);
     if (err != 0)
         return err;
     ps->live++;

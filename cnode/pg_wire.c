@@ -640,13 +640,6 @@ static void on_down(cnode_proc *self, const cnode_down *d, void *data) {
         cnode__pg_drop_peer(s, o);
 }
 
-/* As a process that traps exits: links do not end it. */
-static void on_exit(cnode_proc *self, const cnode_exit_signal *e, void *data) {
-    (void)self;
-    (void)e;
-    (void)data;
-}
-
 static void on_end(cnode_proc *self, etf_view reason, void *data) {
     (void)self;
     (void)reason;
@@ -656,5 +649,4 @@ static void on_end(cnode_proc *self, etf_view reason, void *data) {
 const cnode_proc_config cnode__pg_process = {.on_message = on_message,
                                              .on_call = on_call,
                                              .on_down = on_down,
-                                             .on_exit = on_exit,
                                              .on_end = on_end};

@@ -286,6 +286,18 @@ int cnode_spawn_sized(cnode *n, const cnode_proc_config *given, size_t size,
     return err;
 }
 
+int cnode__spawn_lasting(cnode *n, const cnode_proc_config *c,
+                         cnode_proc **out) {
+    cnode_proc *p;
+    int err = cnode_spawn(n, c, &p);
+
+    if (err == 0)
+        p->lasting = true;
+    if (out != NULL)
+        *out = p;
+    return err;
+}
+
 /* --- delivery ------------------------------------------------------------ */
 
 static bool has_mailbox(const cnode_proc *p) {
@@ -446,6 +458,12 @@ static void deliver_exit(cnode_proc *p, const cnode__exit *e) {
     etf_writer_free(&w);
 }
 
+static void ignore_exit(const cnode_proc *p, const cnode__exit *e) {
+    cn__log(&p->node->config.log, CN_LOG_DEBUG, "node",
+            "%s: an exit signal for the process %s is ignored", e->from->node,
+            p->name != NULL ? p->name : "of the library");
+}
+
 /* Section "Exit Signals" of the reference manual, chapter Processes. */
 void cnode__exit_signal(cnode_proc *p, const cnode__exit *e) {
     const cnode_proc_config *c = &p->kind->config;
@@ -454,7 +472,9 @@ void cnode__exit_signal(cnode_proc *p, const cnode__exit *e) {
 
     if (p->ended)
         return;
-    if (!e->linked && is_atom(e->reason, "kill"))
+    if (p->lasting)
+        ignore_exit(p, e);
+    else if (!e->linked && is_atom(e->reason, "kill"))
         cnode__end(p, cnode__atom("killed", buf, sizeof buf));
     else if (c->on_exit != NULL || c->trap_exit)
         deliver_exit(p, e);

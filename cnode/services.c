@@ -249,7 +249,7 @@ static int start_rex(cnode *n) {
     if (x == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
     cnode__list_init(&x->calls);
-    err = cnode_spawn(n, &c, NULL);
+    err = cnode__spawn_lasting(n, &c, NULL);
     if (err != 0)
         cn__free(&n->alloc, x, 1, sizeof *x);
     return err;
@@ -258,7 +258,7 @@ static int start_rex(cnode *n) {
 int cnode__services(cnode *n) {
     const cnode_proc_config net_kernel = {.name = "net_kernel",
                                           .on_call = on_net_kernel_call};
-    int err = cnode_spawn(n, &net_kernel, NULL);
+    int err = cnode__spawn_lasting(n, &net_kernel, NULL);
 
     if (err == 0)
         err = start_rex(n);

@@ -293,16 +293,14 @@ cn_log cnode_logger_hook(cnode_logger *l, cn_level level) {
 }
 
 int cnode_logger_attach(cnode_logger *l, cnode *n) {
-    const cnode_proc_config c = {.on_message = on_message,
-                                 .trap_exit = true,
-                                 .on_end = on_end,
-                                 .data = l};
+    const cnode_proc_config c = {
+        .on_message = on_message, .on_end = on_end, .data = l};
     cnode_proc *p;
     int err;
 
     if (l->attached)
         return cnode__err(n, CN_EBUG, "this logger has a node already");
-    err = cnode_spawn(n, &c, &p);
+    err = cnode__spawn_lasting(n, &c, &p);
     if (err != 0)
         return err;
     l->attached = true;

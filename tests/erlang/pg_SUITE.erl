@@ -376,17 +376,14 @@ killed(Config) ->
     P = tell(C, spawn),
     ok = tell(C, {join, S, x, [P]}),
     agree(Config, x, [P]),
-    Scope = rpc_whereis(C, S),
+    Scope = rpc:call(C, erlang, whereis, [S]),
     exit(Scope, shutdown),
     agree(Config, x, [P]),
     exit(Scope, kill),
-    wait(fun() -> pg:get_members(S, x) =:= [] end),
-    'CN_ENOPROC' = tell(C, {join, S, x, [P]}).
-
-%% What a scope says of itself when it is discovered.
-rpc_whereis(C, S) ->
-    {S, C} ! {discover, self()},
-    receive {'$gen_cast', {sync, Pid, _}} -> Pid end.
+    agree(Config, x, [P]),
+    ok = tell(C, {join, S, x, [P]}),
+    agree(Config, x, [P, P]),
+    ?assertEqual(Scope, rpc:call(C, erlang, whereis, [S])).
 
 %% ---------------------------------------------------------------- topics
 

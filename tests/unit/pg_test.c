@@ -470,7 +470,8 @@ static void is_stalled(mesh *m) {
         WANT(m, COUNT(b, "~i", i) == (size_t)(i >= 50));
 }
 
-/* Ended from outside it does nothing any more, and is no danger. */
+/* Nobody ends it from outside, and when its own program does so it does
+ * nothing any more, and is no danger. */
 static void is_killed(mesh *m) {
     etf_pid scope;
     TWO(m);
@@ -480,6 +481,8 @@ static void is_killed(mesh *m) {
     OK(m, cnode_send_exit(q, &scope, "foo"));
     mesh_settle(m);
     OK(m, cnode_send_exit(q, &scope, "kill"));
+    WANT(m, COUNT(a, "x") == 1);
+    OK(m, cnode_exit(cnode_whereis(mesh_cnode(m, 0), "pg"), "kill"));
     WANT(m, cnode_whereis(mesh_cnode(m, 0), "pg") == NULL);
     assert_int_equal(cnode_pg_join(a, &pp, 1, "x"), CN_ENOPROC);
     assert_int_equal(COUNT(a, "x"), 0);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cnode/pg.h"
 #include "tests/unit/mesh.h"
 
 #define BOTH(m)                                                                \
@@ -656,6 +657,53 @@ static void large_messages(void **state) {
     mesh_stop(&m, 0);
 }
 
+/* --- those of the library ------------------------------------------------- */
+
+static void ended_sys(cnode_proc *p, int status, etf_view result, void *data) {
+    (void)data;
+    mesh_of(cnode_of(p))->answered++;
+    if (status == 0 && etf_match(result, "ok") == 0)
+        fail_msg("it says that it ends");
+}
+
+/* Each exit signal that another node can send, and what sys:terminate does. */
+static void attack(mesh *m, cnode_proc *a, const char *name) {
+    cnode_proc *target = cnode_whereis(mesh_cnode(m, 1), name);
+    cnode_call_opts sys = {
+        .node = "b@h", .server = name, .form = CNODE_CALL_SYS};
+    cnode_proc *linked;
+    etf_pid pid;
+
+    NEED(m, target);
+    pid = cnode_self(target);
+    OK(m, cnode_send_exit(a, &pid, "oops"));
+    OK(m, cnode_send_exit(a, &pid, "normal"));
+    OK(m, cnode_send_exit(a, &pid, "kill"));
+    NEED(m, linked = mesh_proc(m, 0, "linked"));
+    OK(m, cnode_link(linked, &pid));
+    mesh_settle(m);
+    OK(m, cnode_exit(linked, "kill"));
+    ASK(m, cnode_call(a, &sys, ended_sys, NULL, "{terminate, oops}"));
+    mesh_advance(m, 6000);
+    WANT(m, cnode_whereis(mesh_cnode(m, 1), name) == target && !target->ended);
+}
+
+static void outlast_signals(mesh *m) {
+    static const char *const names[] = {
+        "net_kernel",         "rex", "user", "logger_proxy",
+        "global_name_server", "pg"};
+    const cnode_config visible = {.visible = true};
+    cnode_proc *a;
+    cnode_pg *pg;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &visible));
+    OK(m, cnode_pg_start(mesh_cnode(m, 1), NULL, &pg));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        attack(m, a, names[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -676,6 +724,7 @@ int main(void) {
         MESH_CASE(nothing_begins_while_it_closes),
         MESH_CASE(exit_signals),
         MESH_CASE(traps_as_messages),
+        MESH_CASE(outlast_signals),
         MESH_CASE(timers),
         MESH_CASE(sends_from_elsewhere),
         cmocka_unit_test(many_end),

@@ -198,15 +198,13 @@ static void by_rex(mesh *m) {
 static void rex_ends(mesh *m) {
     cnode_rpc_opts o = at("act", true);
     cnode_proc *a;
-    etf_pid rex;
 
     BOTH(m);
     OK(m, export_all(m, 1));
     NEED(m, a = mesh_proc(m, 0, "alice"));
     ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[later]"));
     WANT(m, later != NULL);
-    rex = cnode_self(cnode_whereis(mesh_cnode(m, 1), "rex"));
-    OK(m, cnode_send_exit(a, &rex, "kill"));
+    OK(m, cnode_exit(cnode_whereis(mesh_cnode(m, 1), "rex"), "killed"));
     SAID(m, "r1: EEXITED killed");
     later = NULL;
     o.node = "a@h";

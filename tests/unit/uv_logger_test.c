@@ -16,6 +16,7 @@ enum { THREADS = 4, EACH = 50, MOST = 300 };
 typedef struct events {
     int n;
     char text[MOST][120];
+    etf_pid pid; /* of the last one */
 } events;
 
 static void on_event(cnode *n, const cnode_log_event *e, void *data) {
@@ -24,6 +25,7 @@ static void on_event(cnode *n, const cnode_log_event *e, void *data) {
     (void)n;
     assert_true(x->n < MOST);
     assert_true(e->has_pid && e->time_us > 0);
+    x->pid = e->pid;
     (void)snprintf(x->text[x->n++], sizeof *x->text, "%s %s %s", e->node,
                    e->severity, e->text);
 }
@@ -106,6 +108,45 @@ static void lines_wait_for_the_node(void **state) {
     cnode_logger_free(NULL);
 }
 
+static int count(const events *x, const char *what) {
+    int n = 0;
+
+    for (int i = 0; i < x->n; i++)
+        n += strstr(x->text[i], what) != NULL;
+    return n;
+}
+
+/* Whoever gets events knows the process that sends them. */
+static void nobody_stops_it(void **state) {
+    static events x;
+    const cnode_logger_config c = {.node = "b@127.0.0.1"};
+    cnode_logger *l;
+    uv_loop_t loop;
+    cnode *a, *b;
+    cnode_proc *p;
+    cn_log log;
+
+    (void)state;
+    memset(&x, 0, sizeof x);
+    assert_int_equal(cnode_logger_new(&l, &c), 0);
+    pair(&loop, l, &a, &b, &x);
+    log = cnode_logger_hook(l, CN_LOG_INFO);
+    assert_int_equal(cnode_logger_attach(l, a), 0);
+    assert_int_equal(cnode_connect(a, "b@127.0.0.1", NULL, NULL), 0);
+    log.fn(log.ctx, CN_LOG_INFO, "here", "one");
+    while (count(&x, "here: one") == 0)
+        assert_int_not_equal(uv_run(&loop, UV_RUN_ONCE), 0);
+    assert_int_equal(cnode_spawn(b, &(cnode_proc_config){0}, &p), 0);
+    assert_int_equal(cnode_send_exit(p, &x.pid, "kill"), 0);
+    while (count(&x, "is ignored") == 0)
+        assert_int_not_equal(uv_run(&loop, UV_RUN_ONCE), 0);
+    log.fn(log.ctx, CN_LOG_INFO, "here", "two");
+    while (count(&x, "here: two") == 0)
+        assert_int_not_equal(uv_run(&loop, UV_RUN_ONCE), 0);
+    part(&loop, a, b);
+    cnode_logger_free(l);
+}
+
 static void log_much(void *arg) {
     const cn_log *log = arg;
     char text[40];
@@ -114,14 +155,6 @@ static void log_much(void *arg) {
         (void)snprintf(text, sizeof text, "line %d", i);
         log->fn(log->ctx, CN_LOG_WARN, "thread", text);
     }
-}
-
-static int count(const events *x, const char *what) {
-    int n = 0;
-
-    for (int i = 0; i < x->n; i++)
-        n += strstr(x->text[i], what) != NULL;
-    return n;
 }
 
 static void lines_of_many_threads(void **state) {
@@ -193,6 +226,7 @@ static void without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_wait_for_the_node),
+        cmocka_unit_test(nobody_stops_it),
         cmocka_unit_test(lines_of_many_threads),
         cmocka_unit_test(without_memory),
     };
