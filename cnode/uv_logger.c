@@ -166,17 +166,20 @@ static int send_event(cnode_logger *l, cn_level level, int64_t time_us,
 
 /* 0, also when there is nothing to tell. */
 static int tell_dropped(cnode_logger *l) {
-    char text[100];
     uint64_t dropped = cnode_logger_dropped(l);
+    char text[60];
+    line *x;
     int err;
 
     if (dropped == l->told)
         return 0;
-    (void)snprintf(text, sizeof text, "%s%s%llu lines of the log were lost",
-                   l->config.name != NULL ? l->config.name : "",
-                   l->config.name != NULL ? ": " : "",
+    (void)snprintf(text, sizeof text, "%llu lines were lost",
                    (unsigned long long)(dropped - l->told));
-    err = send_event(l, CN_LOG_WARN, now_us(), text, strlen(text));
+    x = make_line(l, CN_LOG_WARN, "log", text);
+    if (x == NULL)
+        return CN_ENOMEM;
+    err = send_event(l, x->level, x->time_us, x->text, x->len);
+    free_line(l, x);
     if (err == 0)
         l->told = dropped;
     return err;

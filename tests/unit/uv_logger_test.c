@@ -15,7 +15,7 @@ enum { THREADS = 4, EACH = 50, MOST = 300 };
 
 typedef struct events {
     int n;
-    char text[MOST][120];
+    char text[MOST][400];
     etf_pid pid; /* of the last one */
 } events;
 
@@ -100,8 +100,8 @@ static void lines_wait_for_the_node(void **state) {
     wait_for(&loop, &x, 3);
     assert_string_equal(x.text[0], "a@127.0.0.1 error prog: here: one");
     assert_string_equal(x.text[1], "a@127.0.0.1 debug prog: here: two ~p");
-    assert_non_null(strstr(x.text[2], "warning prog: "));
-    assert_non_null(strstr(x.text[2], "lines of the log were lost"));
+    assert_non_null(strstr(x.text[2], "warning prog: log: "));
+    assert_non_null(strstr(x.text[2], " lines were lost"));
     part(&loop, a, b);
     log.fn(log.ctx, CN_LOG_ERROR, "here", "after the node");
     cnode_logger_free(l);
@@ -197,6 +197,32 @@ static void lines_of_many_threads(void **state) {
     cnode_logger_free(l);
 }
 
+static void a_long_name_hides_nothing(void **state) {
+    static events x;
+    static char name[300];
+    const cnode_logger_config c = {
+        .node = "b@127.0.0.1", .name = name, .max_lines = 1};
+    cnode_logger *l;
+    uv_loop_t loop;
+    cnode *a, *b;
+    cn_log log;
+
+    (void)state;
+    memset(&x, 0, sizeof x);
+    memset(name, 'n', sizeof name - 1);
+    assert_int_equal(cnode_logger_new(&l, &c), 0);
+    pair(&loop, l, &a, &b, &x);
+    log = cnode_logger_hook(l, CN_LOG_INFO);
+    log.fn(log.ctx, CN_LOG_INFO, "here", "one");
+    log.fn(log.ctx, CN_LOG_INFO, "here", "two");
+    assert_int_equal(cnode_logger_attach(l, a), 0);
+    assert_int_equal(cnode_connect(a, "b@127.0.0.1", NULL, NULL), 0);
+    while (count(&x, "nnn: log: ") == 0 || count(&x, " lines were lost") == 0)
+        assert_int_not_equal(uv_run(&loop, UV_RUN_ONCE), 0);
+    part(&loop, a, b);
+    cnode_logger_free(l);
+}
+
 static int make(fault_alloc *f, void *arg) {
     const cnode_logger_config c = {
         .node = "b@h", .name = "x", .alloc = f->alloc};
@@ -228,6 +254,7 @@ int main(void) {
         cmocka_unit_test(lines_wait_for_the_node),
         cmocka_unit_test(nobody_stops_it),
         cmocka_unit_test(lines_of_many_threads),
+        cmocka_unit_test(a_long_name_hides_nothing),
         cmocka_unit_test(without_memory),
     };
 
