@@ -589,10 +589,11 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
     etf_view reply_as, request;
     etf_pid from;
 
-    (void)self;
     if (etf_match(m->term, "{io_request, ~p, ~t, ~t}", &from, &reply_as,
-                  &request) != 0)
+                  &request) != 0) {
+        (void)cnode_refuse_msg(self, m);
         return;
+    }
     if (push(io, m->term, m->peer) != 0)
         refuse(io, &from, reply_as);
     else

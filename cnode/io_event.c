@@ -318,8 +318,10 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
                   &meta) == 0)
         e.args = args;
     else if (etf_match(m->term, "{log, ~a, ~t, ~t}", &level, &e.message,
-                       &meta) != 0)
+                       &meta) != 0) {
+        (void)cnode_refuse_msg(self, m);
         return;
+    }
     set_level(&e, level);
     if (e.severity[0] == '\0' || !wanted(n, &e))
         return;

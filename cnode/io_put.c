@@ -59,8 +59,12 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
     etf_ref ref;
     asked *a;
 
-    if (etf_match(m->term, "{io_reply, ~r, ~t}", &ref, &reply) != 0 ||
-        (a = find(data, &ref)) == NULL)
+    if (etf_match(m->term, "{io_reply, ~r, ~t}", &ref, &reply) != 0) {
+        (void)cnode_refuse_msg(self, m);
+        return;
+    }
+    a = find(data, &ref);
+    if (a == NULL)
         return;
     (void)cnode_demonitor(self, &ref);
     if (etf_match(reply, "{error, ~t}", &reason) == 0)

@@ -245,7 +245,8 @@ static void run(cnode *n, void *arg) {
 /* --- life ---------------------------------------------------------------- */
 
 static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
-    (void)self, (void)m, (void)data;
+    (void)data;
+    (void)cnode_refuse_msg(self, m);
 }
 
 /* The node goes: lines are kept for nobody from here on. */

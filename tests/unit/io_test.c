@@ -523,6 +523,25 @@ static void user_of_the_program(mesh *m) {
     SAID(m, "user of a@h: hi\nalice: {io_reply,r,ok}");
 }
 
+/* They are no servers; who takes them for some does not wait in vain. */
+static void calls_are_refused(mesh *m) {
+    static const char *const names[] = {"user", "logger_proxy"};
+    static char r1[] = "r1";
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        cnode_call_opts o = {.node = "b@h", .server = names[i]};
+        ASK(m, cnode_call(a, &o, mesh_result, r1, "x"));
+        SAID(m, "r1: EEXITED {bad_call,x}");
+        o.form = CNODE_CALL_SYS;
+        ASK(m, cnode_call(a, &o, mesh_result, r1, "get_state"));
+        SAID(m, "r1: EEXITED {bad_call,get_state}");
+    }
+}
+
 /* --- printing ------------------------------------------------------------ */
 
 static void printed(cnode_proc *p, int status, etf_view reply, void *data) {
@@ -959,6 +978,7 @@ int main(void) {
         MESH_CASE(nonsense),
         MESH_CASE(more_than_it_keeps),
         MESH_CASE(user_of_the_program),
+        MESH_CASE(calls_are_refused),
         MESH_CASE(prints_on_others),
         MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
