@@ -350,7 +350,9 @@ typedef struct epmd_server_config {
                                  client's is closed for a new one, that of a
                                  node never; 0: as many as the others allow */
     size_t max_output;     /* bytes of lists that wait to be read. For more, the
-                              client that has waited longest is closed; 0: 64 MiB */
+                              client that has waited longest is closed; who asks
+                              for a list that is longer than that is closed, and
+                              the log tells; 0: 64 MiB */
     uint64_t seed;         /* anything that peers cannot guess */
     const cn_alloc *alloc; /* NULL: default; must outlive the server */
     cn_log log;

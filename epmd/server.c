@@ -14,20 +14,24 @@
  *   OVER       to be closed and freed
  *
  * A session that holds a name (entry) is in the list nodes and has no
- * deadline. All others are clients, the oldest first: they have a deadline, and
- * when there are too many the oldest of the most greedy address goes. An answer
- * is made once and shared by those who ask for the same while nothing changes,
- * and the bytes of all of them are bounded.
+ * deadline. All others are clients: when there are too many the oldest of the
+ * most greedy address goes, see sources.c. They have a deadline and are in the
+ * list clients, the first one to end in front, but for those whose name was
+ * refused, who may stay. An answer is made once and shared by those who ask for
+ * the same while nothing changes, and the bytes of all of them are bounded. No
+ * event costs a walk over all sessions.
  *
  * Failures: a request that is none is not answered; without memory the session
  * is over, and the others are not touched.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "epmd/proto.h"
+#include "epmd/sources.h"
 #include "epmd/table.h"
 
 enum {
@@ -54,22 +58,17 @@ typedef struct answer {
     uint8_t bytes[];
 } answer;
 
-/* The clients of one address. */
-typedef struct source {
-    uint8_t address[16];
-    size_t clients;
-} source;
-
 typedef enum state { READING, ANSWERING, KEPT, OVER } state;
 
 struct epmd_session {
-    cn__list link; /* in clients, nodes or ended */
-    cn__list todo; /* in todo or delayed of the server, or in none */
+    cn__list link;   /* in clients, refused, nodes or ended */
+    cn__list todo;   /* in todo or delayed of the server, or in none */
+    cn__list unread; /* in unread of the server: a client that has an answer */
     epmd_server *server;
     void *data;
     epmd_peer peer;
     state state;
-    source *source;     /* NULL: not a client */
+    epmd__client client;
     epmd__entry *entry; /* the name it holds, or NULL */
     uint64_t deadline;
     uint64_t answer_from; /* delay_ms */
@@ -84,10 +83,11 @@ enum { NAMES, DUMP, LISTS };
 struct epmd_server {
     epmd_server_config config;
     epmd__table table;
-    cn_map sources;
-    cn__list clients, nodes, ended;
+    epmd__sources sources;
+    cn__list clients, refused, nodes, ended;
     cn__list todo, delayed;
-    size_t n_clients, n_nodes;
+    cn__list unread; /* who has waited longest is the first */
+    size_t n_nodes;
     answer *lists[LISTS]; /* as they are now, or NULL */
     size_t output;        /* bytes of all answers */
     uint64_t now;
@@ -146,18 +146,9 @@ static void put_in_todo(epmd_session *x) {
     cn__list_add(&x->server->todo, &x->todo);
 }
 
-static void leave_source(epmd_session *x) {
-    epmd_server *s = x->server;
-    source *from = x->source;
-
-    if (from == NULL)
-        return;
-    x->source = NULL;
-    s->n_clients--;
-    if (--from->clients > 0)
-        return;
-    (void)cn__map_remove(&s->sources, from->address, sizeof from->address);
-    cn__free(s->config.alloc, from, 1, sizeof *from);
+static void move(epmd_session *x, cn__list *to) {
+    cn__list_leave(&x->link);
+    cn__list_add(to, &x->link);
 }
 
 static void unregister(epmd_session *x) {
@@ -176,8 +167,9 @@ static void unregister(epmd_session *x) {
 /* No longer counted; frees nothing but what it holds. */
 static void let_go(epmd_session *x) {
     unregister(x);
-    leave_source(x);
+    epmd__sources_leave(&x->server->sources, &x->client);
     cn__list_leave(&x->link);
+    cn__list_leave(&x->unread);
     cn__buf_free(&x->in);
     if (x->server->killer == x) {
         x->server->killer = NULL;
@@ -224,6 +216,8 @@ static void reply(epmd_session *x, answer *a) {
     }
     x->out = a;
     x->answer_from = s->now + s->config.delay_ms;
+    if (x->client.source != NULL)
+        cn__list_add(&s->unread, &x->unread);
     cn__list_leave(&x->todo);
     cn__list_add(s->config.delay_ms > 0 ? &s->delayed : &s->todo, &x->todo);
 }
@@ -239,18 +233,6 @@ static void reply_bytes(epmd_session *x, const void *p, size_t n) {
 /* --- room -------------------------------------------------------------------
  */
 
-/* The oldest client of the address that has the most; NULL: there is none. */
-static epmd_session *greediest(const epmd_server *s) {
-    epmd_session *most = NULL;
-
-    for (cn__list *at = s->clients.next; at != &s->clients; at = at->next) {
-        epmd_session *x = cn__list_of(epmd_session, link, at);
-        if (most == NULL || x->source->clients > most->source->clients)
-            most = x;
-    }
-    return most;
-}
-
 static void warn_seldom(epmd_server *s, const char *who, const char *why) {
     if (s->now < s->quiet)
         return;
@@ -259,10 +241,12 @@ static void warn_seldom(epmd_server *s, const char *who, const char *why) {
 }
 
 static bool evict(epmd_server *s, const char *why) {
-    epmd_session *x = greediest(s);
+    epmd__client *c = epmd__sources_greediest(&s->sources);
+    epmd_session *x;
 
-    if (x == NULL)
+    if (c == NULL)
         return false;
+    x = cn__list_of(epmd_session, client, c);
     warn_seldom(s, about(x), why);
     cut(x);
     return true;
@@ -272,46 +256,82 @@ bool epmd_server_make_room(epmd_server *s) {
     return evict(s, "there are no more descriptors");
 }
 
-/* Makes room for n more bytes of lists. */
+/* Makes room for n more bytes of lists: nobody need wait for those that are
+ * kept. */
 static bool make_output_room(epmd_server *s, size_t n) {
-    cn__list *at = s->clients.next;
+    epmd_session *x;
 
-    while (s->output + n > s->config.max_output && at != &s->clients) {
-        epmd_session *x = cn__list_of(epmd_session, link, at);
-        at = at->next;
-        if (x->out == NULL)
-            continue;
+    if (s->output + n > s->config.max_output)
+        drop_lists(s);
+    while (s->output + n > s->config.max_output &&
+           (x = cn__list_first(epmd_session, unread, &s->unread)) != NULL) {
         warn_seldom(s, about(x), "it does not read its answer");
         cut(x);
     }
     return s->output + n <= s->config.max_output;
 }
 
+/* A client from now on, with the time of a new one. CN_ENOMEM. */
+static int become_client(epmd_session *x) {
+    epmd_server *s = x->server;
+    int err;
+
+    if (s->sources.clients >= s->config.max_clients)
+        (void)evict(s, "there are too many connections");
+    err = epmd__sources_enter(&s->sources, &x->client, x->peer.address);
+    if (err != 0)
+        return err;
+    x->deadline = s->now + s->config.packet_timeout_ms;
+    move(x, &s->clients);
+    return 0;
+}
+
 /* --- requests ---------------------------------------------------------------
  */
 
+static size_t list_room(const epmd_server *s, int which) {
+    return 4 + (which == NAMES ? epmd__table_names_room(&s->table)
+                               : epmd__table_dump_room(&s->table));
+}
+
 /* The text of NAMES or DUMP as it is now; NULL: no memory. */
-static answer *make_list(epmd_server *s, int which) {
-    size_t room = which == NAMES ? epmd__table_names_room(&s->table)
-                                 : epmd__table_dump_room(&s->table);
+static answer *make_list(epmd_server *s, int which, size_t room) {
     answer *a = NULL;
 
-    if (make_output_room(s, 4 + room))
-        a = new_answer(s, 4 + room);
+    if (make_output_room(s, room))
+        a = new_answer(s, room);
     if (a == NULL)
         return NULL;
     cn__put32(a->bytes, s->config.port);
+    room -= 4;
     a->len =
         4 + (which == NAMES ? epmd__table_names(&s->table, a->bytes + 4, room)
                             : epmd__table_dump(&s->table, a->bytes + 4, room));
     return a;
 }
 
+/* No room can be made for it. */
+static void too_long(epmd_session *x, size_t room) {
+    char why[100];
+
+    (void)snprintf(why, sizeof why,
+                   "the list takes %zu bytes, and max_output is %zu", room,
+                   x->server->config.max_output);
+    warn_seldom(x->server, about(x), why);
+    cut(x);
+}
+
 static void on_list(epmd_session *x, int which) {
     epmd_server *s = x->server;
 
-    if (s->lists[which] == NULL)
-        s->lists[which] = make_list(s, which);
+    if (s->lists[which] == NULL) {
+        size_t room = list_room(s, which);
+        if (room > s->config.max_output) {
+            too_long(x, room);
+            return;
+        }
+        s->lists[which] = make_list(s, which, room);
+    }
     if (s->lists[which] != NULL) {
         s->lists[which]->waiting++;
         s->lists[which]->holds++;
@@ -339,9 +359,8 @@ static int take_name(epmd_session *x, const epmd_node *n) {
     x->entry->fd = x->peer.fd;
     s->n_nodes++;
     drop_lists(s);
-    leave_source(x);
-    cn__list_leave(&x->link);
-    cn__list_add(&s->nodes, &x->link);
+    epmd__sources_leave(&s->sources, &x->client);
+    move(x, &s->nodes);
     return 0;
 }
 
@@ -374,6 +393,8 @@ static void register_node(epmd_session *x, const epmd_node *n) {
         err == 0 ? epmd__entry_creation(x->entry) : (uint32_t)REFUSED_CREATION;
     len = epmd_put_alive2_reply(bytes, sizeof bytes, &r);
     x->state = KEPT;
+    if (err != 0)
+        move(x, &x->server->refused);
     reply_bytes(x, bytes, (size_t)len);
 }
 
@@ -536,6 +557,16 @@ static void take(epmd_session *x, const uint8_t *in, size_t n) {
         collected(x);
 }
 
+/* It is answered and then closed, but holds no name any more. */
+static void again_client(epmd_session *x) {
+    cn__list_leave(&x->unread);
+    epmd__sources_leave(&x->server->sources, &x->client);
+    if (become_client(x) != 0)
+        no_memory(x);
+    else
+        cn__list_add(&x->server->unread, &x->unread);
+}
+
 void epmd_session_feed(epmd_session *x, const uint8_t *in, size_t n) {
     while (n > 0 && x->state == READING) {
         size_t wants = epmd_session_wants(x), fits = n < wants ? n : wants;
@@ -549,6 +580,8 @@ void epmd_session_feed(epmd_session *x, const uint8_t *in, size_t n) {
     SAY(x, CN_LOG_DEBUG, "%s: bytes where there should be none", about(x));
     unregister(x);
     finish(x);
+    if (x->state == ANSWERING)
+        again_client(x);
 }
 
 void epmd_session_eof(epmd_session *x) {
@@ -580,6 +613,7 @@ void epmd_session_wrote(epmd_session *x, size_t n) {
     discount(x->server, x->out);
     release(x->server, x->out);
     x->out = NULL;
+    cn__list_leave(&x->unread);
 }
 
 bool epmd_session_over(const epmd_session *x) {
@@ -593,56 +627,34 @@ void *epmd_session_data(const epmd_session *x) {
 /* --- sessions of a server ---------------------------------------------------
  */
 
-static source *source_of(epmd_server *s, const epmd_peer *peer) {
-    source *from =
-        cn__map_get(&s->sources, peer->address, sizeof peer->address);
-
-    if (from != NULL)
-        return from;
-    from = cn__calloc(s->config.alloc, 1, sizeof *from);
-    if (from == NULL)
-        return NULL;
-    memcpy(from->address, peer->address, sizeof from->address);
-    if (cn__map_put(&s->sources, from->address, sizeof from->address, from) ==
-        0)
-        return from;
-    cn__free(s->config.alloc, from, 1, sizeof *from);
-    return NULL;
-}
-
 static int add_session(epmd_server *s, epmd_session **out,
                        const epmd_peer *peer, void *data) {
     epmd_session *x = cn__calloc(s->config.alloc, 1, sizeof *x);
 
     if (x == NULL)
         return CN_ENOMEM;
-    x->source = source_of(s, peer);
-    if (x->source == NULL) {
-        cn__free(s->config.alloc, x, 1, sizeof *x);
-        return CN_ENOMEM;
-    }
     x->server = s;
     x->data = data;
     x->peer = *peer;
-    x->deadline = s->now + s->config.packet_timeout_ms;
     cn__buf_init(&x->in, s->config.alloc);
+    cn__list_init(&x->link);
     cn__list_init(&x->todo);
-    cn__list_add(&s->clients, &x->link);
-    x->source->clients++;
-    s->n_clients++;
+    cn__list_init(&x->unread);
+    if (become_client(x) != 0) {
+        cn__free(s->config.alloc, x, 1, sizeof *x);
+        return CN_ENOMEM;
+    }
     *out = x;
     return 0;
 }
 
 int epmd_server_open(epmd_server *s, epmd_session **out, const epmd_peer *peer,
                      void *data) {
-    if (s->n_clients + s->n_nodes >= s->config.max_connections &&
+    if (s->sources.clients + s->n_nodes >= s->config.max_connections &&
         !evict(s, "there are too many connections")) {
         warn_seldom(s, peer->text, "all connections are those of nodes");
         return CN_ELIMIT;
     }
-    if (s->n_clients >= s->config.max_clients)
-        (void)evict(s, "there are too many connections");
     return add_session(s, out, peer, data);
 }
 
@@ -676,20 +688,6 @@ size_t epmd_server_count(const epmd_server *s) {
 /* --- time -------------------------------------------------------------------
  */
 
-/* A client whose name was refused stays until it goes. */
-static bool has_deadline(const epmd_session *x) {
-    return x->state != KEPT;
-}
-
-static epmd_session *first_to_end(const epmd_server *s) {
-    for (cn__list *at = s->clients.next; at != &s->clients; at = at->next) {
-        epmd_session *x = cn__list_of(epmd_session, link, at);
-        if (has_deadline(x))
-            return x;
-    }
-    return NULL;
-}
-
 static void end_delays(epmd_server *s) {
     epmd_session *x;
 
@@ -704,12 +702,13 @@ void epmd_server_time(epmd_server *s, uint64_t now, uint32_t unix_s) {
     s->now = now;
     s->unix_s = unix_s;
     end_delays(s);
-    while ((x = first_to_end(s)) != NULL && x->deadline <= now)
+    while ((x = cn__list_first(epmd_session, link, &s->clients)) != NULL &&
+           x->deadline <= now)
         refuse_request(x, "it took too long");
 }
 
 uint64_t epmd_server_deadline(const epmd_server *s) {
-    const epmd_session *x = first_to_end(s);
+    const epmd_session *x = cn__list_first(epmd_session, link, &s->clients);
     uint64_t at = x != NULL ? x->deadline : UINT64_MAX;
 
     x = cn__list_first(epmd_session, todo, &s->delayed);
@@ -735,8 +734,10 @@ int epmd_server_new(epmd_server **out, const epmd_server_config *config) {
     DEFAULT(&s->config, max_connections);
     DEFAULT(&s->config, max_output);
     epmd__table_init(&s->table, s->config.max_old, config->seed, config->alloc);
-    cn__map_init(&s->sources, config->seed, config->alloc);
+    epmd__sources_init(&s->sources, config->seed, config->alloc);
     cn__list_init(&s->clients);
+    cn__list_init(&s->refused);
+    cn__list_init(&s->unread);
     cn__list_init(&s->nodes);
     cn__list_init(&s->ended);
     cn__list_init(&s->todo);
@@ -756,10 +757,11 @@ void epmd_server_free(epmd_server *s) {
     if (s == NULL)
         return;
     free_sessions(&s->clients);
+    free_sessions(&s->refused);
     free_sessions(&s->nodes);
     free_sessions(&s->ended);
     drop_lists(s);
     epmd__table_free(&s->table);
-    cn__map_free(&s->sources);
+    epmd__sources_free(&s->sources);
     cn__free(s->config.alloc, s, 1, sizeof *s);
 }

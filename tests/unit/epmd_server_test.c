@@ -457,6 +457,97 @@ static void the_greedy_pay_for_the_room(void **state) {
     epmd_session_free(x);
 }
 
+/* The one that is to go next, looked for among all. */
+static size_t next_to_go(epmd_session *const *all, const uint8_t *address,
+                         size_t n) {
+    size_t count[8] = {0}, most = n;
+
+    for (size_t i = 0; i < n; i++)
+        count[address[i]] += all[i] != NULL;
+    for (size_t i = 0; i < n; i++)
+        if (all[i] != NULL &&
+            (most == n || count[address[i]] > count[address[most]]))
+            most = i;
+    return most;
+}
+
+/* Clients of a few addresses come, go and are thrown out, by chance. */
+static void the_greediest_one_is_known(void **state) {
+    enum { ALL = 2000 };
+    static epmd_session *all[ALL];
+    static uint8_t address[ALL];
+    fixture *f = *state;
+    uint64_t chance = 1;
+    size_t n = 0;
+
+    start(f);
+    while (n < ALL) {
+        size_t most = next_to_go(all, address, n), i;
+        chance = chance * 6364136223846793005U + 1442695040888963407U;
+        i = n == 0 ? 0 : (chance >> 33) % n;
+        switch (chance >> 61) {
+        case 0:
+        case 1:
+            assert_int_equal(epmd_server_make_room(f->server), most < n);
+            if (most == n)
+                break;
+            assert_true(epmd_session_over(all[most]));
+            epmd_session_free(all[most]);
+            all[most] = NULL;
+            break;
+        case 2:
+            if (n == 0 || all[i] == NULL)
+                break;
+            epmd_session_free(all[i]);
+            all[i] = NULL;
+            break;
+        default:
+            address[n] = (uint8_t)((chance >> 40) % 8);
+            all[n] = open_from(f, false, address[n]);
+            n++;
+        }
+    }
+}
+
+/* Those whose name was refused may stay; they hide nobody who may not. */
+static void the_refused_hide_nobody(void **state) {
+    fixture *f = *state;
+    epmd_session *node, *refused, *slow;
+
+    start(f);
+    node = register_as(f, FOO, "76 00 000003e9");
+    refused = register_as(f, FOO, REFUSED);
+    pass(f, 1000);
+    slow = connect_to(f);
+    assert_true(epmd_server_deadline(f->server) == MINUTE + 1000);
+    pass(f, MINUTE);
+    assert_true(epmd_session_over(slow));
+    assert_false(epmd_session_over(refused));
+    assert_true(epmd_server_make_room(f->server)); /* a client all the same */
+    assert_true(epmd_session_over(refused));
+    epmd_session_free(node);
+}
+
+/* Who gives its name up before it has read its answer is a client again, with
+ * the time that one has. */
+static void a_name_that_is_given_up_at_once(void **state) {
+    fixture *f = *state;
+    epmd_session *x;
+
+    f->config.delay_ms = 50;
+    start(f);
+    x = connect_to(f);
+    feed(x, FOO);
+    assert_int_equal(epmd_server_count(f->server), 1);
+    feed(x, "00");
+    assert_int_equal(epmd_server_count(f->server), 0);
+    assert_false(epmd_session_over(x));
+    pass(f, 50);
+    assert_true(epmd_server_deadline(f->server) == MINUTE);
+    pass(f, MINUTE);
+    assert_true(epmd_session_over(x));
+}
+
 static void nodes_do_not_lose_their_connections(void **state) {
     fixture *f = *state;
     epmd_peer peer = {.local = true};
@@ -500,6 +591,50 @@ static void lists_that_nobody_reads_are_bounded(void **state) {
     assert_true(epmd_session_over(first));
     assert_false(epmd_session_over(second));
     assert_true(f->fault.live < 4096);
+}
+
+static void keep_line(void *ctx, cn_level level, const char *where,
+                      const char *text) {
+    (void)level, (void)where;
+    (void)snprintf(ctx, 200, "%s", text);
+}
+
+/* It can never be answered, and nobody else has to go for it. */
+static void a_list_that_is_longer_than_all_may_be(void **state) {
+    fixture *f = *state;
+    epmd_session *first, *second;
+    char line[200] = "";
+
+    f->config.max_output = 100;
+    f->config.log = (cn_log){keep_line, line, CN_LOG_WARN};
+    start(f);
+    (void)register_as(f, FOO, "76 00 000003e9");
+    first = connect_to(f);
+    feed(first, NAMES);
+    (void)register_as(f, BAR, "76 00 000003e9");
+    second = connect_to(f);
+    feed(second, NAMES);
+    assert_true(epmd_session_over(second));
+    assert_false(epmd_session_over(first));
+    assert_non_null(strstr(line, "closed, the list takes 138 bytes, and "
+                                 "max_output is 100"));
+}
+
+/* Lists that are kept for the next one to ask go first. */
+static void nobody_goes_for_a_list_that_nobody_reads(void **state) {
+    fixture *f = *state;
+    epmd_session *first, *second;
+
+    f->config.max_output = 150;
+    start(f);
+    (void)register_as(f, FOO, "76 00 000003e9");
+    assert_text(f, NAMES, "name foo at port 1234\n", 22); /* 71 are kept */
+    first = connect_to(f);
+    feed(first, ASK_FOO);
+    second = connect_to(f);
+    feed(second, DUMP);
+    assert_false(epmd_session_over(first));
+    assert_false(epmd_session_over(second));
 }
 
 static void register_number(fixture *f, unsigned i) {
@@ -595,9 +730,14 @@ int main(void) {
         TEST(a_node_has_no_deadline),
         TEST(answers_are_held_back),
         TEST(the_greedy_pay_for_the_room),
+        TEST(the_greediest_one_is_known),
+        TEST(the_refused_hide_nobody),
+        TEST(a_name_that_is_given_up_at_once),
         TEST(nodes_do_not_lose_their_connections),
         TEST(too_many_nodes_are_refused),
         TEST(lists_that_nobody_reads_are_bounded),
+        TEST(a_list_that_is_longer_than_all_may_be),
+        TEST(nobody_goes_for_a_list_that_nobody_reads),
         TEST(thousands_of_nodes),
         cmocka_unit_test(memory_runs_out),
     };
