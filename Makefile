@@ -225,6 +225,14 @@ unit: $(UNIT_BIN) ## unit tests
 sim: $(BUILD)/tests/unit/sim_test ## the simulated cluster at length; SIM_SCHEDULES=100000 SIM_SEED=1
 	@SIM_SCHEDULES=$${SIM_SCHEDULES:-100000} $<
 
+$(BUILD)/tests/steps: $(BUILD)/tests/steps.o $(UNIT_OBJ) $(BUILD)/libcnode.a
+	$(call say,LD)
+	$(call link,-lcmocka)
+
+.PHONY: steps
+steps: $(BUILD)/tests/steps ## instructions that grow as what there is, not as its square; COUNT=1000
+	@scripts/steps $<
+
 replay: $(REPLAY) ## every fuzz target on its corpus
 	@set -e; for r in $^; do name=$${r##*/}; \
 	    $$r tests/data/fuzz/$${name%_replay}; done

@@ -176,8 +176,9 @@ typedef struct cnode__watch {
     cnode_proc *proc;
     uint16_t ref_len;
     uint16_t pid_len;
-    uint16_t name_len; /* 0: by pid */
-    uint8_t key[];     /* reference, pid, and behind the key the name */
+    uint16_t name_len;    /* 0: by pid */
+    cnode__list pendings; /* who owes the watcher an answer */
+    uint8_t key[];        /* reference, pid, and behind the key the name */
 } cnode__watch;
 
 typedef enum cnode__wait {
@@ -253,18 +254,19 @@ typedef struct cnode__mail {
 /* An answer that a process owes or gathers, see pending.c. */
 typedef struct cnode__pending {
     cnode__list in_proc;
-    const cnode__watch *watch; /* of who waits for it; NULL: not known */
+    cnode__list in_watch;
+    cnode__watch *watch; /* of who waits for it; NULL: not known */
     void (*gave_up)(struct cnode__pending *x); /* that one does no more */
     void (*ended)(struct cnode__pending *x);   /* the process has ended */
 } cnode__pending;
 
 /* Work that a process does for a spawn request. */
 typedef struct cnode__task {
-    bool running;               /* the function is on the stack */
-    bool finished;              /* ... and has raised */
-    const cnode__watch *caller; /* NULL: nobody waits */
-    size_t ref_len;             /* 0: not called by erpc */
-    size_t stack_len;           /* [{M,F,Args,[]}] */
+    bool running;         /* the function is on the stack */
+    bool finished;        /* ... and has raised */
+    cnode__watch *caller; /* NULL: nobody waits */
+    size_t ref_len;       /* 0: not called by erpc */
+    size_t stack_len;     /* [{M,F,Args,[]}] */
     uint8_t bytes[];
 } cnode__task;
 
@@ -730,8 +732,9 @@ bool cnode__gen_event(cnode_proc *p, const cnode_msg *m);
 /* p has its cnode__extra. */
 void cnode__pending_add(cnode_proc *p, cnode__pending *x);
 void cnode__pending_leave(cnode__pending *x);
-/* The monitor w on p is gone. */
-void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w);
+/* The monitor w on p is gone, all but its memory: what waited by it. */
+void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w,
+                              cnode__list *waited);
 /* p has ended, and is about to be freed. */
 void cnode__pending_end(cnode_proc *p);
 

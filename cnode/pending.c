@@ -8,36 +8,32 @@
 
 void cnode__pending_add(cnode_proc *p, cnode__pending *x) {
     cnode__list_add(&p->extra->pendings, &x->in_proc);
+    cnode__list_init(&x->in_watch);
+    if (x->watch != NULL && x->watch->proc != p)
+        x->watch = NULL; /* it tells nothing of this one */
+    if (x->watch != NULL)
+        cnode__list_add(&x->watch->pendings, &x->in_watch);
 }
 
 void cnode__pending_leave(cnode__pending *x) {
     cnode__list_leave(&x->in_proc);
+    cnode__list_leave(&x->in_watch);
 }
 
-/* One that waits for this monitor, or NULL. */
-static cnode__pending *find(const cnode_proc *p, const cnode__watch *w) {
-    cnode__list *all = &p->extra->pendings;
-
-    for (cnode__list *l = all->next; l != all; l = l->next) {
-        cnode__pending *x = cnode__list_of(cnode__pending, in_proc, l);
-        if (x->watch == w)
-            return x;
-    }
-    return NULL;
-}
-
-/* w is only compared: it may be gone. Whoever is told may end p, which is
- * freed later, from the pump. */
-void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w) {
+/* w is only compared. Whoever is told may end p, which is freed later, from the
+ * pump; then the others are told that instead. */
+void cnode__pending_unwatched(cnode_proc *p, const cnode__watch *w,
+                              cnode__list *waited) {
     cnode__pending *x;
 
-    if (p->extra == NULL || p->ended)
-        return;
-    if (p->extra->task != NULL && p->extra->task->caller == w)
+    if (!p->ended && p->extra != NULL && p->extra->task != NULL &&
+        p->extra->task->caller == w)
         p->extra->task->caller = NULL;
-    while (!p->ended && (x = find(p, w)) != NULL) {
+    while ((x = cnode__list_first(cnode__pending, in_watch, waited)) != NULL) {
+        cnode__list_leave(&x->in_watch);
         x->watch = NULL;
-        x->gave_up(x);
+        if (!p->ended)
+            x->gave_up(x);
     }
 }
 
@@ -46,7 +42,7 @@ void cnode__pending_end(cnode_proc *p) {
 
     while ((x = cnode__list_first(cnode__pending, in_proc,
                                   &p->extra->pendings)) != NULL) {
-        cnode__list_leave(&x->in_proc);
+        cnode__pending_leave(x);
         x->ended(x);
     }
 }

@@ -198,6 +198,7 @@ int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
     if (name.len > 0)
         memcpy(w->key + ref_len + pid_len, name.data, name.len);
     cnode__list_init(&w->in_peer);
+    cnode__list_init(&w->pendings);
     if (cn__map_put(&n->watches, w->key, ref_len + pid_len, w) != 0) {
         cn__free(&n->alloc, w, size, 1);
         return CN_ENOMEM;
@@ -211,12 +212,14 @@ int cnode__watch_add(cnode_proc *p, cnode__peer *peer, const etf_ref *ref,
 void cnode__watch_drop(cnode__watch *w) {
     cnode_proc *p = w->proc;
     cnode *n = p->node;
+    cnode__list waited;
 
+    cn__list_move(&w->pendings, &waited);
     (void)cn__map_remove(&n->watches, w->key, (size_t)w->ref_len + w->pid_len);
     cnode__list_leave(&w->in_proc);
     cnode__list_leave(&w->in_peer);
     cn__free(&n->alloc, w, watch_size(w->ref_len, w->pid_len, w->name_len), 1);
-    cnode__pending_unwatched(p, w);
+    cnode__pending_unwatched(p, w, &waited);
 }
 
 void cnode__watch_fire(cnode__watch *w, etf_view reason) {

@@ -381,7 +381,7 @@ static void put_stack(etf_writer *w, const application *a, int64_t arity,
 }
 
 static int make_task(cnode_proc *p, const application *a, int64_t arity,
-                     bool with_args, const cnode__watch *caller) {
+                     bool with_args, cnode__watch *caller) {
     cnode *n = p->node;
     etf_writer w;
     etf_view stack;

@@ -101,6 +101,30 @@ static void closes(mesh *m) {
     WANT(m, works != NULL);
 }
 
+/* work(): two who want to know, the first of which ends the process. */
+static int end_first(cnode_proc *self, etf_view args, etf_writer *out,
+                     void *data) {
+    int err = cnode_on_abandon(self, on_abandon, stops);
+
+    (void)args, (void)out, (void)data;
+    if (err == 0)
+        err = cnode_on_abandon(self, on_abandon, goes_on);
+    works = err == 0 ? self : NULL;
+    if (err == CN_ENOMEM)
+        mesh_of(cnode_of(self))->noticed = true;
+    return err == 0 ? CNODE_LATER : err;
+}
+
+static void the_first_ends_it(mesh *m) {
+    BOTH(m, NULL);
+    OK(m, cnode_export(mesh_cnode(m, 1), "m", "work", 0, end_first, NULL));
+    ASK(m, cnode_rpc(a, &at_b, mesh_result, r1, "[]"));
+    WANT(m, works != NULL);
+    mesh_advance(m, 100);
+    SAID(m, "r1: ETIMEDOUT nothing\nstops: abandoned");
+    WANT(m, mesh_cnode(m, 1)->tasks == 0);
+}
+
 static void too_many(mesh *m) {
     static const cnode_config c = {.max_functions = 1};
     BOTH(m, &c);
@@ -119,8 +143,9 @@ static void too_many(mesh *m) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        MESH_CASE(times_out), MESH_CASE(other_ends), MESH_CASE(nobody_waits),
-        MESH_CASE(closes), MESH_CASE(too_many)};
+        MESH_CASE(times_out),         MESH_CASE(other_ends),
+        MESH_CASE(nobody_waits),      MESH_CASE(closes),
+        MESH_CASE(the_first_ends_it), MESH_CASE(too_many)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
