@@ -450,6 +450,10 @@ static cnode_pg *new_scope(cnode *n, const char *name) {
     return s;
 }
 
+static size_t times_16(size_t n) {
+    return n > SIZE_MAX / 16 ? SIZE_MAX : n * 16;
+}
+
 static int start(cnode_pg *s) {
     cnode_proc_config c = cnode__pg_process;
     cnode *n = s->node;
@@ -502,6 +506,7 @@ int cnode_pg_start_sized(cnode *n, const cnode_pg_opts *opts, size_t size,
     }
     s->discover_ms = o.discover_ms == 0 ? DISCOVER_MS : o.discover_ms;
     s->max_bytes = o.max_bytes == 0 ? MOST_BYTES : o.max_bytes;
+    s->max_total = o.max_total != 0 ? o.max_total : times_16(s->max_bytes);
     s->next = n->pgs;
     n->pgs = s;
     for (size_t at = 0; (p = cn__map_next(&n->peers, &at)) != NULL;)

@@ -55,6 +55,9 @@ typedef struct cnode_pg_opts {
      * anew and they fit, at the latest when it connects again. 0: 64 MiB,
      * which is some 200,000 memberships */
     size_t max_bytes;
+    /* The same for those of all other nodes together: what is above it is that
+     * of the node that had more to say. 0: 16 times max_bytes */
+    size_t max_total;
 } cnode_pg_opts;
 
 /* pg:start/1. When the scope runs here already, this is that one, with the

@@ -38,11 +38,13 @@ typedef struct cnode__pg_owner {
     cnode__list members;
     uint32_t monitor[3]; /* the words of its reference */
     bool local;
-    uint64_t number; /* local: of the process */
-    etf_pid *pid;    /* else: its scope */
-    size_t bytes;    /* ... what its members take */
-    bool synced;     /* ... it knows all of ours */
-    bool over;       /* ... it has more than it may */
+    uint64_t number;    /* local: of the process */
+    etf_pid *pid;       /* else: its scope */
+    size_t bytes;       /* ... what its members take */
+    bool synced;        /* ... it knows all of ours */
+    bool asked;         /* ... it wants to be told all again */
+    size_t over;        /* ... the limit that it was over; 0: none */
+    uint64_t next_sync; /* ... when it may be */
 } cnode__pg_owner;
 
 typedef struct cnode__pg_key {
@@ -102,6 +104,8 @@ struct cnode_pg {
     size_t users;
     uint32_t discover_ms;
     size_t max_bytes;
+    size_t max_total;
+    size_t bytes; /* what the members of all other nodes take */
     bool stopped; /* to be freed with its process */
     cn_map groups;
     cn_map members;

@@ -106,6 +106,8 @@ cnode__pg_member *cnode__pg_member_new(cnode_pg *s, cnode__pg_group *g,
     cnode__list_add(&g->members, &m->in_group);
     cnode__list_add(&o->members, &m->in_owner);
     o->bytes += cnode__pg_cost(g);
+    if (!o->local)
+        s->bytes += cnode__pg_cost(g);
     return m;
 }
 
@@ -122,6 +124,8 @@ void cnode__pg_set(cnode_pg *s, cnode__pg_member *m, size_t times) {
     cnode__list_leave(&m->in_group);
     cnode__list_leave(&m->in_owner);
     m->owner->bytes -= cnode__pg_cost(g);
+    if (!m->owner->local)
+        s->bytes -= cnode__pg_cost(g);
     cn__free(&s->node->alloc, m, 1, sizeof *m);
     cnode__pg_let_go(s, g);
 }

@@ -7,7 +7,9 @@
  *   {join, Scope, Group, PidOrPids}
  *   {leave, Scope, PidOrPids, [Group]}
  *
- * Who is discovered answers with its sync, and discovers in turn. The pg of
+ * Who is discovered answers with its sync, and discovers in turn. A sync says
+ * all that we have, so who asks for it again, and only that is sent twice, gets
+ * it once in a while. The pg of
  * OTP 25 ends when it gets anything else, and also when something leaves a
  * group of which it does not know that we are in it. So a scope hears of our
  * changes only after it has got our sync; once one cannot be sent to it, it
@@ -23,8 +25,9 @@
 
 enum {
     RETRY_MS = 200,
+    SYNC_MS = 1000, /* between two that the same node has asked for */
     /* pids times groups of one leave; in earnest either of them is one */
-    MOST_PAIRS = 1 << 20
+    MOST_PAIRS = 1 << 16
 };
 
 /* --- sending ------------------------------------------------------------- */
@@ -101,15 +104,46 @@ static int make_sync(cnode_pg *s, etf_view *out) {
     return etf_writer_finish(w, out);
 }
 
+/* made: what make_sync has said, and the message. */
+static void send_made(cnode_pg *s, cnode__pg_owner *o, int made,
+                      etf_view message) {
+    int err = made == 0 ? send(s, o->pid, message) : made;
+
+    o->synced = err == 0;
+    if (err == 0) {
+        o->asked = false;
+        o->next_sync = cnode__now(s->node) + SYNC_MS;
+    } else if (err != CN_ENOCONN) {
+        later(s);
+    }
+}
+
 static void send_sync(cnode_pg *s, cnode__pg_owner *o) {
     etf_view message;
-    int err = make_sync(s, &message);
+    int made = make_sync(s, &message);
 
-    if (err == 0)
-        err = send(s, o->pid, message);
-    o->synced = err == 0;
-    if (err != 0 && err != CN_ENOCONN)
-        later(s);
+    send_made(s, o, made, message);
+}
+
+/* To those who have not got it, and those who have asked again. It is the same
+ * for all, and made when the first one is found. */
+static void send_syncs(cnode_pg *s) {
+    uint64_t now = cnode__now(s->node);
+    etf_view message = {NULL, 0};
+    bool is_made = false;
+    cnode__pg_owner *o;
+    int made = 0;
+
+    for (size_t at = 0; (o = cn__map_next(&s->peers, &at)) != NULL;) {
+        if (o->synced && o->asked && now < o->next_sync)
+            again(s, (uint32_t)(o->next_sync - now));
+        if (o->synced && (!o->asked || now < o->next_sync))
+            continue;
+        if (!is_made)
+            made = make_sync(s, &message);
+        is_made = true;
+        send_made(s, o, made, message);
+    }
 }
 
 static void send_discover(cnode_pg *s, const etf_pid *to) {
@@ -154,13 +188,10 @@ void cnode__pg_discover(cnode_pg *s, const cnode__peer *p) {
 void cnode__pg_retry(cnode__timer *t) {
     cnode_pg *s = cnode__list_of(cnode_pg, retry_timer, t);
     bool lacking = s->lacking;
-    cnode__pg_owner *o;
     cnode__peer *p;
 
     s->lacking = false;
-    for (size_t at = 0; (o = cn__map_next(&s->peers, &at)) != NULL;)
-        if (!o->synced)
-            send_sync(s, o);
+    send_syncs(s);
     for (size_t at = 0; (p = cn__map_next(&s->node->peers, &at)) != NULL;)
         if (!knows(s, p) && (lacking || is_hidden(p)))
             cnode__pg_discover(s, p);
@@ -266,6 +297,7 @@ static cnode__pg_owner *peer_of(const cnode_pg *s, const etf_pid *pid) {
  * once, has ended: there is one process of a name. NULL: out of memory. */
 static cnode__pg_owner *meet(cnode_pg *s, const etf_pid *pid, bool *is_new) {
     cnode__pg_owner *o = cn__map_get(&s->peers, pid->node, pid->node_len);
+    uint64_t next_sync = o == NULL ? 0 : o->next_sync;
 
     *is_new = o == NULL || !etf_pid_eq(o->pid, pid);
     if (!*is_new)
@@ -277,7 +309,21 @@ static cnode__pg_owner *meet(cnode_pg *s, const etf_pid *pid, bool *is_new) {
     o = new_peer(s, pid);
     if (o == NULL)
         lose(s, pid->node);
+    else
+        o->next_sync = next_sync;
     return o;
+}
+
+/* It waits if that node had one a moment ago. */
+static void answer_sync(cnode_pg *s, cnode__pg_owner *o) {
+    uint64_t now = cnode__now(s->node);
+
+    if (now >= o->next_sync) {
+        send_sync(s, o);
+        return;
+    }
+    o->asked = true;
+    again(s, (uint32_t)(o->next_sync - now));
 }
 
 static void on_discover(cnode_pg *s, const etf_pid *pid) {
@@ -286,7 +332,7 @@ static void on_discover(cnode_pg *s, const etf_pid *pid) {
 
     if (o == NULL)
         return;
-    send_sync(s, o);
+    answer_sync(s, o);
     if (is_new)
         send_discover(s, pid);
 }
@@ -330,12 +376,14 @@ static bool pids_ok(etf_view term, const etf_pid *scope, size_t *n) {
 
 /* It has had more than it may, if so. */
 static void end_over(cnode_pg *s, cnode__pg_owner *o) {
-    if (!o->over)
+    if (o->over == 0)
         return;
     cn__log(&s->node->config.log, CN_LOG_ERROR, "pg",
-            "scope %s: the members of %s take more than %zu bytes: none of "
-            "them is known any more",
-            s->name, o->pid->node, s->max_bytes);
+            "scope %s: the members of %s%s take more than %zu bytes: none of "
+            "%s is known any more",
+            s->name, o->pid->node,
+            o->over == s->max_bytes ? "" : ", with those of all other nodes,",
+            o->over, o->over == s->max_bytes ? "them" : "its own");
     leave_all(s, o);
 }
 
@@ -346,10 +394,12 @@ static cnode__pg_member *admit(cnode_pg *s, cnode__pg_group *g,
 
     if (m != NULL)
         return m;
-    if (o->bytes + cnode__pg_cost(g) > s->max_bytes) {
-        o->over = true;
+    if (o->bytes + cnode__pg_cost(g) > s->max_bytes)
+        o->over = s->max_bytes;
+    else if (s->bytes + cnode__pg_cost(g) > s->max_total)
+        o->over = s->max_total;
+    if (o->over != 0)
         return NULL;
-    }
     m = cnode__pg_member_new(s, g, o, pid);
     if (m == NULL)
         lose(s, o->pid->node);
@@ -392,7 +442,7 @@ static void on_join(cnode_pg *s, const etf_pid *scope, etf_view group,
     cnode__pg_group *g;
     size_t n;
 
-    if (o == NULL || o->over)
+    if (o == NULL || o->over != 0)
         return; /* from before it was lost */
     if (!pids_ok(list, scope, &n)) {
         strange(s, scope->node, "what joins are not its processes", all);
@@ -457,17 +507,24 @@ static bool proper_list(etf_view term, size_t *n) {
     return etf_reader_finish(&r) == 0;
 }
 
+/* Who is left is asked for instead. */
+static void too_much_leaves(cnode_pg *s, const cnode__pg_owner *o,
+                            etf_view all) {
+    strange(s, o->pid->node, "too much leaves at once", all);
+    send_discover(s, o->pid);
+}
+
 static void on_leave(cnode_pg *s, const etf_pid *scope, etf_view list,
                      etf_view groups, etf_view all) {
     cnode__pg_owner *o = peer_of(s, scope);
     size_t np, ng;
 
-    if (o == NULL || o->over)
+    if (o == NULL || o->over != 0)
         return;
     if (!pids_ok(list, scope, &np) || !proper_list(groups, &ng))
         strange(s, scope->node, "what leaves are not its processes", all);
     else if (np > 1 && ng > 1 && np > MOST_PAIRS / ng)
-        strange(s, scope->node, "too much leaves at once", all);
+        too_much_leaves(s, o, all);
     else
         leave_groups(s, o, groups, list);
 }
@@ -562,10 +619,10 @@ static void on_sync(cnode_pg *s, const etf_pid *scope, etf_view groups,
     if (o == NULL)
         return;
     if (is_new)
-        send_sync(s, o);
-    o->over = false;
+        answer_sync(s, o);
+    o->over = 0;
     (void)count_all(s, o, groups);
-    if (o->over)
+    if (o->over != 0)
         end_over(s, o);
     else
         take_over(s, o);

@@ -88,7 +88,8 @@ static cnode_pg *scope_of(driver *d, etf_view name) {
 
 static void start(driver *d, etf_view name, uint64_t bytes, uint64_t ms) {
     char text[TEXT];
-    const cnode_pg_opts o = {text, (uint32_t)ms, (size_t)bytes};
+    const cnode_pg_opts o = {
+        .scope = text, .discover_ms = (uint32_t)ms, .max_bytes = (size_t)bytes};
     cnode_pg *s;
 
     text_of(name, text);

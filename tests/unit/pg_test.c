@@ -443,6 +443,106 @@ static void hostile(mesh *m) {
     etf_writer_free(&w);
 }
 
+/* Whoever asks again and again gets all that there is only now and then. */
+static void asks_too_often(mesh *m) {
+    mesh_raw *r = mesh_play(m, 0, "r@h");
+    etf_pid r1 = mesh_raw_pid(r, 1), r2 = mesh_raw_pid(r, 2);
+    int before;
+    cnode_pg *a;
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    OK(m, mesh_start(m, 0, &visible));
+    PG(m, a, 0);
+    mesh_raw_dial(r, 0);
+    WANT(m, r->up);
+    SAY(r, w, "{discover, ~p}", &r1);
+    before = r->signals;
+    for (int i = 0; i < 10; i++)
+        SAY(r, w, "{discover, ~p}", &r1);
+    assert_int_equal(r->signals, before);
+    mesh_advance(m, 999);
+    assert_int_equal(r->signals, before);
+    mesh_advance(m, 1);
+    assert_int_equal(r->signals, before + 1);
+    assert_non_null(strstr(r->term, "sync"));
+    /* Nor does it help to be another scope each time. */
+    for (int i = 0; i < 5; i++) {
+        SAY(r, w, "{discover, ~p}", &r2);
+        assert_null(strstr(r->term, "sync"));
+        SAY(r, w, "{discover, ~p}", &r1);
+        assert_null(strstr(r->term, "sync"));
+    }
+    mesh_advance(m, 1000);
+    assert_non_null(strstr(r->term, "sync"));
+    etf_writer_free(&w);
+}
+
+/* Of many groups and many processes; then who is left is asked for. */
+static void too_much_leaves(mesh *m) {
+    enum { MANY = 300 };
+    mesh_raw *r = mesh_play(m, 0, "r@h");
+    etf_pid r1 = mesh_raw_pid(r, 1), x = r1;
+    cnode_pg *a;
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    OK(m, mesh_start(m, 0, &visible));
+    PG(m, a, 0);
+    mesh_raw_dial(r, 0);
+    WANT(m, r->up);
+    SAY(r, w, "{'$gen_cast', {sync, ~p, [{1, [~p]}, {2, [~p]}]}}", &r1, &r1,
+        &r1);
+    assert_int_equal(COUNT(a, "2"), 1);
+    etf_put_tuple(&w, 4);
+    etf_put_atom(&w, "leave");
+    etf_put_pid(&w, &r1);
+    etf_begin_list(&w);
+    for (uint32_t i = 1; i <= MANY; i++) {
+        x = mesh_raw_pid(r, i);
+        etf_put_pid(&w, &x);
+    }
+    etf_end_list(&w);
+    etf_begin_list(&w);
+    for (int i = 0; i < MANY; i++)
+        etf_put_int(&w, i);
+    etf_end_list(&w);
+    say_to(r, "pg", &w);
+    assert_non_null(strstr(m->nodes[0].log, "too much leaves at once"));
+    assert_int_equal(COUNT(a, "2"), 1);
+    assert_non_null(strstr(r->term, "{discover,"));
+    etf_writer_free(&w);
+}
+
+/* Two nodes have as much as one may, and both together too much. */
+static void all_have_too_much(mesh *m) {
+    const cnode_pg_opts small = {.max_bytes = 4000, .max_total = 5000};
+    cnode_pg *a;
+    mesh_raw *r;
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    OK(m, mesh_start(m, 0, &visible));
+    a = pg_on(m, 0, &small);
+    NEED(m, a);
+    for (int i = 0; i < 2; i++) {
+        r = mesh_play(m, i, i == 0 ? "r@h" : "s@h");
+        mesh_raw_dial(r, 0);
+        WANT(m, r->up);
+        for (uint32_t j = 1; j <= 10; j++) {
+            etf_pid r1 = mesh_raw_pid(r, 1), x = mesh_raw_pid(r, j);
+            if (j == 1)
+                SAY(r, w, "{discover, ~p}", &r1);
+            SAY(r, w, "{join, ~p, x, ~p}", &r1, &x);
+        }
+        assert_int_equal(COUNT(a, "x"), 10);
+    }
+    assert_non_null(strstr(m->nodes[0].log, "of s@h, with those of all other "
+                                            "nodes, take more than 5000"));
+    mesh_raw_close(r);
+    etf_writer_free(&w);
+}
+
 /* What is not sent because the peer takes nothing, is not lost. */
 static void is_stalled(mesh *m) {
     static const cnode_config narrow = {.max_queue = 3000};
@@ -571,6 +671,21 @@ static void hostile_twice(void **state) {
     mesh_run_twice(hostile);
 }
 
+static void asks_twice(void **state) {
+    (void)state;
+    mesh_run_twice(asks_too_often);
+}
+
+static void leaves_twice(void **state) {
+    (void)state;
+    mesh_run_twice(too_much_leaves);
+}
+
+static void too_much_twice(void **state) {
+    (void)state;
+    mesh_run_twice(all_have_too_much);
+}
+
 static void stalled_twice(void **state) {
     (void)state;
     mesh_run_twice(is_stalled);
@@ -590,6 +705,9 @@ int main(void) {
         MESH_CASE(topics),
         cmocka_unit_test(hostile_twice),
         cmocka_unit_test(stalled_twice),
+        cmocka_unit_test(asks_twice),
+        cmocka_unit_test(leaves_twice),
+        cmocka_unit_test(too_much_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
