@@ -204,7 +204,7 @@ typedef struct cnode_config {
     bool epmd_server;
     /* --- what others print and log here (io.h) --- */
     /* The output that comes to the process `user` of this node, UTF-8 of len
-     * bytes; NULL: it goes to the log. */
+     * bytes; NULL: it goes to the log, 1,000 lines of a request at most. */
     void (*on_output)(cnode *n, const char *text, size_t len, const char *peer,
                       void *data);
     /* Log events of processes whose group leader is on this node; NULL: they

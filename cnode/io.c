@@ -12,7 +12,13 @@
 #include "cnode/io_parts.h"
 #include "cnode/sized.h"
 
-enum { MAX_QUEUE = 64 << 20, MAX_INPUT = 1 << 20, FORMAT_MS = 10000 };
+enum {
+    MAX_QUEUE = 64 << 20,
+    MAX_INPUT = 1 << 20,
+    FORMAT_MS = 10000,
+    LINE_MOST = 800,  /* user: lines of a log are short */
+    LINES_MOST = 1000 /* ... of one request */
+};
 
 static const char ok[] = "ok";
 static const char error_request[] = "{error, request}";
@@ -29,10 +35,20 @@ static const char *peer_of(const cnode__io_request *q) {
     return (const char *)q->bytes + q->len;
 }
 
+/* A request, which may be a list of them, is over. */
+static void tell_left_out(cnode_io *io) {
+    if (io->lines > LINES_MOST)
+        cn__log(&io->node->config.log, CN_LOG_WARN, "user",
+                "%s: %zu more lines were left out", io->peer,
+                io->lines - LINES_MOST);
+    io->lines = 0;
+}
+
 static void pop(cnode_io *io) {
     cnode__io_request *q = io->first;
     size_t size = size_of(q->len, peer_of(q));
 
+    tell_left_out(io);
     io->first = q->next;
     if (io->first == NULL)
         io->last = &io->first;
@@ -697,35 +713,37 @@ void cnode_io_resize(cnode_io *io, uint32_t columns, uint32_t rows) {
 
 /* --- user ---------------------------------------------------------------- */
 
-/* Lines of a log are short. */
-static void log_lines(cnode *n, const cnode_io_output *o) {
-    enum { MOST = 800 };
-    const char *at = o->text;
+/* How much of it is the next line, and how much is gone with it. */
+static size_t next_line(const char *at, size_t left, size_t *used) {
+    const char *end = memchr(at, '\n', left < LINE_MOST ? left : LINE_MOST);
+    size_t len = end != NULL ? (size_t)(end - at) : left;
 
-    for (size_t left = o->len; left > 0;) {
-        const char *end = memchr(at, '\n', left < MOST ? left : MOST);
-        size_t len = end != NULL ? (size_t)(end - at) : left;
+    if (len > LINE_MOST)
+        len = LINE_MOST;
+    while (end == NULL && len < left && len > 1 && (at[len] & 0xc0) == 0x80)
+        len--; /* a character stays whole */
+    *used = len + (end != NULL);
+    return len;
+}
 
-        if (len > MOST)
-            len = MOST;
-        while (end == NULL && len < left && len > 1 && (at[len] & 0xc0) == 0x80)
-            len--; /* a character stays whole */
-        cn__log(&n->config.log, CN_LOG_INFO, "user", "%s: %.*s", o->peer,
-                (int)len, at);
-        len += end != NULL;
-        at += len;
-        left -= len;
+static void log_lines(cnode_io *io, const cnode_io_output *o) {
+    size_t used;
+
+    for (size_t at = 0; at < o->len; at += used) {
+        size_t len = next_line(o->text + at, o->len - at, &used);
+        if (++io->lines <= LINES_MOST)
+            cn__log(&io->node->config.log, CN_LOG_INFO, "user", "%s: %.*s",
+                    o->peer, (int)len, o->text + at);
     }
 }
 
 static int on_user_output(cnode_io *io, const cnode_io_output *o, void *data) {
     cnode *n = data;
 
-    (void)io;
     if (n->config.on_output != NULL)
         n->config.on_output(n, o->text, o->len, o->peer, n->config.data);
     else if (cn__logs(&n->config.log, CN_LOG_INFO))
-        log_lines(n, o);
+        log_lines(io, o);
     return 0;
 }
 

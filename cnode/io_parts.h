@@ -91,6 +91,7 @@ struct cnode_io {
     bool eof;     /* behind it */
     bool no_echo;
     bool latin1_set; /* setopts, for getopts */
+    size_t lines;    /* user: of the first request, for the log */
 };
 
 /* The one at work is answered, by a pattern or a term. */

@@ -523,6 +523,69 @@ static void user_of_the_program(mesh *m) {
     SAID(m, "user of a@h: hi\nalice: {io_reply,r,ok}");
 }
 
+typedef struct user_lines {
+    mesh *m;
+    int n;
+    char last[200];
+} user_lines;
+
+static void count_lines(void *ctx, cn_level level, const char *where,
+                        const char *text) {
+    user_lines *l = ctx;
+
+    if (strcmp(where, "user") == 0) {
+        l->n++;
+        (void)snprintf(l->last, sizeof l->last, "%s", text);
+    }
+    if (strcmp(where, "user") != 0 && level <= CN_LOG_WARN)
+        l->m->noticed = true;
+}
+
+/* What nobody takes is for the log, but a peer cannot fill that with one
+ * request, nor with a list of them. */
+static void much_for_the_log(mesh *m) {
+    static char text[5000];
+    user_lines l = {.m = m};
+    const cnode_config c = {.log = {count_lines, &l, CN_LOG_INFO}};
+    etf_pid self;
+    etf_writer w;
+    cnode_proc *a;
+    etf_view all;
+
+    memset(text, '\n', sizeof text);
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &c));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    self = cnode_self(a);
+    OK(m, cnode_send_name(a, "b@h", "user",
+                          "{io_request, ~p, r, {put_chars, unicode, ~b}}",
+                          &self, etf_view_of(text, 1000)));
+    WANT(m, l.n == 1000 && strcmp(l.last, "a@h: ") == 0);
+    OK(m, cnode_send_name(a, "b@h", "user",
+                          "{io_request, ~p, r, {put_chars, unicode, ~b}}",
+                          &self, etf_view_of(text, sizeof text)));
+    WANT(m, l.n == 2001 &&
+                strcmp(l.last, "a@h: 4000 more lines were left out") == 0);
+    etf_writer_init(&w, NULL);
+    etf_begin_list(&w);
+    for (int i = 0; i < 1500; i++)
+        (void)etf_pack(&w, "{put_chars, unicode, <<\"x\">>}");
+    etf_end_list(&w);
+    assert_int_equal(etf_writer_finish(&w, &all), 0);
+    if (cnode_send_name(a, "b@h", "user", "{io_request, ~p, r, {requests, ~t}}",
+                        &self, all) != 0)
+        m->noticed = true;
+    etf_writer_free(&w);
+    WANT(m, l.n == 3002 &&
+                strcmp(l.last, "a@h: 500 more lines were left out") == 0);
+    m->said[0] = '\0';
+}
+
+static void much_twice(void **state) {
+    (void)state;
+    mesh_run_twice(much_for_the_log);
+}
+
 /* They are no servers; who takes them for some does not wait in vain. */
 static void calls_are_refused(mesh *m) {
     static const char *const names[] = {"user", "logger_proxy"};
@@ -979,6 +1042,7 @@ int main(void) {
         MESH_CASE(more_than_it_keeps),
         MESH_CASE(user_of_the_program),
         MESH_CASE(calls_are_refused),
+        cmocka_unit_test(much_twice),
         MESH_CASE(prints_on_others),
         MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
