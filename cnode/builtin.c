@@ -145,10 +145,8 @@ static int connect_to(cnode_proc *self, etf_view args, etf_writer *out,
 
     if (etf_match(args, "[~a]", &node) != 0)
         return CN_EBADARG;
-    if (node.len >= sizeof name || memchr(node.data, 0, node.len) != NULL)
+    if (!cnode__string_of(node, name, sizeof name))
         return etf_pack(out, "~a", no);
-    memcpy(name, node.data, node.len);
-    name[node.len] = '\0';
     if (cnode__is_self(n, name, node.len))
         return etf_pack(out, "~a", yes);
     d = cn__calloc(&n->alloc, 1, sizeof *d);
@@ -212,14 +210,6 @@ static int registered_0(cnode_proc *self, etf_view args, etf_writer *out,
 
 /* --- messages and signals ------------------------------------------------ */
 
-static bool text_of(etf_view atom, char *out, size_t cap) {
-    if (atom.len >= cap || memchr(atom.data, 0, atom.len) != NULL)
-        return false;
-    memcpy(out, atom.data, atom.len);
-    out[atom.len] = '\0';
-    return true;
-}
-
 /* A name of this node must be registered; else the message is on its way, as
  * far as the one who sends it can know. */
 static int send_to(cnode_proc *self, etf_view to, etf_view message) {
@@ -232,13 +222,14 @@ static int send_to(cnode_proc *self, etf_view to, etf_view message) {
         return 0;
     }
     if (etf_match(to, "{~a, ~a}", &a, &b) == 0) {
-        if (text_of(a, name, sizeof name) && text_of(b, node, sizeof node))
+        if (cnode__string_of(a, name, sizeof name) &&
+            cnode__string_of(b, node, sizeof node))
             (void)cnode_send_name(self, node, name, "~t", message);
         return 0;
     }
     if (etf_match(to, "~a", &a) != 0 ||
         cnode__proc_named(self->node, a) == NULL ||
-        !text_of(a, name, sizeof name))
+        !cnode__string_of(a, name, sizeof name))
         return CN_EBADARG;
     return cnode_send_name(self, NULL, name, "~t", message);
 }

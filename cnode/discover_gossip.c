@@ -46,15 +46,6 @@ int cnode__gossip_put(const cnode__gossip *g, const char *node,
     return size < 0 ? size : CNODE__GOSSIP_IV + size;
 }
 
-static bool copy_name(etf_view name, char node[CNODE__NAME_MAX + 1]) {
-    if (name.len == 0 || name.len > CNODE__NAME_MAX ||
-        memchr(name.data, '\0', name.len) != NULL)
-        return false;
-    memcpy(node, name.data, name.len);
-    node[name.len] = '\0';
-    return true;
-}
-
 /* An atom, or an empty view behind anything else. */
 static etf_view take_atom(etf_reader *r) {
     if (etf_peek(r) == ETF_ATOM)
@@ -76,7 +67,8 @@ static int read_plain(const uint8_t *p, size_t n,
         bool ours = etf_view_is(take_atom(&r), "node");
         etf_view value = take_atom(&r);
         if (ours)
-            found = copy_name(value, node);
+            found = value.len > 0 &&
+                    cnode__string_of(value, node, CNODE__NAME_MAX + 1);
     }
     return etf_reader_finish(&r) == 0 && found ? 0 : CN_EPROTO;
 }

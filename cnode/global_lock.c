@@ -241,7 +241,7 @@ static bool normal_pair(cnode__global *g, etf_view *resource,
 /* A node locks for its own processes, as set_lock and del_lock of OTP do: so a
  * lock goes with the connection of who has brought it. */
 static bool is_of_sender(const cnode__global *g, const etf_pid *pid) {
-    return strcmp(pid->node, g->node->peer_now) == 0;
+    return cnode__pid_is_of(pid, g->node->peer_now);
 }
 
 bool cnode__lock_set(cnode__global *g, const etf_pid *pid, etf_view resource,

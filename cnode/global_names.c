@@ -113,10 +113,8 @@ static int copy_ext(cnode__global *g, etf_view ext, char **out) {
 
     if (ext.len == 0)
         return 0;
-    if (ext.len >= sizeof text)
+    if (!cnode__string_of(ext, text, sizeof text))
         return CN_ELIMIT;
-    memcpy(text, ext.data, ext.len);
-    text[ext.len] = '\0';
     *out = cn__strdup(&g->node->alloc, text);
     return *out == NULL ? CN_ENOMEM : 0;
 }

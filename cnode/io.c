@@ -115,7 +115,7 @@ static bool is_error(etf_view term) {
 static void reply(cnode_io *io, etf_view term) {
     cnode *n = io->node;
 
-    if (strcmp(io->from.node, io->peer) == 0 &&
+    if (cnode__pid_is_of(&io->from, io->peer) &&
         strcmp(io->peer, n->name) != 0 && !cnode_connected(n, io->peer))
         return;
     cnode__answered(n, io->from.node,
@@ -210,14 +210,6 @@ static void put_chars(cnode_io *io, etf_view chars, bool latin1) {
 
 /* --- formats ------------------------------------------------------------- */
 
-static bool name_of(etf_view atom, char *out, size_t cap) {
-    if (atom.len >= cap || memchr(atom.data, 0, atom.len) != NULL)
-        return false;
-    memcpy(out, atom.data, atom.len);
-    out[atom.len] = '\0';
-    return true;
-}
-
 /* On the node that the request came from: nobody can make this one ask
  * another. */
 int cnode__io_ask(cnode_io *io, cnode__io_phase phase, etf_view mod,
@@ -232,7 +224,8 @@ int cnode__io_ask(cnode_io *io, cnode__io_phase phase, etf_view mod,
 
     int err = CN_EBADARG;
 
-    if (name_of(mod, m, sizeof m) && name_of(fun, f, sizeof f))
+    if (cnode__string_of(mod, m, sizeof m) &&
+        cnode__string_of(fun, f, sizeof f))
         err = cnode_rpc(io->proc, &to, cb, io, "~t", args);
     if (err == 0)
         io->phase = phase;
@@ -726,14 +719,24 @@ static size_t next_line(const char *at, size_t left, size_t *used) {
     return len;
 }
 
+/* A NUL does not end it. */
+static void log_line(const cnode_io *io, const char *text, size_t len) {
+    char line[LINE_MOST + 1];
+
+    for (size_t i = 0; i < len; i++)
+        line[i] = text[i] != '\0' ? text[i] : '?';
+    line[len] = '\0';
+    cn__log(&io->node->config.log, CN_LOG_INFO, "user", "%s: %s", io->peer,
+            line);
+}
+
 static void log_lines(cnode_io *io, const cnode_io_output *o) {
     size_t used;
 
     for (size_t at = 0; at < o->len; at += used) {
         size_t len = next_line(o->text + at, o->len - at, &used);
         if (++io->lines <= LINES_MOST)
-            cn__log(&io->node->config.log, CN_LOG_INFO, "user", "%s: %.*s",
-                    o->peer, (int)len, o->text + at);
+            log_line(io, o->text + at, len);
     }
 }
 

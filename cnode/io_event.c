@@ -270,6 +270,8 @@ static void log_event(cnode *n, const cnode_log_event *e) {
     fixed f = {line, sizeof line, 0};
 
     put_one_line(&f, etf_view_of(e->text, e->len));
+    for (size_t i = 0; i < f.len; i++)
+        line[i] = line[i] != '\0' ? line[i] : '?';
     cn__log(&n->config.log, e->level, "logger", "%s: %s", e->node, line);
 }
 

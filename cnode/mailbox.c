@@ -156,7 +156,7 @@ static bool make_room(cnode_proc *p, size_t size) {
 }
 
 static void keep_sender(cnode__mail *m, const etf_pid *from, const char *peer) {
-    m->has_from = from != NULL && strcmp(from->node, peer) == 0;
+    m->has_from = from != NULL && cnode__pid_is_of(from, peer);
     if (!m->has_from)
         return;
     m->from_id = from->id;

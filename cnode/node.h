@@ -41,7 +41,10 @@
 #ifndef CNODE_NODE_H
 #define CNODE_NODE_H
 
+#include <string.h>
+
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -597,6 +600,20 @@ void cnode__drain_run(cnode *n);
 /* --- shared.c --- */
 /* Gives shared bytes back; from the pump. */
 void cnode__loans_run(cnode *n);
+
+/* --- names in terms: any bytes may be in them, also NUL --- */
+/* As a string; false: it is none, or too long. */
+static inline bool cnode__string_of(etf_view atom, char *out, size_t cap) {
+    if (atom.len >= cap || memchr(atom.data, 0, atom.len) != NULL)
+        return false;
+    (void)cn__put_bytes((uint8_t *)out, atom.data, atom.len);
+    out[atom.len] = '\0';
+    return true;
+}
+static inline bool cnode__pid_is_of(const etf_pid *pid, const char *node) {
+    return strlen(node) == pid->node_len &&
+           memcmp(pid->node, node, pid->node_len) == 0;
+}
 
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);

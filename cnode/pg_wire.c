@@ -367,7 +367,7 @@ static bool pids_ok(etf_view term, const etf_pid *scope, size_t *n) {
 
     pids_begin(&p, term);
     for (*n = 0; pids_next(&p, &pid); ++*n)
-        if (strcmp(pid.node, scope->node) != 0)
+        if (!cnode__pid_is_of(&pid, scope->node))
             return false;
     if (p.list)
         etf_get_tail(&p.r);
@@ -633,7 +633,7 @@ static void on_sync(cnode_pg *s, const etf_pid *scope, etf_view groups,
 /* Only the scope of that node speaks for it. */
 static bool believed(cnode_pg *s, const char *peer, const etf_pid *scope,
                      etf_view all) {
-    if (strcmp(scope->node, peer) == 0 &&
+    if (cnode__pid_is_of(scope, peer) &&
         strcmp(scope->node, s->node->name) != 0)
         return true;
     strange(s, peer, "a message of another node's scope", all);

@@ -115,20 +115,33 @@ static void on_rex_result(cnode_proc *self, int status, etf_view result,
 
 static int apply_here(cnode_proc *self, etf_view module, etf_view function,
                       etf_view args, rex_call *r) {
-    char m[256], f[256];
+    char m[1024], f[1024];
     cnode_rpc_opts o = {.node = self->node->name,
                         .module = m,
                         .function = f,
                         .timeout_ms = UINT32_MAX};
 
-    if (module.len >= sizeof m || function.len >= sizeof f)
-        return CN_ELIMIT;
-    memcpy(m, module.data, module.len);
-    m[module.len] = '\0';
-    memcpy(f, function.data, function.len);
-    f[function.len] = '\0';
+    if (!cnode__string_of(module, m, sizeof m) ||
+        !cnode__string_of(function, f, sizeof f))
+        return cnode__err(self->node, CN_ENOENT, "no function has such a name");
     return r == NULL ? cnode_rpc_cast(self, &o, "~t", args)
                      : cnode_rpc(self, &o, on_rex_result, r, "~t", args);
+}
+
+/* Nobody can have exported it. */
+static void refuse_undef(cnode_proc *self, const cnode_from *from,
+                         etf_view module, etf_view function, etf_view args) {
+    etf_writer w;
+    etf_view value;
+
+    etf_writer_init(&w, &self->node->alloc);
+    (void)etf_pack(&w, "{badrpc, {'EXIT', {undef, [{~a, ~a, ~t, []}]}}}",
+                   module, function, args);
+    if (etf_writer_finish(&w, &value) == 0)
+        answer_rex(self, from, value);
+    else
+        refuse_rex(self, from, "system_limit");
+    etf_writer_free(&w);
 }
 
 static void run_rex_call(cnode_proc *self, rex *x, const cnode_from *from,
@@ -147,7 +160,10 @@ static void run_rex_call(cnode_proc *self, rex *x, const cnode_from *from,
         err = apply_here(self, module, function, args, r);
     if (err == 0)
         return;
-    refuse_rex(self, from, "system_limit");
+    if (err == CN_ENOENT)
+        refuse_undef(self, from, module, function, args);
+    else
+        refuse_rex(self, from, "system_limit");
     if (r != NULL)
         free_rex_call(n, r);
 }

@@ -563,6 +563,11 @@ static void much_for_the_log(mesh *m) {
     WANT(m, l.n == 1000 && strcmp(l.last, "a@h: ") == 0);
     OK(m, cnode_send_name(a, "b@h", "user",
                           "{io_request, ~p, r, {put_chars, unicode, ~b}}",
+                          &self, etf_view_of("a\0b", 3)));
+    WANT(m, l.n == 1001 && strcmp(l.last, "a@h: a?b") == 0);
+    l.n = 1000;
+    OK(m, cnode_send_name(a, "b@h", "user",
+                          "{io_request, ~p, r, {put_chars, unicode, ~b}}",
                           &self, etf_view_of(text, sizeof text)));
     WANT(m, l.n == 2001 &&
                 strcmp(l.last, "a@h: 4000 more lines were left out") == 0);
@@ -791,6 +796,8 @@ static void log_events_become_lines(mesh *m) {
           etf_view_of((char[3000]){"\xe2\x82\xac"}, 3000));
     WANT(m, strlen(m->said) > 3);
     m->said[0] = '\0';
+    EVENT(m, a, "{log, error, ~b, #{}}", etf_view_of("one\0two", 7));
+    SAID(m, "0 a@h: one?two");
     EVENT(m, a, "{log, error, ~b, #{}}", "  two   blanks \n\t ");
     SAID(m, "0 a@h:   two   blanks");
 }

@@ -411,6 +411,13 @@ static void hostile(mesh *m) {
     assert_int_equal(COUNT(a, "x"), 0);
     SAY(r, w, "{discover, ~p}", &forged);
     assert_int_equal(cnode_pg_peers(a), 0);
+    forged = r1;
+    memcpy(forged.node, "r@h\0x", 6); /* a NUL does not end a name */
+    forged.node_len = 5;
+    SAY(r, w, "{discover, ~p}", &forged);
+    assert_int_equal(cnode_pg_peers(a), 0);
+    memcpy(forged.node, "z@h", 4);
+    forged.node_len = 3;
     SAY(r, w, "{discover, ~p, 1}", &r1);
     assert_int_equal(cnode_pg_peers(a), 1);
     assert_non_null(strstr(r->term, "{discover,#Pid<"));

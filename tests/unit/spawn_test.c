@@ -192,6 +192,11 @@ static void by_rex(mesh *m) {
     SAID(m, "r1: EREMOTE {badrpc,{'EXIT',x}}");
     ASK(m, cnode_call(a, &rex, mesh_result, r1, "what"));
     SAID(m, "r1: OK {badrpc,{'EXIT',badarg}}");
+    /* A NUL does not end a name. */
+    ASK(m, cnode_call(a, &rex, mesh_result, r1,
+                      "{call, m, ~a, [later], group_leader}",
+                      etf_view_of("act\0x", 5)));
+    SAID(m, "r1: OK {badrpc,{'EXIT',{undef,[{m,'act\\000x',[later],[]}]}}}");
 }
 
 /* What rex has under way goes with it. */
