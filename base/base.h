@@ -74,9 +74,11 @@ CN_API const char *cn_errname(int status);
 /* One function for all memory: p == NULL allocates, new_size == 0 frees and
  * returns NULL, anything else resizes. old_size is what was last asked for.
  * Returns NULL when there is no memory; p is then still valid. It is called
- * from the threads that call the library.
- * libuv's and OpenSSL's allocators are process-wide, belong to the
- * application and are left alone. */
+ * from the threads that call the library, and only from them: where a header
+ * allows calls from several threads, it must be as safe for use by them at the
+ * same time as realloc(3) is. An object may keep a copy of this struct: ctx
+ * must live as long as the last one. libuv's and OpenSSL's allocators are
+ * process-wide, belong to the application and are left alone. */
 typedef struct cn_alloc {
     void *(*realloc)(void *ctx, void *p, size_t old_size, size_t new_size);
     void *ctx;

@@ -7,11 +7,15 @@
  *
  * Threads: one thread, the one that runs the loop, owns a node and all that
  * belongs to it, and every callback runs there. From any other thread only
- * these may be called: cnode_send and its kin, cnode_post, cnode_stop, and
- * cnode_call_wait and cnode_rpc_wait, which are for other threads only. Until
- * cnode_run is called the thread that made the node is that of the loop. End
- * the other threads' work before cnode_free; only those that wait for a call
- * may still do so then: they get CN_ECLOSED.
+ * these may be called: cnode_send and its kin, cnode_post, cnode_stop,
+ * cnode_complete, cnode_fail and cnode_deferred_wanted, and cnode_call_wait and
+ * cnode_rpc_wait, which are for other threads only. They allocate in their own
+ * thread, with the allocator of the node, while the loop does too: one that is
+ * not the default must be safe for that. Without such calls it is used in the
+ * thread of the loop alone. Until cnode_run is called the thread that made the
+ * node is that of the loop. End the other threads' work before cnode_free; only
+ * those that wait for a call may still do so then, and answers may still be
+ * completed: they get CN_ECLOSED.
  *
  * Callbacks: no callback ever runs inside a call that the program makes; it
  * runs later, from the loop. Everything that a callback is lent (views,
@@ -115,7 +119,7 @@ typedef struct cnode_config {
     size_t max_mailbox;     /* most bytes in a mailbox; messages above it are
                                dropped with a line in the log; 0: 256 MiB */
     struct uv_loop_s *loop; /* somebody else's loop; NULL: one of our own */
-    cn_alloc alloc;         /* zero: the default */
+    cn_alloc alloc;         /* zero: the default; see "Threads" above */
     cn_log log;             /* zero: silent */
     void (*on_peer)(cnode *n, const cnode_peer *p, void *data);
     /* Each control message, in (true) or out, decoded into one line; payload
@@ -1004,8 +1008,11 @@ CN_API int cnode_on_abandon(cnode_proc *self,
 /* An answer that comes later, from any thread: of a function, which returns
  * CNODE_LATER then, or (from not NULL) to a call that a server has received.
  * It must be completed or failed exactly once, whatever happens; that ends it.
- * Also when the process has ended meanwhile, or the node was freed. CN_EBUG:
- * from is NULL, and p is no function's process; CN_ENOMEM. Thread of the loop.
+ * Also when the process has ended meanwhile, or the node was freed; until then
+ * the allocator of the node is needed. Who completes it allocates and frees
+ * with that in its own thread, so one that is not the default must be safe for
+ * use by several threads at once. CN_EBUG: from is NULL, and p is no function's
+ * process; CN_ENOMEM. Thread of the loop.
  *
  *     static int factor(cnode_proc *self, etf_view args, etf_writer *out,
  *                       void *pool) {

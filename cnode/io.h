@@ -258,7 +258,7 @@ typedef struct cnode_logger_config {
     const char *name;   /* a word for this program in each event; NULL: none */
     uint32_t max_lines; /* that wait; 0: 1,000 */
     cn_log next;        /* gets all lines as well; zero: nobody does */
-    cn_alloc alloc;     /* zero: the default */
+    cn_alloc alloc;     /* zero: the default; used in all threads that log */
 } cnode_logger_config;
 
 /* CN_EBADARG: no node; CN_ENOMEM. */

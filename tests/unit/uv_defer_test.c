@@ -273,6 +273,57 @@ static void without_memory(void **state) {
     }
 }
 
+/* --- whose threads allocate ------------------------------------------------
+ */
+
+typedef struct watched {
+    cn_alloc alloc;
+    uv_mutex_t mutex;
+    uv_thread_t loop;
+    size_t live;
+    size_t elsewhere; /* calls in other threads */
+} watched;
+
+static void *watch(void *ctx, void *p, size_t old_size, size_t new_size) {
+    watched *a = ctx;
+    uv_thread_t self = uv_thread_self();
+
+    uv_mutex_lock(&a->mutex);
+    a->live += new_size - (p == NULL ? 0 : old_size);
+    a->elsewhere += !uv_thread_equal(&self, &a->loop);
+    uv_mutex_unlock(&a->mutex);
+    return cn_alloc_default()->realloc(cn_alloc_default()->ctx, p, old_size,
+                                       new_size);
+}
+
+/* As the header says: only the threads that call allocate, and who completes
+ * an answer does; also when its node is gone. */
+static void allocates_where_it_is_called(void **state) {
+    watched a = {.alloc = {watch, &a}, .loop = uv_thread_self()};
+    uv_thread_t thread;
+    world w;
+
+    (void)state;
+    assert_int_equal(uv_mutex_init(&a.mutex), 0);
+    open_world(&w, &a.alloc);
+    apply(&w, "keep", 10);
+    expect(&w, CN_ETIMEDOUT, "");
+    assert_int_equal(cnode_complete(w.kept, "x"), 0);
+    assert_int_equal(a.elsewhere, 0);
+    apply(&w, "complete", 0);
+    expect(&w, 0, "{done,1}");
+    join(&w);
+    assert_true(a.elsewhere > 0);
+    apply(&w, "keep", 10);
+    expect(&w, CN_ETIMEDOUT, "");
+    close_world(&w);
+    assert_true(a.live > 0);
+    assert_int_equal(uv_thread_create(&thread, complete_some_time, w.kept), 0);
+    assert_int_equal(uv_thread_join(&thread), 0);
+    assert_int_equal(a.live, 0);
+    uv_mutex_destroy(&a.mutex);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_functions),
@@ -282,6 +333,7 @@ int main(void) {
         cmocka_unit_test(from_many_threads),
         cmocka_unit_test(races_with_the_end),
         cmocka_unit_test(without_memory),
+        cmocka_unit_test(allocates_where_it_is_called),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
