@@ -8,8 +8,9 @@
 #include "ext_term/bignum.h"
 #include "ext_term/lex.h"
 
-/* Of one segment; a short text must not make a long binary. */
-enum { SIZE_MAX_BITS = 4096 };
+/* Of one segment, and of one character of a string, which takes less text: a
+ * short text must not make a long binary. */
+enum { SIZE_MAX_BITS = 4096, CHARACTER_MAX_BITS = 512 };
 
 typedef struct packer {
     etf__put_bits put;
@@ -256,6 +257,8 @@ static int string_segment(etf__lex *x, packer *p) {
 
     etf__lex_next(x);
     err = suffix(x, &s);
+    if (err == 0 && s.bits > CHARACTER_MAX_BITS)
+        err = CN_ELIMIT;
     while (err == 0 && (more = etf__chars_next(&chars, &c)) != 0) {
         if (more < 0)
             err = bad_text(x, at, text);

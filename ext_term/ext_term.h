@@ -1408,8 +1408,9 @@ typedef struct etf_text_options {
  *   comments; adjacent strings; strings in triple quotes; sigils, of which ~",
  *     ~b and ~B are binaries in UTF-8; 16#ff, 1_000, $a, and in quotes all
  *     escapes; floats such as 16#1.8#e2 in bases that are powers of two;
- *   segments of binaries with :Size, up to 4096 bits, and types: integer,
- *     float, utf8, utf16, utf32, big, little, signed, unsigned, unit:N;
+ *   segments of binaries with :Size, up to 4096 bits, or 512 for each character
+ *     of a string, and types: integer, float, utf8, utf16, utf32, big, little,
+ *     signed, unsigned, unit:N;
  *   fun m:f/1;
  *   native records as release 29 prints them, #module:name{field = value}: they
  *     become exported ones, which the text does not tell;

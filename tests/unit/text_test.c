@@ -193,6 +193,9 @@ static void binaries(void **state) {
     parses("<<0:4096>>", NULL);
     refuses("<<0:4097>>", CN_ELIMIT, 4);
     refuses("<<0:4096/unit:2>>", CN_ELIMIT, 15);
+    parses("<<\"a\":64/little,\"b\":0>>", "6d00000008 6100000000000000");
+    parses("<<\"ab\":512>>", NULL);
+    refuses("<<\"ab\":513>>", CN_ELIMIT, 10);
     refuses("<<1/unit:8>>", CN_ESYNTAX, 8);
     refuses("<<1.5>>", CN_ESYNTAX, 5);
     refuses("<<1.5:24/float>>", CN_ESYNTAX, 14);
