@@ -362,6 +362,8 @@ static int put_binary(etf__parser *p) {
     at = p->w->len;
     (void)etf__put_more(p->w, 5);
     err = etf__lex_binary(&p->x, put_binary_bits, &b);
+    if (err == 0 && !etf__put_counts(p->w))
+        err = p->w->err; /* and not all of it is there */
     if (err != 0)
         return err;
     n = p->w->len - at - 5;

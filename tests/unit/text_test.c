@@ -753,8 +753,25 @@ static int parsing(fault_alloc *f, void *arg) {
     return err;
 }
 
+/* A binary that is the first thing for which there is no memory. */
+static int parsing_binary(fault_alloc *f, void *arg) {
+    etf_error error;
+    etf_writer g;
+    int err;
+
+    (void)arg;
+    etf_writer_init(&g, &f->alloc);
+    err = etf_parse_with(NULL, &g, "<<1:3>>", 7, &error);
+    assert_int_equal(err, f->failed ? CN_ENOMEM : 0);
+    assert_int_equal(g.err, err);
+    assert_string_equal(error.what, err != 0 ? cn_strerror(err) : "");
+    etf_writer_free(&g);
+    return err;
+}
+
 static void out_of_memory(void **state) {
     (void)state;
+    run_with_every_failure(parsing_binary, NULL);
     run_with_every_failure(parsing, NULL);
     run_with_every_failure(formatting, NULL);
 }
