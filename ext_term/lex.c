@@ -417,12 +417,19 @@ static size_t blanks_at(const etf__lex *x, size_t at) {
     return n;
 }
 
+/* The quotes at `at`. Where they are no triple ones, each two of them are a
+ * token, which must not count the others again. */
+static size_t quotes_at(etf__lex *x, size_t at) {
+    if (at >= x->quotes)
+        x->quotes = at + run_of(x, at, '"');
+    return x->quotes - at;
+}
+
 /* Do three quotes or more begin a text over lines? Only blanks may follow. */
-static bool triple(const etf__lex *x, size_t at, size_t *quotes,
-                   size_t *first_line) {
+static bool triple(etf__lex *x, size_t at, size_t *quotes, size_t *first_line) {
     size_t behind;
 
-    *quotes = run_of(x, at, '"');
+    *quotes = quotes_at(x, at);
     behind = at + *quotes + blanks_at(x, at + *quotes);
     *first_line = behind + 1;
     return *quotes >= 3 && behind < x->n && x->in[behind] == '\n';

@@ -45,6 +45,7 @@ typedef struct etf__lex {
     bool verbatim;   /* a string that has none, whatever is in it */
     bool sigil;      /* ~"..." is a string, or a binary without << */
     size_t indent;   /* a string in triple quotes: of its lines */
+    size_t quotes;   /* where the last quotes that were counted end */
     const char *why; /* what is wrong, if there is more to say */
     /* the caller's, after etf__lex_init */
     bool holes;       /* ~s( is a hole and a bracket; true at first */

@@ -418,8 +418,7 @@ static int put_fun(etf__parser *p) {
 /* The atom token, put at `at`, and what moves for it; *at is then behind it. */
 static int put_name(etf__parser *p, size_t *at) {
     char room[ETF__ATOM_BYTES];
-    uint8_t term[ETF__ATOM_BYTES + 3], *out;
-    etf_writer w;
+    uint8_t term[ETF__ATOM_ROOM], *out;
     size_t n;
     int err;
 
@@ -428,12 +427,11 @@ static int put_name(etf__parser *p, size_t *at) {
     err = etf__lex_atom(&p->x, room, &n);
     if (err != 0)
         return err;
-    etf_writer_init_fixed(&w, term, sizeof term);
-    etf_put_atom_n(&w, room, n);
-    out = gap(p, *at, w.len);
+    n = etf__atom_bytes(p->w, room, n, term);
+    out = gap(p, *at, n);
     if (out != NULL)
-        (void)cn__put_bytes(out, term, w.len);
-    *at += w.len;
+        (void)cn__put_bytes(out, term, n);
+    *at += n;
     etf__lex_next(&p->x);
     return 0;
 }

@@ -331,6 +331,42 @@ static void quadratic(void **state) {
     etf_writer_free(&w);
 }
 
+/* Quotes that are many strings, and no triple ones: a quadratic way through
+ * four millions of them would not come to its end. */
+static void many_quotes(void **state) {
+    enum { N = 4000000 };
+    char *source = malloc(N + 3);
+    size_t column = 0;
+
+    (void)state;
+    assert_non_null(source);
+    memset(source, '"', N + 1);
+    memcpy(source + N, "\"x", 3);
+    etf_writer_init(&w, NULL);
+    assert_int_equal(etf_parse(&w, source, &column), CN_ESYNTAX);
+    assert_int_equal(column, N);
+    etf_writer_reset(&w);
+    assert_int_equal(etf_parse_n(&w, source, N, NULL), 0);
+    assert_int_equal(w.len, 1);
+    etf_writer_free(&w);
+    free(source);
+}
+
+/* The names of a record are written in the way that the writer has for atoms.
+ */
+static void old_names(void **state) {
+    etf_view t;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    etf_writer_mode(&w, ETF_LATIN1_ATOMS);
+    assert_int_equal(etf_parse(&w, "#m:'\xc3\xa9'{a=b}", NULL), 0);
+    assert_int_equal(etf_writer_finish(&w, &t), 0);
+    assert_hex(t.data, t.len,
+               "43 00000001 01 6400016d 640001e9 64000161 64000162");
+    etf_writer_free(&w);
+}
+
 /* As they are on the node itself. */
 static void own_identifiers(void **state) {
     etf_text_options o = {.node = "a@b", .creation = 7};
@@ -791,6 +827,7 @@ int main(void) {
         cmocka_unit_test(sigils),        cmocka_unit_test(records),
         cmocka_unit_test(quadratic),     cmocka_unit_test(own_identifiers),
         cmocka_unit_test(reasons),       cmocka_unit_test(format_limits),
+        cmocka_unit_test(many_quotes),   cmocka_unit_test(old_names),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
