@@ -29,10 +29,12 @@ typedef struct change {
 
 /* --- the end of one ------------------------------------------------------ */
 
-static void answer(cnode *n, change *c) {
+static void answer(cnode__global *g, change *c) {
+    cnode *n = g->node;
     cn_error why = {0};
 
     cnode__list_leave(&c->in_list);
+    g->change_bytes -= c->name.len;
     if (c->status != 0)
         (void)cn__fail(
             &why, c->status, 0, "%s",
@@ -63,7 +65,7 @@ static void done(cnode__global *g, int status) {
     /* The next one first, for the callback may free the node's memory. */
     if (c->in_list.next != &g->changes)
         in_a_while(g, 0);
-    answer(g->node, c);
+    answer(g, c);
 }
 
 /* --- one ----------------------------------------------------------------- */
@@ -213,14 +215,15 @@ void cnode__changes_free(cnode__global *g) {
     cnode__timer_drop(&g->node->timers, &g->pause);
     while ((c = first(g)) != NULL) {
         c->status = CN_ECLOSED;
-        answer(g->node, c);
+        answer(g, c);
     }
     cnode__grip_free(&g->change_grip);
 }
 
 /* --- public -------------------------------------------------------------- */
 
-enum { MOST_NAME = 64 * 1024 - 256 };
+/* The bytes of a name, and of all that wait: others ask for them by rpc. */
+enum { MOST_NAME = 64 * 1024 - 256, MOST_WAITING = 64 * 1024 * 1024 };
 
 static int add_change(cnode *n, const change *what, etf_view name) {
     cnode__global *g = cnode__global_full(n);
@@ -232,6 +235,8 @@ static int add_change(cnode *n, const change *what, etf_view name) {
         return CN_ENOTSUP;
     if (name.len > MOST_NAME)
         return cnode__err(n, CN_ELIMIT, "the name is too long");
+    if (g->change_bytes + name.len > MOST_WAITING)
+        return cnode__err(n, CN_ELIMIT, "too many names wait to be changed");
     err = cnode__global_key(g, name, &key);
     if (err != 0)
         return err;
@@ -245,6 +250,7 @@ static int add_change(cnode *n, const change *what, etf_view name) {
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     cnode__list_add(&g->changes, &c->in_list);
+    g->change_bytes += c->name.len;
     if (!g->changing && g->pause.place == 0)
         in_a_while(g, 0);
     return 0;

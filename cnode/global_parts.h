@@ -163,6 +163,7 @@ struct cnode__global {
     uint64_t quiet_clashes;
     /* global_change.c */
     cnode__list changes;
+    size_t change_bytes; /* of their names */
     cnode__grip change_grip;
     uint64_t change_grown;
     bool changing;

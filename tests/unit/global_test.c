@@ -224,6 +224,23 @@ static void names_are_bounded(mesh *m) {
     WANT(m, gl->name_bytes == 0);
 }
 
+/* Nor do those that wait to be changed. */
+static void changes_are_bounded(mesh *m) {
+    const size_t others = (size_t)64 * 1024 * 1024;
+    cnode__global *gl;
+    cnode_proc *p;
+
+    START(m, 1);
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    gl = mesh_cnode(m, 0)->global;
+    gl->change_bytes += others; /* as if there were more */
+    WANT(m, cnode_global_register(p, "x", NULL, on_global, r1) == CN_ELIMIT);
+    gl->change_bytes -= others;
+    REGISTER(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, gl->change_bytes == 0);
+}
+
 /* One of the nodes has no room for it: nobody has it then. */
 static void no_room_elsewhere(mesh *m) {
     const size_t others = (size_t)512 * 1024 * 1024;
@@ -1249,6 +1266,7 @@ int main(void) {
         MESH_CASE(names),
         MESH_CASE(names_go),
         MESH_CASE(names_are_bounded),
+        MESH_CASE(changes_are_bounded),
         MESH_CASE(no_room_elsewhere),
         MESH_CASE(one_is_killed),
         MESH_CASE(one_is_told),
