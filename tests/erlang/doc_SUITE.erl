@@ -13,7 +13,7 @@ suite() ->
 
 all() ->
     [echo, counter, primes, client, guard, stay, join, workers, clock, pump,
-     doctor, leader, terminal, room].
+     doctor, leader, turn, terminal, room].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -221,6 +221,18 @@ leader(_) ->
     ?assertEqual("follows " ++ atom_to_list(node()), line(Late)),
     terminate(Late),
     global:unregister_name(leader).
+
+turn(_) ->
+    Id = {report, self()},
+    true = global:set_lock(Id),
+    Port = start("turn"),
+    cnode_test:wait_until(fun() -> lists:member('turn@127.0.0.1', nodes()) end),
+    receive {Port, Early} -> ct:fail(Early) after 500 -> ok end,
+    true = global:del_lock(Id, [node()]),
+    ?assertEqual("nobody else reports now", line(Port)),
+    ?assertEqual(0, ended(Port)),
+    ?assert(global:set_lock(Id, [node()], 0)),
+    global:del_lock(Id, [node()]).
 
 terminal(_) ->
     P = start(terminal),
