@@ -236,6 +236,8 @@ void cnode__member_reach(cnode__global *g, cnode__member *m) {
     }
     cn__log(&n->config.log, CN_LOG_WARN, "global",
             "a member of the cluster is not connected to: %s", n->error.text);
+    if (n->error.code != CN_ENOTALLOWED)
+        cnode__redial_begin(g, m);
     cnode__member_lost(g, m);
     cnode__member_release(g, m);
 }

@@ -33,7 +33,7 @@ cases() ->
      hidden_stays_out,
      conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
      conflict_notify, conflict_notify_all, resolved_by_a_third,
-     two_parts_merge, race, lost_one, two_c_part, others_part,
+     two_parts_merge, race, lost_one, c_nodes_part, others_part,
      reachable, stalled,
      stopped, erlang_has_the_lock, c_has_the_lock, lock_goes_with_its_holder,
      lock_is_fought_for].
@@ -418,26 +418,36 @@ lost_one(_) ->
     connect(A, E2),
     await_cluster([A | Es]).
 
-%% Two C nodes lose each other, and the Erlang nodes have both: they meet again,
-%% and no Erlang node loses another.
-two_c_part(_) ->
-    [E1, E2] = Es = [erl("m"), erl("n")],
-    {c, AD, AN} = A = c("a"),
-    {c, _, ZN} = Z = c("z"),
-    [connect(N, E1) || N <- [E2, A, Z]],
-    All = [A, Z | Es],
+%% C nodes lose each other, one or more at once, and the Erlang nodes have all:
+%% they meet again, and no Erlang node loses anybody.
+c_nodes_part(_) ->
+    Rounds = list_to_integer(os:getenv("GLOBAL_PARTS", "2")),
+    ct:timetrap({seconds, 60 + 20 * Rounds}),
+    [E1 | _] = Es = [erl("m"), erl("n")],
+    Cs = [c(Name) || Name <- ["a", "p", "z"]],
+    All = Cs ++ Es,
+    [connect(N, E1) || N <- tl(Es) ++ Cs],
     await_cluster(All),
-    P = proc(A, p),
-    Q = proc(Z, p),
-    ?assertEqual(ok, register_c(A, p, one, [])),
-    ?assertEqual(ok, register_c(Z, p, two, [])),
+    Names = [begin
+                 Pid = proc(C, p),
+                 ?assertEqual(ok, register_c(C, p, {of_c, name(C)}, [])),
+                 {{of_c, name(C)}, Pid}
+             end || C <- Cs],
     [call(E, ?MODULE, watch_nodes, []) || E <- Es],
-    ok(AD, {disconnect, ZN}),
-    wait_until(fun() -> not lists:member(AN, known(Z)) end),
-    await_cluster(All),
-    [await_name(All, N, Pid) || {N, Pid} <- [{one, P}, {two, Q}]],
-    [sync(N) || N <- All],
+    [begin
+         Pairs = [{C, D} || C <- Cs, D <- Cs, name(C) < name(D)],
+         Cut = lists:sublist(shuffle(Pairs), 1 + I rem 3),
+         [ok(D, {disconnect, name(To)}) || {{c, D, _}, To} <- Cut],
+         [wait_until(fun() -> not lists:member(name(C), known(D)) end)
+          || {C, D} <- Cut],
+         await_cluster(All),
+         [await_name(All, N, Pid) || {N, Pid} <- Names],
+         [sync(N) || N <- All]
+     end || I <- lists:seq(1, Rounds)],
     [?assertEqual([], call(E, ?MODULE, nodes_lost, [])) || E <- Es].
+
+shuffle(List) ->
+    [X || {_, X} <- lists:sort([{rand:uniform(), X} || X <- List])].
 
 watch_nodes() ->
     Me = self(),
