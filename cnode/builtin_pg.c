@@ -4,8 +4,6 @@
  * apply here by rpc: what this node knows of the groups of a scope. As there a
  * scope that does not run here is badarg.
  */
-#include <string.h>
-
 #include "cnode/node.h"
 #include "cnode/pg.h"
 
@@ -17,11 +15,9 @@ static cnode_pg *scope_of(const cnode_proc *self, const etf_view *scope) {
 
     if (scope == NULL)
         return cnode_pg_find(self->node, NULL);
-    if (scope->len >= sizeof name || memchr(scope->data, 0, scope->len) != NULL)
-        return NULL;
-    memcpy(name, scope->data, scope->len);
-    name[scope->len] = '\0';
-    return cnode_pg_find(self->node, name);
+    return cnode__string_of(*scope, name, sizeof name)
+               ? cnode_pg_find(self->node, name)
+               : NULL;
 }
 
 /* [] or [Scope]. */

@@ -33,10 +33,9 @@ cases() ->
      hidden_stays_out,
      conflict_c_decides, conflict_erlang_decides, conflict_of_two_c,
      conflict_notify, conflict_notify_all, resolved_by_a_third,
-     two_parts_merge, race, lost_one, c_nodes_part, others_part,
-     reachable, stalled,
-     stopped, erlang_has_the_lock, c_has_the_lock, lock_goes_with_its_holder,
-     lock_is_fought_for].
+     two_parts_merge, race, lost_one, c_nodes_part, others_part, reachable,
+     stalled, stopped, erlang_has_the_lock, c_has_the_lock,
+     lock_goes_with_its_holder, lock_is_fought_for].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -217,10 +216,8 @@ asked_by_command(_) ->
     ?assertMatch({0, <<"{a,1} #Pid<", _/binary>>, _},
                  Run(["register", "{a, 1}", binary_to_list(Text)])),
     ?assertEqual(P, tell(D, {global_whereis, {a, 1}})),
-    HD = node_driver:start(#{}),
-    put({c, maps:get(node, HD)}, HD),
-    {1, <<>>, Why} = cnode_test:run(["global",
-                                     atom_to_list(maps:get(node, HD))]),
+    H = c("h", #{args => []}),
+    {1, <<>>, Why} = cnode_test:run(["global", atom_to_list(name(H))]),
     ?assertNotEqual(nomatch, string:find(Why, "or a full one of C?")).
 
 %% Neither side of a connection that one of them wants hidden is a member.
@@ -433,7 +430,6 @@ c_nodes_part(_) ->
                  ?assertEqual(ok, register_c(C, p, {of_c, name(C)}, [])),
                  {{of_c, name(C)}, Pid}
              end || C <- Cs],
-    [call(E, ?MODULE, watch_nodes, []) || E <- Es],
     [begin
          Pairs = [{C, D} || C <- Cs, D <- Cs, name(C) < name(D)],
          Cut = lists:sublist(shuffle(Pairs), 1 + I rem 3),
@@ -444,27 +440,10 @@ c_nodes_part(_) ->
          [await_name(All, N, Pid) || {N, Pid} <- Names],
          [sync(N) || N <- All]
      end || I <- lists:seq(1, Rounds)],
-    [?assertEqual([], call(E, ?MODULE, nodes_lost, [])) || E <- Es].
+    [?assertEqual([], cluster:downs(E)) || E <- Es].
 
 shuffle(List) ->
     [X || {_, X} <- lists:sort([{rand:uniform(), X} || X <- List])].
-
-watch_nodes() ->
-    Me = self(),
-    spawn(fun() ->
-                  register(watcher, self()),
-                  ok = net_kernel:monitor_nodes(true),
-                  Me ! watching,
-                  receive {From, lost} ->
-                          {messages, All} = process_info(self(), messages),
-                          From ! {lost, [N || {nodedown, N} <- All]}
-                  end
-          end),
-    receive watching -> ok end.
-
-nodes_lost() ->
-    watcher ! {self(), lost},
-    receive {lost, Nodes} -> Nodes end.
 
 %% Two of them lose each other. Nobody may be connected with both.
 others_part(_) ->
