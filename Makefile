@@ -316,12 +316,15 @@ test: ## install what the tests need and run everything
 SOAK := CLUSTER_FIGURES=1 CLUSTER_NODES=$${CLUSTER_NODES:-20} \
         CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} \
         CLUSTER_MERGES=$${CLUSTER_MERGES:-8} \
-        GLOBAL_RACES=$${GLOBAL_RACES:-1000}
+        GLOBAL_RACES=$${GLOBAL_RACES:-1000} \
+        GLOBAL_FIGHTS=$${GLOBAL_FIGHTS:-100} \
+        GLOBAL_PARTS=$${GLOBAL_PARTS:-30}
 
 .PHONY: cluster-soak
 cluster-soak: ## clusters and races for names at length; OTP=29 for that release
 	@$(SOAK) $(MAKE) SUITE=cluster_SUITE $(if $(OTP),test-otp,ct)
-	@$(SOAK) $(MAKE) SUITE=global_SUITE GROUP=all CASES=race \
+	@$(SOAK) $(MAKE) SUITE=global_SUITE GROUP=all \
+	    CASES="race lock_is_fought_for c_nodes_part" \
 	    $(if $(OTP),test-otp,ct)
 
 # Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
