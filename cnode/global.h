@@ -9,7 +9,11 @@
  * other nodes and connects to all of them, and they connect to it. So it must
  * be found by them: it has to listen, and to be registered with EPMD, before
  * it connects. What it needs for all this runs in its loop; see
- * cnode_config.max_stall_ms for what happens when that stands still.
+ * cnode_config.max_stall_ms for what happens when that stands still. A member
+ * that this node alone has lost is connected to again; if that cannot be for
+ * twice the ticktime_s, the one of both with the larger name closes all its
+ * connections. So parting from the cluster is cnode_leave, not
+ * cnode_disconnect.
  *
  * A name is a term, most often an atom: `const char *` is that atom, and the
  * _term calls take any term. All calls are for the thread of the loop, and on

@@ -418,7 +418,7 @@ lost_one(_) ->
 %% C nodes lose each other, one or more at once, and the Erlang nodes have all:
 %% they meet again, and no Erlang node loses anybody.
 c_nodes_part(_) ->
-    Rounds = list_to_integer(os:getenv("GLOBAL_PARTS", "2")),
+    Rounds = list_to_integer(os:getenv("GLOBAL_PARTS", "1")),
     ct:timetrap({seconds, 60 + 20 * Rounds}),
     [E1 | _] = Es = [erl("m"), erl("n")],
     Cs = [c(Name) || Name <- ["a", "p", "z"]],
@@ -609,7 +609,7 @@ lock_goes_with_its_holder(_) ->
 
 %% Both want it again and again: never both have it, and both get it.
 lock_is_fought_for(_) ->
-    Rounds = list_to_integer(os:getenv("GLOBAL_FIGHTS", "10")),
+    Rounds = list_to_integer(os:getenv("GLOBAL_FIGHTS", "34")),
     ct:timetrap({seconds, 60 + 10 * Rounds}),
     {A, E1, E2, _} = to_lock(),
     Inside = counters:new(1, []),
