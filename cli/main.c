@@ -204,9 +204,9 @@ int main(int argc, char **argv) {
     const command *c;
     char why[160];
 
-    /* A peer or a reader of stdout that goes away is an error to report, and
-     * so is a file that may not grow. */
-    (void)signal(SIGPIPE, SIG_IGN);
+    /* A peer that goes away is an error to report, and so is a file that may
+     * not grow. */
+    cli_pipe_begin();
     (void)signal(SIGXFSZ, SIG_IGN);
     if (open_standard() != 0)
         return CLI_LOCAL;
@@ -219,9 +219,8 @@ int main(int argc, char **argv) {
     limit_time(&o, c);
     if (o.command_name != NULL && c == NULL)
         return unknown(&o);
-    if (o.help)
-        return help(&o, c);
-    if (o.version)
-        return version(&o);
-    return c != NULL ? run(&o, c) : no_command(&o);
+    return cli_pipe_end(o.help      ? help(&o, c)
+                        : o.version ? version(&o)
+                        : c != NULL ? run(&o, c)
+                                    : no_command(&o));
 }

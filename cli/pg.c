@@ -8,10 +8,8 @@
  * knows of others: so all nodes that this one is connected to are connected to
  * as well, also those that come later.
  */
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cnode/pg.h>
 
@@ -317,20 +315,13 @@ static int ask_nodes(pg *p) {
     return cnode_rpc(p->self, &to, on_nodes, p, "[]");
 }
 
-/* It may be long until something is to be written again. */
-static bool nobody_reads(void) {
-    struct pollfd out = {.fd = STDOUT_FILENO};
-
-    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
-}
-
 static void on_time(cnode_proc *self, void *arg) {
     pg *p = arg;
     int rc = 0;
 
     if (p->s->ended)
         return;
-    if (stopped || nobody_reads()) {
+    if (stopped || cli_nobody_reads()) { /* it need not write again soon */
         cli_session_end(p->s, CLI_DONE);
         return;
     }

@@ -5,8 +5,11 @@
 #include "cli/report.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/deadline.h"
 #include "cli/lines.h"
@@ -201,7 +204,33 @@ int cli_fail(const cli_options *o, int code) {
     return cli_status(code);
 }
 
+bool cli_nobody_reads(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+}
+
+static bool ends_by_signal; /* SIGPIPE, if that comes to it */
+static bool reader_is_gone;
+
+void cli_pipe_begin(void) {
+    ends_by_signal = signal(SIGPIPE, SIG_IGN) != SIG_IGN;
+}
+
+int cli_pipe_end(int status) {
+    if (reader_is_gone) {
+        (void)signal(SIGPIPE, SIG_DFL);
+        (void)raise(SIGPIPE);
+    }
+    return status;
+}
+
+/* errno may be of what came after the write. */
 static int say_unwritten(const cli_options *o) {
+    if (ends_by_signal && (errno == EPIPE || cli_nobody_reads())) {
+        reader_is_gone = true;
+        return CLI_LOCAL;
+    }
     cli_say(o, "cannot write the result: %s",
             errno != 0 ? strerror(errno) : "standard output failed");
     return CLI_LOCAL;

@@ -64,10 +64,19 @@ int cli_bad_text(const cli_options *o, int code, const char *what,
  * cli_deadline_unguard. */
 void cli_write_begin(void);
 /* Right after the result was written: CLI_DONE, or CLI_LOCAL with the reason
- * told when stdout did not take it. */
+ * told when stdout did not take it; see cli_pipe_end. */
 int cli_wrote(const cli_options *o);
 /* The same at the end of a command, for all that it wrote, unless it failed
  * with CLI_LOCAL anyway; else status. */
 int cli_flush(const cli_options *o, int status);
+
+/* --- nobody reads standard output any more, as behind `| head` --- */
+bool cli_nobody_reads(void);
+/* Before anything else: then a write fails like any other. */
+void cli_pipe_begin(void);
+/* At the end. When that was why a result could not be written, the program ends
+ * as others do, by SIGPIPE and without a word. Was that signal ignored when it
+ * was started, the reason was told instead, and this returns status. */
+int cli_pipe_end(int status);
 
 #endif

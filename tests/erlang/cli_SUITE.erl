@@ -42,8 +42,8 @@ groups() ->
        options_as_in_help, one_cookie,
        number_of_arguments, bad_arguments, tls_refused, help, version]},
      {output, [],
-      [full_disk, closed_pipe, closed_descriptors, few_descriptors,
-       reader_leaves, unread_output, unended_input, alarm_of_others, full_file]},
+      [full_disk, closed_pipe, closed_pipe_quiet, closed_descriptors,
+       few_descriptors, reader_leaves, unread_output, unended_input, alarm_of_others, full_file]},
      {term, [],
       [term_formats, term_defaults, term_files, term_round_trips,
        term_json_is_json, term_compressed, term_bad_input]},
@@ -1094,6 +1094,16 @@ closed_pipe(Config) ->
     Fifo = fifo(),
     not_written(Config, "sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++ Fifo ++
                     " 4<&-; exec \"$@\" >&5 5>&-' sh ", "Broken pipe").
+
+%% The same where nobody has had SIGPIPE ignored, as in a shell: then it is
+%% silent, and ends by that signal, as what is behind `| head` does.
+closed_pipe_quiet(Config) ->
+    Fifo = fifo(),
+    Wrap = "env --default-signal=PIPE sh -c 'exec 4<>" ++ Fifo ++ " 5>" ++
+        Fifo ++ " 4<&-; exec \"$@\" >&5 5>&-' sh ",
+    [?assertEqual({Args, {128 + 13, <<>>, <<>>}},
+                  {Args, run(Args, #{stdin => "{ok, 1}.\n", wrap => Wrap})})
+     || Args <- writers(Config)].
 
 %% Nobody reads on, and what was called does not end by itself.
 reader_leaves(Config) ->
