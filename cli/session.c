@@ -82,10 +82,18 @@ static const char *text_of(int status, const cn_error *err) {
                : cn_strerror(status);
 }
 
+/* What answered is a node, only not this one. */
+static const char *hint_of(int status, const char *text) {
+    if (status == CN_EPROTO && strstr(text, "says that its name is") != NULL)
+        return "a node answers to no other name than that; is the port "
+               "(--address, --epmd-port) of the node that was meant?";
+    return cli_hint(status == CN_ELIMIT ? CN_EPROTO : status);
+}
+
 int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
-    const char *hint = cli_hint(status == CN_ELIMIT ? CN_EPROTO : status);
+    const char *hint = hint_of(status, text);
 
     if (status == CN_EBADARG && o->address != NULL)
         return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or "

@@ -89,6 +89,9 @@ typedef struct cnode__shell {
      * takes them again: carry says CN_EBUSY meanwhile. NULL: they are held
      * without a bound. */
     void (*busy)(void *ctx, const char *node, bool busy);
+    /* Where the other end of an accepted socket is, "" when that is not known
+     * any more. NULL: it is not known. */
+    void (*where)(void *ctx, const cnode__wire *w, char *out, size_t cap);
 } cnode__shell;
 
 /* One socket with one connection on it. */

@@ -387,14 +387,28 @@ static void log_end(const cnode__wire *w, const cn_error *why, bool was_up) {
                 "node", "%s: %s", cnode__wire_name(w), why->text);
 }
 
+/* Names are what others say; where one is tells who it is. */
 static void explain_cookie(const cnode__wire *w, cn_error *why) {
     const cnode__peer *p = w->peer;
+    const cnode *n = w->node;
+    const char *used = p != NULL && p->cookie != NULL ? "the cookie set for it"
+                                                      : n->cookie_from;
+    char where[80] = "";
 
-    if (why->code == CN_ECOOKIE && w->dialled && p != NULL)
-        (void)cn__fail(
-            why, CN_ECOOKIE, 0,
-            "cookie rejected by %.100s: this node used %.200s", p->name,
-            p->cookie != NULL ? "the cookie set for it" : p->node->cookie_from);
+    if (why->code != CN_ECOOKIE || (w->dialled && p == NULL))
+        return;
+    if (w->dialled) {
+        (void)cn__fail(why, CN_ECOOKIE, 0,
+                       "cookie rejected by %.100s: this node used %.200s",
+                       p->name, used);
+        return;
+    }
+    if (n->shell->where != NULL)
+        n->shell->where(n->shell_ctx, w, where, sizeof where);
+    (void)cn__fail(why, CN_ECOOKIE, 0,
+                   "handshake: the peer%s%s has another cookie; this node used "
+                   "%.200s",
+                   where[0] != '\0' ? " at " : "", where, used);
 }
 
 /* Without regard to another that comes in under its name: whoever only says

@@ -90,6 +90,7 @@ static const cnode__shell uv_functions = {
     .unlisten = cnode__uv_unlisten,
     .lingering = shell_lingering,
     .clock_us = shell_clock_us,
+    .where = cnode__uv_where,
 };
 
 /* --- turns of the loop --------------------------------------------------- */

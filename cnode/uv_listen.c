@@ -386,6 +386,31 @@ static void close_local(cnode__uv *s) {
     s->path = NULL;
 }
 
+/* --- who has come -------------------------------------------------------- */
+
+void cnode__uv_where(void *ctx, const cnode__wire *w, char *out, size_t cap) {
+    const cnode__socket *l = w->handle;
+    struct sockaddr_storage a = {0};
+    char ip[INET6_ADDRSTRLEN];
+    int len = sizeof a;
+
+    (void)ctx;
+    out[0] = '\0';
+    if (l == NULL || !l->opened)
+        return;
+    if (l->u.handle.type == UV_NAMED_PIPE) {
+        (void)snprintf(out, cap, "the other end of a Unix socket");
+        return;
+    }
+    if (uv_tcp_getpeername(&l->u.tcp, (struct sockaddr *)&a, &len) != 0 ||
+        uv_ip_name((const struct sockaddr *)&a, ip, sizeof ip) != 0)
+        return;
+    (void)snprintf(out, cap, a.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip,
+                   ntohs(a.ss_family == AF_INET6
+                             ? ((struct sockaddr_in6 *)(void *)&a)->sin6_port
+                             : ((struct sockaddr_in *)(void *)&a)->sin_port));
+}
+
 /* --- the end ------------------------------------------------------------- */
 
 static void on_registration_closed(void *data) {

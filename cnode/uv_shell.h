@@ -172,6 +172,8 @@ int cnode__uv_same(const cnode__door *d, uv_loop_t *loop, uv_tcp_t *tcp,
 /* --- uv_listen.c --- */
 /* Stops to listen, and gives the name back. */
 void cnode__uv_unlisten(void *ctx);
+/* cnode__shell's. */
+void cnode__uv_where(void *ctx, const cnode__wire *w, char *out, size_t cap);
 
 /* --- uv_epmd.c --- */
 /* From here on the node sees to it that there is an EPMD, if it shall: serves

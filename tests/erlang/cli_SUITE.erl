@@ -402,9 +402,8 @@ node_of_another_name(Config) ->
     Other = atom_to_list(unique_node("other")),
     fails(3, [text("pang: ~ts: handshake: it says that its name is '~ts'",
                    [Other, Node]),
-              "hint: are name and port right (--epmd-port, --address), "
-                  "and is it an Erlang node "
-              "without TLS?"],
+              "hint: a node answers to no other name than that; is the port "
+              "(--address, --epmd-port) of the node that was meant?"],
           ["ping", Other, "--address", address(port_of(Config))]).
 
 port_of(Config) ->

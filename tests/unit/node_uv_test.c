@@ -966,6 +966,61 @@ static void idle_connections(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* --- who it was that has another cookie ------------------------------------
+ */
+
+static void keep_cookie_line(void *ctx, cn_level level, const char *where,
+                             const char *text) {
+    (void)level, (void)where;
+    if (strstr(text, "cookie") != NULL)
+        (void)snprintf(ctx, 300, "%s", text);
+}
+
+static void keep_refusal(cnode *n, const char *peer, int status,
+                         const cn_error *err, void *data) {
+    (void)n, (void)peer, (void)err;
+    *(int *)data = status;
+}
+
+/* The name is only what it says, and may be one that it was given here. */
+static void says_who_has_another_cookie(void **state) {
+    char line[300] = "", from[80];
+    int dialled = 1;
+    uv_loop_t loop;
+    const cnode_config there = {.name = "b@127.0.0.1",
+                                .cookie = "secret",
+                                .no_epmd = true,
+                                .address = "127.0.0.1",
+                                .loop = &loop,
+                                .log = {keep_cookie_line, line, CN_LOG_WARN}};
+    const cnode_config here = {
+        .name = "a@127.0.0.1", .cookie = "other", .loop = &loop};
+    unsigned port = 0;
+    cnode *a, *b;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(cnode_new(&b, &there), 0);
+    assert_int_equal(cnode_new(&a, &here), 0);
+    assert_int_equal(cnode_listen(b), 0);
+    introduce(a, "b@127.0.0.1", cnode_port(b));
+    assert_int_equal(cnode_connect(a, "b@127.0.0.1", keep_refusal, &dialled),
+                     0);
+    while (dialled == 1 || line[0] == '\0')
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(dialled, CN_ECOOKIE);
+    assert_int_equal(sscanf(line,
+                            "a@127.0.0.1: handshake: the peer at "
+                            "127.0.0.1:%u has another cookie; %79[^\n]",
+                            &port, from),
+                     2);
+    assert_true(port > 0 && port != cnode_port(b));
+    assert_string_equal(from, "this node used the cookie it was given");
+    cnode_free(a);
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -986,6 +1041,7 @@ int main(void) {
         cmocka_unit_test(runs_out_of_descriptors),
         cmocka_unit_test(epmd_leaves_descriptors),
         cmocka_unit_test(idle_connections),
+        cmocka_unit_test(says_who_has_another_cookie),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
