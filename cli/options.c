@@ -490,6 +490,8 @@ static bool is_common(const option *t) {
 }
 
 void cli_options_help(unsigned command) {
+    enum { LEFT = 28 };
+
     for (size_t i = 0; i < NOPTIONS; i++) {
         const option *t = &table[i];
         char left[40];
@@ -502,6 +504,10 @@ void cli_options_help(unsigned command) {
         (void)snprintf(left, sizeof left, "%s--%s%s%s", letter, t->name,
                        t->value != NULL ? " " : "",
                        t->value != NULL ? t->value : "");
-        printf("  %-28s %s\n", left, t->help);
+        /* What is too long has a line of its own. */
+        if (strlen(left) > LEFT)
+            printf("  %s\n  %-*s %s\n", left, LEFT, "", t->help);
+        else
+            printf("  %-*s %s\n", LEFT, left, t->help);
     }
 }

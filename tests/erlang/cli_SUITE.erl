@@ -1048,8 +1048,13 @@ help(_) ->
          ?assertEqual({0, Out, <<>>}, run(["-h", C])),
          Usage = text("usage: ~ts ~ts", [program(), C]),
          ?assertEqual(Usage, binary:part(Out, 0, byte_size(Usage))),
-         [?assertMatch(_ when byte_size(L) =< 80, L)
-          || L <- string:split(Out, "\n", all)]
+         [begin
+              ?assertMatch(_ when byte_size(L) =< 80, L),
+              %% The texts are below each other.
+              ?assertMatch({match, _},
+                           re:run(L, "^(?! +-)|^.{30} [^ ]|^ +--[^ ]+ [^ ]+$"),
+                           L)
+          end || L <- string:split(Out, "\n", all)]
      end || C <- Commands].
 
 version(_) ->
