@@ -18,7 +18,7 @@ suite() ->
 
 all() ->
     [same_requests, same_requests_relaxed, same_old_names, same_in_pieces,
-     same_at_random, same_kill, same_names_command, thousands, few_descriptors,
+     same_at_random, same_kill, same_to_others, same_names_command, thousands, few_descriptors,
      crowd, erlang_nodes, c_nodes_take_over, c_node_waits, commands, statuses,
      addresses].
 
@@ -41,6 +41,10 @@ start(Which, Args, Env) ->
     start(Which, free_port(), Args, Env, "").
 
 start(Which, Port, Args, Env, Before) ->
+    start(Which, #{port => Port}, Args, Env, Before, local).
+
+%% From: where it is asked from, see connect/1.
+start(Which, #{port := Port} = Server, Args, Env, Before, From) ->
     Me = self(),
     Number = integer_to_list(Port),
     Command = case Which of
@@ -60,8 +64,8 @@ start(Which, Port, Args, Env, Before) ->
                              Me ! {self(), stopped}
                      end),
     receive {Pid, started} -> ok end,
-    S = #{port => Port, pid => Pid},
-    wait_until(fun() -> answers(Port) end),
+    S = Server#{pid => Pid, from => From},
+    wait_until(fun() -> answers(S) end),
     S.
 
 otp_epmd() ->
@@ -74,8 +78,8 @@ stop(#{pid := Pid}) ->
     Pid ! stop,
     receive {Pid, stopped} -> ok end.
 
-answers(Port) ->
-    try names(#{port => Port}) of
+answers(Server) ->
+    try names(Server) of
         <<_:32, _/binary>> -> true;
         _ -> false
     catch error:_ -> false
@@ -110,9 +114,20 @@ read_list(S, Got) ->
         {error, closed} -> Got
     end.
 
-connect(#{port := Port}) ->
-    {ok, S} = gen_tcp:connect({127, 0, 0, 1}, Port,
-                              [binary, {active, false}, {nodelay, true}]),
+%% From this machine, or from another {Space, To}: at an address, in the network
+%% namespace of a process.
+connect(#{port := Port} = Server) ->
+    {To, More} = case maps:get(from, Server, local) of
+                     local ->
+                         {{127, 0, 0, 1}, []};
+                     {Space, Address} ->
+                         {Address,
+                          [{netns, lists:concat(["/proc/", Space, "/ns/net"])}]
+                          ++ [inet6 || tuple_size(Address) =:= 8]}
+                 end,
+    {ok, S} = gen_tcp:connect(To, Port,
+                              [binary, {active, false}, {nodelay, true}
+                               | More]),
     S.
 
 %% Sends pieces, of which the server reads each before the next one comes.
@@ -138,8 +153,8 @@ send_pieces(Server, S, [Piece | More], Got) ->
 
 %% When it has answered others it has read what was there before; these are
 %% others.
-settle(#{port := Port} = Server) ->
-    answers(Port) andalso names(Server).
+settle(Server) ->
+    answers(Server) andalso names(Server).
 
 read_now(S, Got) ->
     case gen_tcp:recv(S, 0, 0) of
@@ -311,6 +326,63 @@ create(Server, Name, High) ->
         <<121, 0, C:16>> -> C
     end.
 
+%% --------------------------------------------------------- other machines
+
+%% Only who is on the machine itself may register a name, read what is not for
+%% all, or end anything: at a loopback address, or at the one that it comes
+%% from itself.
+same_to_others(_) ->
+    case machines:missing() of
+        [] -> to_others(machines:namespace(), machines:namespace());
+        [Why | _] -> {skip, Why}
+    end.
+
+to_others(Here, There) ->
+    machines:sh(Here, ["ip link set lo up && ip link add name eth0 type veth "
+                       "peer name eth0 netns ", integer_to_list(There)]),
+    [machines:sh(S, ["ip addr add 10.78.0.", N, "/24 dev eth0 && "
+                     "ip addr add fd78::", N, "/64 dev eth0 nodad && "
+                     "ip link set eth0 up"])
+     || {S, N} <- [{Here, "1"}, {There, "2"}]],
+    [ask_from({Space, To}, Here, Relaxed)
+     || Relaxed <- [false, true],
+        {Space, To} <- [{There, {10, 78, 0, 1}},
+                        {There, {16#fd78, 0, 0, 0, 0, 0, 0, 1}},
+                        {Here, {10, 78, 0, 1}},
+                        {Here, {16#fd78, 0, 0, 0, 0, 0, 0, 1}},
+                        {Here, {127, 0, 0, 1}},
+                        {Here, {0, 0, 0, 0, 0, 0, 0, 1}}]].
+
+%% A name that is registered from this machine is asked about from that place.
+ask_from({Space, _} = From, Here, Relaxed) ->
+    Before = lists:append([W ++ " " || W <- machines:inside(Here)]),
+    Ask = fun(Which, Args) ->
+                  S = start(Which, #{port => free_port()},
+                            [A || A <- Args, Relaxed], [], Before, From),
+                  Node = connect(S#{from := {Here, {127, 0, 0, 1}}}),
+                  ok = gen_tcp:send(Node, alive(<<"here">>)),
+                  {ok, <<118, 0, _:32>>} = gen_tcp:recv(Node, 6, 5000),
+                  Results = play(S, steps_from(Space =/= Here, Relaxed)),
+                  gen_tcp:close(Node),
+                  stop(S),
+                  Results
+          end,
+    Want = Ask(theirs, ["-relaxed_command_check"]),
+    ?assertEqual({From, Relaxed, Want},
+                 {From, Relaxed, Ask(ours, ["--relaxed-command-check"])}),
+    %% The comparison compares what it should.
+    Refused = [R || {<<>>, closed} = R <- Want],
+    ?assertEqual({From, Relaxed, Space =/= Here},
+                 {From, Relaxed, length(Refused) > 4}).
+
+%% Who is here and may end it, does not.
+steps_from(IsOther, Relaxed) ->
+    [ask(<<"n">>), ask(<<"zhere">>), ask(<<"znone">>), ask(<<"d">>),
+     {hold, a, [alive(<<"a">>)]}, {hold, old, [alive(<<"o">>, #{high => 5})]},
+     {hold, taken, [alive(<<"here">>)]}, ask(<<"za">>), ask(<<"n">>)]
+        ++ [ask(<<"k">>) || IsOther orelse not Relaxed]
+        ++ [ask(<<"snone">>), ask(<<"shere">>), ask(<<"n">>), ask(<<"q">>)].
+
 %% A request may come in any two pieces, and more behind it with the second.
 same_in_pieces(_) ->
     same([], [],
@@ -375,7 +447,7 @@ same_kill(_) ->
     [begin
          #{port := Port} = Server = start(Which, []),
          ?assertEqual({<<"OK">>, closed}, exchange(Server, [packet(<<"k">>)])),
-         wait_until(fun() -> not answers(Port) end),
+         wait_until(fun() -> not answers(#{port => Port}) end),
          stop(Server)
      end || Which <- [theirs, ours]],
     [begin
@@ -481,7 +553,7 @@ peer_at(#{port := Port}) ->
     {Peer, Node, list_to_binary(Name)}.
 
 is_listed(Server, Name) ->
-    answers(maps:get(port, Server)) andalso
+    answers(Server) andalso
         binary:match(names(Server), <<"name ", Name/binary, " at port ">>)
         =/= nomatch.
 
@@ -537,7 +609,7 @@ c_nodes_take_over(_) ->
     ?assertEqual(up, node_driver:tell(D, {connect, maps:get(node, C)})),
     ?assertEqual({<<"NO">>, closed}, exchange(Server, [packet(<<"k">>)])),
     [node_driver:stop(X) || X <- [B, C, D]],
-    ?assertNot(answers(Port)).
+    ?assertNot(answers(#{port => Port})).
 
 %% Somebody else's goes first; an Erlang node is known to theirs as well.
 c_node_waits(_) ->
@@ -572,7 +644,7 @@ commands(_) ->
     ?assertEqual({error, closed}, gen_tcp:recv(S, 0, 5000)),
     ?assertMatch({1, <<>>, _}, run(["epmd", "--stop", "shop", "--port", P])),
     ?assertEqual({0, <<>>, <<>>}, run(["epmd", "--kill", "--port", P])),
-    wait_until(fun() -> not answers(Port) end),
+    wait_until(fun() -> not answers(#{port => Port}) end),
     stop(Server).
 
 statuses(_) ->

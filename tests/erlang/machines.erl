@@ -11,7 +11,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
--export([missing/0, make/0, inside/1, sh/2, kill/2, here/0, there/0]).
+-export([missing/0, make/0, namespace/0, inside/1, sh/2, kill/2, here/0, there/0]).
 -export([lose/2, find/2, lose_all/1, find_all/1]).
 
 -import(cnode_test, [wait_until/1]).
