@@ -50,7 +50,8 @@ typedef struct cnode_pg_opts {
      * started later. 0: 5,000 ms; UINT32_MAX: only when it connects */
     uint32_t discover_ms;
     /* Most memory that the members of one other node may take, counting each
-     * with the name of its group. All members of a node above it leave (the
+     * with the name of its group, and 32 bytes for each time that it has
+     * joined. All members of a node above it leave (the
      * log says so), and it counts as having none until it says all of them
      * anew and they fit, at the latest when it connects again. 0: 64 MiB,
      * which is some 200,000 memberships */

@@ -40,6 +40,7 @@ typedef struct cnode__pg_owner {
     bool local;
     uint64_t number;    /* local: of the process */
     etf_pid *pid;       /* else: its scope */
+    size_t times;       /* ... how often they have joined, all together */
     size_t bytes;       /* ... what its members take */
     bool synced;        /* ... it knows all of ours */
     bool asked;         /* ... it wants to be told all again */
@@ -105,7 +106,8 @@ struct cnode_pg {
     uint32_t discover_ms;
     size_t max_bytes;
     size_t max_total;
-    size_t bytes; /* what the members of all other nodes take */
+    size_t bytes; /* what the members of all other nodes take ... */
+    size_t times; /* ... and how often they have joined */
     bool stopped; /* to be freed with its process */
     cn_map groups;
     cn_map members;
@@ -146,6 +148,8 @@ void cnode__pg_set(cnode_pg *s, cnode__pg_member *m, size_t times);
 etf_pid cnode__pg_pid(const cnode_pg *s, const cnode__pg_member *m);
 /* What a member with its group may take. */
 size_t cnode__pg_cost(const cnode__pg_group *g);
+/* ... and each time that it has joined: not here, but in what is told of it. */
+enum { CNODE__PG_TIME = 32 };
 
 /* --- pg_event.c --- */
 bool cnode__pg_watched(const cnode_pg *s, const cnode__pg_group *g);

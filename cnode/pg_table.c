@@ -115,8 +115,12 @@ void cnode__pg_set(cnode_pg *s, cnode__pg_member *m, size_t times) {
     cnode__pg_group *g = m->group;
 
     g->count += times - m->times; /* modulo SIZE_MAX + 1 */
-    if (m->owner->local)
+    if (m->owner->local) {
         g->local += times - m->times;
+    } else {
+        m->owner->times += times - m->times;
+        s->times += times - m->times;
+    }
     m->times = times;
     if (times > 0)
         return;

@@ -387,19 +387,23 @@ static void end_over(cnode_pg *s, cnode__pg_owner *o) {
     leave_all(s, o);
 }
 
-/* A member, old or new; NULL: it is over, or lost. */
+/* A member, old or new; NULL: it is over, or lost. times: how often all of o's
+ * have joined then. */
 static cnode__pg_member *admit(cnode_pg *s, cnode__pg_group *g,
-                               cnode__pg_owner *o, const etf_pid *pid) {
+                               cnode__pg_owner *o, const etf_pid *pid,
+                               size_t times) {
     cnode__pg_member *m = cnode__pg_member_of(s, g, o, pid);
+    size_t cost = m == NULL ? cnode__pg_cost(g) : 0;
+    size_t others = s->times - o->times;
 
-    if (m != NULL)
-        return m;
-    if (o->bytes + cnode__pg_cost(g) > s->max_bytes)
+    if (o->bytes + cost + times * CNODE__PG_TIME > s->max_bytes)
         o->over = s->max_bytes;
-    else if (s->bytes + cnode__pg_cost(g) > s->max_total)
+    else if (s->bytes + cost + (others + times) * CNODE__PG_TIME > s->max_total)
         o->over = s->max_total;
     if (o->over != 0)
         return NULL;
+    if (m != NULL)
+        return m;
     m = cnode__pg_member_new(s, g, o, pid);
     if (m == NULL)
         lose(s, o->pid->node);
@@ -427,7 +431,7 @@ static void join(cnode_pg *s, cnode__pg_owner *o, cnode__pg_group *g,
     cnode__pg_batch_init(&b, s);
     pids_begin(&p, list);
     while (pids_next(&p, &pid) && !s->stopped) {
-        cnode__pg_member *m = admit(s, g, o, &pid);
+        cnode__pg_member *m = admit(s, g, o, &pid, o->times + 1);
         if (m == NULL)
             break;
         cnode__pg_set(s, m, m->times + 1);
@@ -547,7 +551,7 @@ static bool sync_ok(etf_view groups, const etf_pid *scope) {
 
 /* Counts how often each is wanted; false: it is over, or lost. */
 static bool count_group(cnode_pg *s, cnode__pg_owner *o, etf_view group,
-                        etf_view list) {
+                        etf_view list, size_t *times) {
     cnode__pg_group *g;
     int err = group_of(s, o, group, &g);
     bool fine = true;
@@ -558,7 +562,7 @@ static bool count_group(cnode_pg *s, cnode__pg_owner *o, etf_view group,
         return err != CN_ENOMEM;
     pids_begin(&p, list);
     while (fine && pids_next(&p, &pid)) {
-        cnode__pg_member *m = admit(s, g, o, &pid);
+        cnode__pg_member *m = admit(s, g, o, &pid, ++*times);
         fine = m != NULL;
         if (fine)
             m->wanted++;
@@ -569,6 +573,7 @@ static bool count_group(cnode_pg *s, cnode__pg_owner *o, etf_view group,
 
 static bool count_all(cnode_pg *s, cnode__pg_owner *o, etf_view groups) {
     etf_view group = {NULL, 0}, list = group;
+    size_t times = 0;
     bool fine = true;
     etf_reader r;
 
@@ -577,7 +582,7 @@ static bool count_all(cnode_pg *s, cnode__pg_owner *o, etf_view groups) {
     etf_reader_init(&r, groups);
     for (uint32_t n = etf_get_list(&r); n > 0 && fine; n--) {
         (void)etf_match(etf_get_term(&r), "{~t, ~t}", &group, &list);
-        fine = count_group(s, o, group, list);
+        fine = count_group(s, o, group, list, &times);
     }
     return fine;
 }

@@ -485,6 +485,52 @@ static void asks_too_often(mesh *m) {
     etf_writer_free(&w);
 }
 
+/* A process that has joined often is one member, but must be told of often. */
+static void joins_too_often(mesh *m) {
+    const cnode_pg_opts small = {.max_bytes = 10000};
+    mesh_raw *r = mesh_play(m, 0, "r@h");
+    etf_pid r1 = mesh_raw_pid(r, 1);
+    cnode_pg *a;
+    etf_writer w;
+
+    etf_writer_init(&w, NULL);
+    OK(m, mesh_start(m, 0, &visible));
+    a = pg_on(m, 0, &small);
+    NEED(m, a);
+    mesh_raw_dial(r, 0);
+    WANT(m, r->up);
+    SAY(r, w, "{discover, ~p}", &r1);
+    for (int i = 0; i < 200; i++)
+        SAY(r, w, "{join, ~p, x, ~p}", &r1, &r1);
+    assert_int_equal(COUNT(a, "x"), 200);
+    for (int i = 0; i < 200; i++)
+        SAY(r, w, "{join, ~p, x, ~p}", &r1, &r1);
+    assert_int_equal(COUNT(a, "x"), 0);
+    assert_non_null(strstr(m->nodes[0].log, "more than 10000 bytes"));
+    /* The same with a sync, twice: what was is not counted with what is. */
+    for (int i = 200; i <= 400; i += 200) {
+        etf_put_tuple(&w, 2);
+        etf_put_atom(&w, "$gen_cast");
+        etf_put_tuple(&w, 3);
+        etf_put_atom(&w, "sync");
+        etf_put_pid(&w, &r1);
+        etf_put_list(&w, 1);
+        etf_put_tuple(&w, 2);
+        etf_put_atom(&w, "x");
+        etf_begin_list(&w);
+        for (int j = 0; j < i; j++)
+            etf_put_pid(&w, &r1);
+        etf_end_list(&w);
+        etf_put_nil(&w);
+        say_to(r, "pg", &w);
+        assert_int_equal(COUNT(a, "x"), i == 200 ? 200 : 0);
+        if (i == 200)
+            assert_int_equal(a->times, 200);
+    }
+    assert_int_equal(a->times, 0);
+    etf_writer_free(&w);
+}
+
 /* Of many groups and many processes; then who is left is asked for. */
 static void too_much_leaves(mesh *m) {
     enum { MANY = 300 };
@@ -683,6 +729,11 @@ static void asks_twice(void **state) {
     mesh_run_twice(asks_too_often);
 }
 
+static void joins_twice(void **state) {
+    (void)state;
+    mesh_run_twice(joins_too_often);
+}
+
 static void leaves_twice(void **state) {
     (void)state;
     mesh_run_twice(too_much_leaves);
@@ -713,6 +764,7 @@ int main(void) {
         cmocka_unit_test(hostile_twice),
         cmocka_unit_test(stalled_twice),
         cmocka_unit_test(asks_twice),
+        cmocka_unit_test(joins_twice),
         cmocka_unit_test(leaves_twice),
         cmocka_unit_test(too_much_twice),
     };
