@@ -12,13 +12,19 @@
 
 enum { TIMEOUT_MS = 5000 };
 
-/* A request that is not answered. */
+/* Its data: those that are not answered. */
+typedef struct printer {
+    cn_map asked; /* by the words of the reference */
+} printer;
+
+enum { KEY_SIZE = 3 * sizeof(uint32_t) };
+
 typedef struct asked {
-    cnode__list in_printer;
     cnode *node;
     cnode_proc *printer;
     etf_pid who; /* that prints; it may have ended */
     etf_ref ref;
+    bool waits; /* it is in the map */
     cnode__timer timer;
     cnode_io_cb cb;
     void *data;
@@ -27,7 +33,10 @@ typedef struct asked {
 static void free_asked(asked *a) {
     cnode *n = a->node;
 
-    cnode__list_leave(&a->in_printer);
+    if (a->waits) {
+        printer *pr = a->printer->data;
+        (void)cn__map_remove(&pr->asked, a->ref.ids, KEY_SIZE);
+    }
     cnode__timer_drop(&n->timers, &a->timer);
     cn__free(&n->alloc, a, 1, sizeof *a);
 }
@@ -44,14 +53,10 @@ static void tell(asked *a, int status, etf_view reply) {
 
 /* --- answers ------------------------------------------------------------- */
 
-/* Answers come in the order of the requests: it is the first one, mostly. */
-static asked *find(cnode__list *all, const etf_ref *ref) {
-    for (cnode__list *at = all->next; at != all; at = at->next) {
-        asked *a = cnode__list_of(asked, in_printer, at);
-        if (etf_ref_eq(&a->ref, ref))
-            return a;
-    }
-    return NULL;
+static asked *find(const printer *pr, const etf_ref *ref) {
+    asked *a = cn__map_get(&pr->asked, ref->ids, KEY_SIZE);
+
+    return a != NULL && etf_ref_eq(&a->ref, ref) ? a : NULL;
 }
 
 static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
@@ -94,37 +99,45 @@ static void on_timer(cnode__timer *t) {
     tell(a, CN_ETIMEDOUT, (etf_view){NULL, 0});
 }
 
+static void free_printer(cnode *n, printer *pr) {
+    cn__map_free(&pr->asked);
+    cn__free(&n->alloc, pr, 1, sizeof *pr);
+}
+
 /* Somebody has ended it: who waits hears of that. */
 static void on_end(cnode_proc *self, etf_view reason, void *data) {
-    cnode__list *all = data;
+    printer *pr = data;
     cnode *n = self->node;
+    size_t at = 0;
     asked *a;
 
     if (n->printer == self->number)
         n->printer = 0;
-    while ((a = cnode__list_first(asked, in_printer, all)) != NULL)
+    while ((a = cn__map_first(&pr->asked, &at)) != NULL)
         tell(a, CN_EEXITED, reason);
-    cn__free(&n->alloc, all, 1, sizeof *all);
+    free_printer(n, pr);
 }
 
 /* --- requests ------------------------------------------------------------ */
 
 static int start_printer(cnode *n, cnode_proc **out) {
-    cnode__list *all = cn__calloc(&n->alloc, 1, sizeof *all);
+    printer *pr = cn__calloc(&n->alloc, 1, sizeof *pr);
     const cnode_proc_config c = {.on_message = on_message,
                                  .on_down = on_down,
                                  .on_end = on_end,
-                                 .data = all};
+                                 .data = pr};
+    uint64_t seed;
     int err;
 
-    if (all == NULL)
+    if (pr == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
-    cnode__list_init(all);
+    n->shell->random(n->shell_ctx, &seed, sizeof seed);
+    cn__map_init(&pr->asked, seed, &n->alloc);
     err = cnode__spawn_lasting(n, &c, out);
     if (err == 0)
         n->printer = (*out)->number;
     else
-        cn__free(&n->alloc, all, 1, sizeof *all);
+        free_printer(n, pr);
     return err;
 }
 
@@ -153,6 +166,13 @@ static int send_request(asked *a, const cnode_io_to *to, const etf_pid *leader,
                             &self, &a->ref, request);
 }
 
+static int wait_for(asked *a) {
+    printer *pr = a->printer->data;
+
+    a->waits = cn__map_put(&pr->asked, a->ref.ids, KEY_SIZE, a) == 0;
+    return a->waits ? 0 : cnode__err(a->node, CN_ENOMEM, "out of memory");
+}
+
 static int start(asked *a, const cnode_io_to *to, const etf_pid *leader,
                  etf_view request) {
     uint32_t ms = to->timeout_ms == 0 ? TIMEOUT_MS : to->timeout_ms;
@@ -160,7 +180,9 @@ static int start(asked *a, const cnode_io_to *to, const etf_pid *leader,
 
     if (err != 0)
         return err;
-    err = send_request(a, to, leader, request);
+    err = wait_for(a);
+    if (err == 0)
+        err = send_request(a, to, leader, request);
     if (err != 0) {
         (void)cnode_demonitor(a->printer, &a->ref);
     } else if (ms != UINT32_MAX) {
@@ -175,7 +197,7 @@ static int ask(cnode_proc *p, const cnode_io_to *to, cnode_io_cb cb, void *data,
     static const cnode_io_to own = {.pid = NULL};
     cnode *n = p->node;
     etf_pid leader = cnode_group_leader(p);
-    cnode_proc *printer;
+    cnode_proc *process;
     asked *a;
     int err;
 
@@ -185,7 +207,7 @@ static int ask(cnode_proc *p, const cnode_io_to *to, cnode_io_cb cb, void *data,
         leader = *to->pid;
     if (p->ended)
         return cnode__gone(p);
-    err = find_printer(n, &printer);
+    err = find_printer(n, &process);
     if (err != 0)
         return err;
     a = cn__calloc(&n->alloc, 1, sizeof *a);
@@ -194,11 +216,10 @@ static int ask(cnode_proc *p, const cnode_io_to *to, cnode_io_cb cb, void *data,
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     a->node = n;
-    a->printer = printer;
+    a->printer = process;
     a->who = cnode_self(p);
     a->cb = cb;
     a->data = data;
-    cnode__list_add(printer->data, &a->in_printer);
     err = start(a, to, &leader, request);
     if (err != 0)
         free_asked(a);

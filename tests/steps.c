@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cnode/io.h"
 #include "epmd/epmd.h"
 #include "tests/unit/mesh.h"
 
@@ -167,6 +168,55 @@ static void end_pending(size_t n) {
     free(owed);
 }
 
+/* --- printing ---------------------------------------------------------------
+ */
+
+static cnode_proc *leader;
+static size_t printed;
+
+static void on_printed(cnode_proc *p, int status, etf_view reply, void *data) {
+    (void)p, (void)reply, (void)data;
+    printed += status == CN_EEXITED;
+}
+
+static void be_silent(cnode_proc *p, const cnode_msg *m, void *data) {
+    (void)p, (void)m, (void)data;
+}
+
+/* Much is printed where nobody answers, and then something elsewhere. */
+static void prepare_print(size_t n) {
+    const cnode_proc_config mute = {.on_message = be_silent};
+    cnode_proc *p, *silent;
+    etf_pid to;
+
+    world.victim = -1;
+    if (mesh_start(&world, 0, NULL) != 0 ||
+        cnode_spawn(mesh_cnode(&world, 0), &mute, &silent) != 0 ||
+        cnode_spawn(mesh_cnode(&world, 0), &mute, &leader) != 0 ||
+        cnode_spawn(mesh_cnode(&world, 0), &mute, &p) != 0)
+        abort();
+    for (size_t i = 0; i < 2 * n; i++) {
+        cnode_io_to where = {.pid = &to};
+        to = cnode_self(i < n ? silent : leader);
+        if (cnode_io_put(p, &where, "x", 1, on_printed, NULL) != 0)
+            abort();
+    }
+    mesh_settle(&world);
+}
+
+static void print(size_t n) {
+    if (cnode_exit(leader, "bye") != 0)
+        abort();
+    mesh_settle(&world);
+    if (printed != n)
+        abort();
+}
+
+static void end_print(size_t n) {
+    (void)n;
+    mesh_free(&world);
+}
+
 /* --- all ------------------------------------------------------------------ */
 
 static const scenario all[] = {
@@ -174,6 +224,7 @@ static const scenario all[] = {
     {"refused", prepare_refused, refused, end_server},
     {"unread", prepare_unread, unread, end_server},
     {"pending", prepare_pending, give_up, end_pending},
+    {"print", prepare_print, print, end_print},
 };
 
 /* callgrind counts what is done in it. */
