@@ -16,8 +16,9 @@ enum {
     MAX_QUEUE = 64 << 20,
     MAX_INPUT = 1 << 20,
     FORMAT_MS = 10000,
-    LINE_MOST = 800,  /* user: lines of a log are short */
-    LINES_MOST = 1000 /* ... of one request */
+    LINE_MOST = 800,   /* user: lines of a log are short */
+    LINES_MOST = 1000, /* ... of one request */
+    SLOW_MS = 60000
 };
 
 static const char ok[] = "ok";
@@ -208,6 +209,38 @@ static void put_chars(cnode_io *io, etf_view chars, bool latin1) {
     cnode__text_free(&text);
 }
 
+/* --- nodes that do not format -------------------------------------------- */
+
+/* Requests are served one after the other, so a node that does not do its part
+ * in time would hold up all others once for each of its own. For a while it is
+ * not asked again. */
+static uint64_t hash_of(const char *name) {
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+
+    for (; *name != '\0'; name++)
+        h = (h ^ (uint8_t)*name) * UINT64_C(1099511628211);
+    return h;
+}
+
+static bool is_slow(const cnode_io *io) {
+    uint64_t hash = hash_of(io->peer), now = cnode__now(io->node);
+
+    for (size_t i = 0; i < CNODE__IO_SLOW; i++)
+        if (io->slow[i].until > now && io->slow[i].node == hash)
+            return true;
+    return false;
+}
+
+/* In the place of the one that was noted first. */
+static void note_slow(cnode_io *io) {
+    io->slow[io->next_slow].node = hash_of(io->peer);
+    io->slow[io->next_slow].until = cnode__now(io->node) + SLOW_MS;
+    io->next_slow = (io->next_slow + 1) % CNODE__IO_SLOW;
+    cn__log(&io->node->config.log, CN_LOG_WARN, "io",
+            "%s did not format its output in time; for %d s it is done here",
+            io->peer, SLOW_MS / 1000);
+}
+
 /* --- formats ------------------------------------------------------------- */
 
 /* On the node that the request came from: nobody can make this one ask
@@ -280,6 +313,8 @@ static void on_formatted(cnode_proc *p, int status, etf_view result,
     cnode_io *io = data;
 
     (void)p;
+    if (status == CN_ETIMEDOUT)
+        note_slow(io);
     if (status == 0)
         put_chars(io, result, io->latin1);
     else if (cnode__io_short_of_memory(status, result))
@@ -303,7 +338,9 @@ static void format(cnode_io *io, bool latin1, etf_view mod, etf_view fun,
         cnode__io_answer(io, ok);
         return;
     }
-    err = cnode__io_ask(io, IO_FORMATTING, mod, fun, args, on_formatted);
+    err = is_slow(io)
+              ? CN_ETIMEDOUT
+              : cnode__io_ask(io, IO_FORMATTING, mod, fun, args, on_formatted);
     if (err == CN_ENOMEM)
         answer_status(io, err);
     else if (err != 0)

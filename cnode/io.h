@@ -58,8 +58,9 @@ CN_API int cnode_io_lib_format(const cn_alloc *alloc, etf_view format,
  * io:format sends a format and its arguments: they are made to text by the node
  * they come from, exactly as it would itself, while later requests wait; a node
  * that cannot (another one in C), or does not in format_ms, has it done here by
- * cnode_io_lib_format. Requests of io:read and io:fread, which are read by code
- * of the sender, are done in the same way. */
+ * cnode_io_lib_format; one that was too late is not asked for the next minute.
+ * Requests of io:read and io:fread, which are read by code of the sender, are
+ * done in the same way. */
 
 typedef struct cnode_io cnode_io;
 

@@ -63,6 +63,8 @@ typedef struct cnode__io_read {
     size_t given;            /* bytes of input that it looks at; 0: the end */
 } cnode__io_read;
 
+enum { CNODE__IO_SLOW = 32 };
+
 struct cnode_io {
     cnode_io_config config;
     cnode *node;
@@ -90,8 +92,13 @@ struct cnode_io {
     cn_buf input; /* fed and not read */
     bool eof;     /* behind it */
     bool no_echo;
-    bool latin1_set; /* setopts, for getopts */
-    size_t lines;    /* user: of the first request, for the log */
+    bool latin1_set;   /* setopts, for getopts */
+    size_t lines;      /* user: of the first request, for the log */
+    struct {           /* nodes that did not format in time, see io.c */
+        uint64_t node; /* a hash of its name */
+        uint64_t until;
+    } slow[CNODE__IO_SLOW];
+    size_t next_slow;
 };
 
 /* The one at work is answered, by a pattern or a term. */

@@ -177,6 +177,15 @@ static void a_sender_that_does_not_format(mesh *m) {
     mesh_advance(m, 301);
     SAID(m, "a@h: late x\na@h: waits\n"
             "alice: {io_reply,r,ok}\nalice: {io_reply,r,ok}");
+    /* Nobody waits for it each time. */
+    REQUEST(m, alice, "{put_chars, unicode, io_lib, format, [~s, [y]]}",
+            "at once ~p");
+    SAID(m, "a@h: at once y\nalice: {io_reply,r,ok}");
+    mesh_advance(m, 60000);
+    OK(m, cnode_export(mesh_cnode(m, 0), "io_lib", "format", 2, io_lib_format,
+                       NULL));
+    REQUEST(m, alice, "{put_chars, unicode, io_lib, format, [~s, []]}", "x");
+    SAID(m, "a@h: made there\nalice: {io_reply,r,ok}");
 }
 
 static void output_that_takes_its_time(mesh *m) {
