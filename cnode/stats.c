@@ -320,7 +320,7 @@ int cnode_ping(cnode *n, const char *peer, uint32_t timeout_ms,
     *g = (ping){.cb = cb, .data = data, .status = 1};
     memcpy(g->peer, peer, strlen(peer) + 1);
     c.data = g;
-    err = cnode_spawn(n, &c, &g->proc);
+    err = cnode__spawn_lasting(n, &c, &g->proc);
     if (err != 0) {
         cn__free(&n->alloc, g, 1, sizeof *g);
         return err;

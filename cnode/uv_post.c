@@ -231,7 +231,7 @@ static void start_call(cnode *n, void *arg) {
     waiting *w = arg;
     const cnode_proc_config c = {.on_end = on_waiting_end, .data = w};
     cnode_proc *p;
-    int err = cnode_spawn(n, &c, &p);
+    int err = cnode__spawn_lasting(n, &c, &p);
 
     if (err != 0) {
         fail_waiting(w, err);

@@ -194,6 +194,20 @@ static void on_ping(cnode *n, const char *peer, int status, const cn_error *err,
              (int)us);
 }
 
+/* By a process whose number is easily guessed. */
+static int kill_last(mesh *m) {
+    cnode *n = mesh_cnode(m, 0);
+    etf_pid last = cnode__pid_of(n, n->next_pid - 1);
+    cnode_proc *p;
+    int err = cnode_spawn(n, &(cnode_proc_config){0}, &p);
+
+    if (err == 0)
+        err = cnode_send_exit(p, &last, "kill");
+    if (err == 0)
+        err = cnode_exit(p, "normal");
+    return err;
+}
+
 static void a_ping_measures(mesh *m) {
     cnode *a;
 
@@ -204,6 +218,7 @@ static void a_ping_measures(mesh *m) {
     SAID(m, "first: b@h CN_OK 0");
     mesh_stall(m, 1, true);
     ASK(m, cnode_ping(a, "b@h", 0, on_ping, "slow"));
+    OK(m, kill_last(m));
     mesh_settle(m);
     mesh_advance(m, 7);
     mesh_stall(m, 1, false);
