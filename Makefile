@@ -316,6 +316,7 @@ test: ## install what the tests need and run everything
 SOAK := CLUSTER_FIGURES=1 CLUSTER_NODES=$${CLUSTER_NODES:-20} \
         CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} \
         CLUSTER_MERGES=$${CLUSTER_MERGES:-8} \
+        CLUSTER_STORM=$${CLUSTER_STORM:-300} \
         GLOBAL_RACES=$${GLOBAL_RACES:-1000} \
         GLOBAL_FIGHTS=$${GLOBAL_FIGHTS:-100} \
         GLOBAL_PARTS=$${GLOBAL_PARTS:-30}

@@ -12,6 +12,7 @@
 %%
 %% $CLUSTER_NODES (8) C nodes in `members_die`, of which a third dies
 %% $CLUSTER_ROUNDS (2) times; $CLUSTER_MERGES (2) rounds of `parts_merge`;
+%% $CLUSTER_STORM (10) gusts of `storm`, up to $CLUSTER_PAUSE (100) ms apart;
 %% $CLUSTER_TICK (4) the ticktime and $CLUSTER_SETUP (1) the net_setuptime of the
 %% nodes in `stopped`, in seconds, and with CLUSTER_STOPS=erl it is an Erlang
 %% node that stops. With $CLUSTER_FIGURES set they print what they have measured.
@@ -38,7 +39,7 @@ all() ->
 
 groups() ->
     [{all, [parallel], [all_kinds, parts_merge, network_parts, members_die,
-                        stopped, stopped_shortly, releases]}].
+                        storm, stopped, stopped_shortly, releases]}].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -327,6 +328,73 @@ lost_only(Dead, {c, D, Node}, Known) ->
                  {Node, [E || {down, N, _, _, _, _, _} = E <-
                                   lists:nthtail(Known, node_driver:events(D)),
                               not lists:member(N, Names)]}).
+
+%% Members are killed, cut off, and stand still, one upon the other, before the
+%% rest has noticed; each comes back by itself, with its name.
+storm(_) ->
+    Steps = setting("STORM", "10"),
+    ct:timetrap({seconds, 120 + 2 * Steps}),
+    Es = start([{erl, P, #{}} || P <- ["d", "m", "q"]]),
+    mesh(Es),
+    Seed = rand:seed(exsss),
+    ct:log("~p", [rand:export_seed_s(Seed)]),
+    Args = #{args => ["--full", "--max-stall-ms", "300"]},
+    Cs = [returning(C, Es)
+          || C <- start([{c, P, Args} || P <- ["a", "f", "n", "p", "r", "z"]])],
+    await(Es ++ Cs),
+    Last = lists:foldl(fun(_, Now) -> gust(any(Now), Es, Now) end, Cs,
+                       lists:seq(1, Steps)),
+    Start = now_ms(),
+    await(Es ++ Last, 60000),
+    figure("~p gusts, the last ~p ms ago, and all are back",
+           [Steps, now_ms() - Start]),
+    [begin
+         [Pid] = lists:usort([whereis_name(N, {of_it, name(C)})
+                              || N <- Es ++ Last]),
+         ?assertEqual(name(C), node(Pid))
+     end || C <- Last],
+    sync_all(Es ++ Last),
+    none_lost(Es).
+
+%% It connects to two of these whenever it is not, and has a name.
+returning({c, D, Node} = C, Es) ->
+    proc(C, p),
+    [keep(C, E) || E <- lists:sublist(shuffled(Es), 2)],
+    ok(D, {global_register, p, {of_it, Node}, []}),
+    C.
+
+keep({c, D, _} = C, E) ->
+    ok(D, {keep, name(E), 50, 500, 0, 0}),
+    C.
+
+%% One thing happens to it, and it is not waited for what comes of it.
+gust(C, Es, Cs) ->
+    New = gust(rand:uniform(6), C, any(Es), Es, lists:delete(C, Cs)),
+    receive after rand:uniform(setting("PAUSE", "100")) -> ok end,
+    [New | lists:delete(C, Cs)].
+
+gust(1, C, _, Es, _) ->
+    kill_all([C]),
+    [Again] = restart([C]),
+    returning(Again, Es);
+gust(2, {c, D, _} = C, E, _, _) ->
+    tell(D, {disconnect, name(E)}),
+    keep(C, E); % which ends with a disconnect
+gust(3, C, E, _, _) ->
+    call(E, erlang, disconnect_node, [name(C)]),
+    C;
+gust(4, {c, D, _} = C, _, _, Others) ->
+    tell(D, {disconnect, name(any(Others))}),
+    C;
+gust(5, {c, D, _} = C, _, _, _) ->
+    cnode_test:signal(D, "STOP"),
+    spawn(fun() ->
+                  receive after 700 -> cnode_test:signal(D, "CONT") end
+          end),
+    C;
+gust(6, C, E, _, _) ->
+    call(E, global, register_name, [{by, E, make_ref()}, proc(E, none)]),
+    C.
 
 %% ------------------------------------------------------------------- stops
 
