@@ -137,11 +137,11 @@ await(Members) ->
     await(Members, 30000).
 
 await(Members, Ms) ->
-    await(Members, Ms, fun(Others, Connected) -> Others -- Connected =:= [] end).
+    await(Members, Ms, fun(Others, Them) -> Others -- Them =:= [] end).
 
 %% The same, and they are connected to nobody else.
 await_cluster(Members) ->
-    await(Members, 20000, fun(Others, Connected) -> Others =:= Connected end).
+    await(Members, 20000, fun(Others, Them) -> Others =:= Them end).
 
 await(Members, Ms, Fits) ->
     Names = lists:sort([name(N) || N <- Members]),

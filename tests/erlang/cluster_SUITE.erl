@@ -7,15 +7,16 @@
 %% because of a C node.
 %%
 %% C nodes are those of node_driver.c, Erlang nodes peers that the node of the
-%% suite is not connected to; see cluster.erl. A name that begins with `a` is smaller
-%% than one with `z`.
+%% suite is not connected to; see cluster.erl. A name that begins with `a` is
+%% smaller than one with `z`.
 %%
-%% $CLUSTER_NODES (8) C nodes in `members_die`, of which a third dies
-%% $CLUSTER_ROUNDS (2) times; $CLUSTER_MERGES (2) rounds of `parts_merge`;
-%% $CLUSTER_STORM (10) gusts of `storm`, up to $CLUSTER_PAUSE (100) ms apart;
-%% $CLUSTER_TICK (4) the ticktime and $CLUSTER_SETUP (1) the net_setuptime of the
-%% nodes in `stopped`, in seconds, and with CLUSTER_STOPS=erl it is an Erlang
-%% node that stops. With $CLUSTER_FIGURES set they print what they have measured.
+%% How long it all is: $CLUSTER_NODES (8) C nodes in `members_die`, of which a
+%% third dies $CLUSTER_ROUNDS (2) times; $CLUSTER_MERGES (2) rounds of
+%% `parts_merge`; $CLUSTER_STORM (10) gusts of `storm`, up to $CLUSTER_PAUSE
+%% (100) ms apart; $CLUSTER_TICK (4) the ticktime and $CLUSTER_SETUP (1) the
+%% net_setuptime of the nodes in `stopped`, in seconds, where with
+%% CLUSTER_STOPS=erl it is an Erlang node that stops. With $CLUSTER_FIGURES set
+%% they print what they have measured.
 -module(cluster_SUITE).
 
 -include_lib("common_test/include/ct.hrl").
@@ -265,13 +266,10 @@ members_die(_) ->
     N = setting("NODES", "8"),
     Rounds = setting("ROUNDS", "2"),
     ct:timetrap({seconds, 90 + Rounds * (10 + 2 * N)}),
-    Seed = rand:seed(exsss),
-    ct:log("~p", [rand:export_seed_s(Seed)]),
     Es = start([{erl, P, #{}} || P <- ["d", "m", "q"]]),
     mesh(Es),
-    Cs = start([{c, lists:concat([P, I]), #{}}
-                || I <- lists:seq(1, N), P <- [lists:nth(I rem 4 + 1,
-                                                         ["a", "f", "o", "z"])]]),
+    Cs = start([{c, any(["a", "f", "o", "z"]) ++ integer_to_list(I), #{}}
+                || I <- lists:seq(1, N)]),
     T0 = now_ms(),
     each(fun(C) -> connect(C, any(Es)) end, Cs),
     await(Es ++ Cs, 120000),
@@ -287,7 +285,7 @@ any(List) ->
     lists:nth(rand:uniform(length(List)), List).
 
 third_dies(Round, Es, Cs) ->
-    {Dead, Living} = lists:split(length(Cs) div 3, shuffled(Cs)),
+    {Dead, Living} = lists:split((length(Cs) + 2) div 3, shuffled(Cs)),
     Rest = Es ++ Living,
     Before = [{C, length(node_driver:events(D))} || {c, D, _} = C <- Living],
     T0 = now_ms(),
@@ -303,11 +301,10 @@ third_dies(Round, Es, Cs) ->
     New = restart(Dead),
     each(fun(C) -> connect(C, any(Rest)) end, New),
     await(Rest ++ New, 60000),
-    figure("round ~p: ~p of ~p die, ~p; a name after ~p ms, views agree after "
-           "~p ms; all back after ~p ms more",
-           [Round, length(Dead), length(Cs),
-            case Calm of true -> noticed; false -> "back at once" end,
-            Registered, T1 - T0, now_ms() - T1]),
+    figure("round ~p: ~p of ~p die; a name after ~p ms~s; all back ~p ms later",
+           [Round, length(Dead), length(Cs), Registered,
+            [io_lib:format(", views agree after ~p ms", [T1 - T0]) || Calm],
+            now_ms() - T1]),
     Pid = whereis_name(E, {round, Round}),
     [?assertEqual(Pid, whereis_name(X, {round, Round})) || X <- Rest ++ New],
     [lost_only(Dead, C, Known) || {C, Known} <- Before],
@@ -336,8 +333,6 @@ storm(_) ->
     ct:timetrap({seconds, 120 + 2 * Steps}),
     Es = start([{erl, P, #{}} || P <- ["d", "m", "q"]]),
     mesh(Es),
-    Seed = rand:seed(exsss),
-    ct:log("~p", [rand:export_seed_s(Seed)]),
     Args = #{args => ["--full", "--max-stall-ms", "300"]},
     Cs = [returning(C, Es)
           || C <- start([{c, P, Args} || P <- ["a", "f", "n", "p", "r", "z"]])],
@@ -405,8 +400,8 @@ stopped(_) ->
     Tick = setting("TICK", "4"),
     Ms = 1000 * (30 + 2 * Tick + 4 * setting("SETUP", "1")),
     ct:timetrap(4 * Ms),
-    {[E1, E2, E3], A, Z} = stopping_cluster(Tick, os:getenv("CLUSTER_STOPS", "c")),
-    Es = [E1, E2, E3],
+    {[E1, E2, E3] = Es, A, Z} =
+        stopping_cluster(Tick, os:getenv("CLUSTER_STOPS", "c")),
     Mine = proc(Z, p),
     named(Z, p, mine, Mine, kill),
     Kill = killer(Z),
@@ -504,16 +499,16 @@ stopped_shortly(_) ->
                        yes = call(E1, global, register_name, [one, P]),
                        Me ! {registered, now_ms() - Start}
                end),
-    receive {registered, _} -> ct:fail("a member that stands still is no matter")
+    receive {registered, _} -> ct:fail("it was not asked")
     after 1500 -> ok
     end,
     cnode_test:signal(ZD, "CONT"),
     receive {registered, Ms} ->
-            figure("stopped for 1500 ms: a name is registered after ~p ms", [Ms])
+            figure("stopped for 1500 ms: a name after ~p ms", [Ms])
     after 20000 -> ct:fail("not registered")
     end,
-    wait_until(fun() -> lists:all(fun(E) -> lists:keymember(ZN, 1, downs(E)) end,
-                                  Es) end, 10000),
+    [wait_until(fun() -> lists:keymember(ZN, 1, downs(E)) end, 10000)
+     || E <- Es],
     ?assertNotEqual(nomatch, string:find(cnode_test:stderr(ZD),
                                          "has stood still for")),
     back(Es, [Z | lists:delete(Z, All)], 30000, mine, Mine),

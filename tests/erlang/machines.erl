@@ -73,7 +73,8 @@ namespace() ->
 
 %% The command that runs another one there.
 inside(Space) ->
-    [os:find_executable("nsenter"), "-t", integer_to_list(Space), "--net", "--"].
+    [os:find_executable("nsenter"), "-t", integer_to_list(Space), "--net",
+     "--"].
 
 %% Runs a shell command there, which must not fail.
 sh(Space, Command) ->
@@ -84,8 +85,8 @@ sh(Space, Command) ->
                  {Command, lists:suffix("OK\n", Result), Result}).
 
 cable(Router, Space, Net, Name) ->
-    sh(Router, lists:concat(["ip link add name ", Name, " type veth peer name eth0 "
-                             "netns ", Space])),
+    sh(Router, lists:concat(["ip link add name ", Name,
+                             " type veth peer name eth0 netns ", Space])),
     sh(Router, ["ip addr add ", Net, ".1/24 dev ", Name, " && "
                 "ip link set ", Name, " up"]),
     sh(Space, ["ip addr add ", Net, ".2/24 dev eth0 && "
