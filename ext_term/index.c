@@ -4,14 +4,16 @@
  * index.h, its hash tables in keys.c.
  *
  * When a head with children comes, their nodes are reserved in a row, and
- * filled as the terms come. A node that is not complete keeps in `end` the
- * number of its parent and in `n` where the row ends that it is in, so the pass
- * needs no stack and no memory but that of the nodes, at any depth. Every term
- * that was announced takes a byte, and no more of them are believed than there
- * are bytes, so there are never more nodes than bytes.
+ * filled as the terms come. A node that is not complete keeps in `end` which
+ * node is its parent and in `n` how many terms come behind it in its row, so
+ * the pass needs no stack and no memory but that of the nodes, at any depth.
+ * Every term that was announced takes a byte, and no more of them are believed
+ * than there are bytes, so there are never more nodes than bytes.
  *
- * The usual heads are read by `build_usual`; everything that is rare or wrong
- * goes through etf__head_read, which judges it.
+ * The usual heads are read by `build_usual`, which has a short way for what
+ * deep terms consist of: tuples that begin with a tuple, and rows that end soon
+ * after a container. Everything that is rare or wrong goes through
+ * etf__head_read, which judges it.
  */
 #include "ext_term/index.h"
 #include "base/alloc.h"
@@ -19,20 +21,22 @@
 
 enum {
     PAIRS_MAX = 1 << 30,
-    HEAD_MAX = 9, /* bytes of a usual head without its text */
-    FULL = 1      /* as an error: the memory is too small */
+    HEAD_MAX = 9,        /* bytes of a usual head without its text */
+    TUPLE_MAX = 2 + 255, /* of a small tuple, with one for each element */
+    FULL = 1             /* as an error: the memory is too small */
 };
 #define NONE UINT32_MAX
 
 /* What moves; it is kept in registers, so nothing but what is inlined gets a
- * pointer to the one that is used. */
+ * pointer to the one that is used. What finds bytes and nodes is as wide as an
+ * address, though 32 bits would do, so that it need not be widened for it. */
 typedef struct place {
-    uint32_t pos;    /* of the byte that comes */
-    uint32_t next;   /* the node that comes */
-    uint32_t stop;   /* behind the last child of the parent */
-    uint32_t parent; /* or NONE */
-    uint32_t used;   /* nodes, from the start */
-    uint32_t depth;
+    size_t pos;      /* of the byte that comes */
+    etf_node *node;  /* of the term that comes */
+    size_t parent;   /* one more than the number of its parent; 0: none */
+    size_t used;     /* nodes, from the start */
+    uint32_t left;   /* terms that come in its row, with this one */
+    uint32_t levels; /* that may still be opened */
     uint64_t atoms;
 } place;
 
@@ -41,13 +45,13 @@ typedef struct build {
     etf_limits limits;
     const uint8_t *data;
     etf_node *nodes;
-    uint32_t len;
-    uint32_t safe; /* up to here the usual may be looked for */
+    size_t len;
+    size_t safe; /* up to here the usual may be looked for */
     uint32_t cap;
-    uint32_t top;      /* where the nodes of joined lists begin */
-    uint32_t slots;    /* nodes that are slots of tables */
-    uint32_t used_max; /* nodes, while there are no more slots */
-    uint64_t budget;   /* steps that the keys may take */
+    uint32_t top;    /* where the nodes of joined lists begin */
+    uint32_t slots;  /* nodes that are slots of tables */
+    size_t used_max; /* nodes, while there are no more slots */
+    uint64_t budget; /* steps that the keys may take */
     bool tables;
     bool joined; /* it was for lists that are joined */
     place at;    /* while something rare is done, and at the end */
@@ -61,12 +65,6 @@ typedef struct build {
 static inline size_t text(size_t left, size_t head, uint32_t n, uint32_t *out) {
     *out = n;
     return left - head >= n ? head + n : 0;
-}
-
-static inline size_t leaf_utf8(const uint8_t *p, size_t left, uint32_t *n) {
-    size_t size = text(left, 2, p[1], n);
-
-    return size > 0 && etf__ascii(p + 2, p[1], left - 2) ? size : 0;
 }
 
 static inline size_t leaf_float(const uint8_t *p, uint32_t *n) {
@@ -105,11 +103,12 @@ INLINE size_t leaf(const uint8_t *p, size_t left, uint32_t *n) {
 }
 
 /* The node that comes, of a term without children. True. */
-INLINE bool put_leaf(const build *b, place *at, size_t size, uint32_t n) {
-    uint32_t end = at->pos + (uint32_t)size;
+INLINE bool put_leaf(place *at, size_t size, uint32_t n) {
+    size_t end = at->pos + size;
 
-    b->nodes[at->next++] = (etf_node){at->pos, end, 0, n};
+    *at->node++ = (etf_node){(uint32_t)at->pos, (uint32_t)end, 0, n};
     at->pos = end;
+    at->left--;
     return true;
 }
 
@@ -121,43 +120,87 @@ INLINE bool build_leaf(const build *b, place *at) {
     if (size == 0 || (*p == ETF__SMALL_BIG && n > b->limits.big_bytes))
         return false;
     at->atoms += *p == ETF__ATOM;
-    return put_leaf(b, at, size, n);
+    return put_leaf(at, size, n);
 }
 
 INLINE bool build_atom(const build *b, place *at) {
-    uint32_t n = 0;
-    size_t size = leaf_utf8(b->data + at->pos, b->len - at->pos, &n);
+    const uint8_t *name = b->data + at->pos + 2;
+    size_t n = name[-1], left = b->len - at->pos - 2;
 
-    if (size == 0)
+    if (n > left || !etf__ascii(name, n, left))
         return false;
     at->atoms++;
-    return put_leaf(b, at, size, n);
+    return put_leaf(at, 2 + n, (uint32_t)n);
 }
 
 /* --- containers ----------------------------------------------------------- */
 
-/* Nodes for the children of the node that comes. */
-INLINE void put_branch(const build *b, place *at, uint32_t size,
-                       uint32_t children) {
-    etf_node *node = &b->nodes[at->next];
+INLINE size_t number_of(const build *b, const etf_node *node) {
+    return (size_t)(node - b->nodes);
+}
 
-    *node = (etf_node){at->pos, at->parent, at->used, at->stop};
-    at->depth++;
-    at->parent = at->next;
-    at->next = at->used;
+/* Half of what is known of a node with children; put_row writes the rest. All
+ * at once would be put together by compilers, in one store, and that takes
+ * longer than four: what is often done has its checks between the two. */
+INLINE void put_head(const place *at) {
+    at->node->at = (uint32_t)at->pos;
+    at->node->end = (uint32_t)at->parent;
+}
+
+/* Goes on with children of the node that comes, whose number is `self`. */
+INLINE void put_row(const build *b, place *at, size_t self, size_t size,
+                    size_t children) {
+    at->node->first = (uint32_t)at->used;
+    at->node->n = at->left - 1;
+    at->node = b->nodes + at->used;
+    at->parent = self + 1;
+    at->left = (uint32_t)children;
     at->used += children;
-    at->stop = at->used;
     at->pos += size;
 }
 
 /* The head of a usual container; false if it is none, or if there may be more
  * in it than there can or shall be. */
-INLINE bool build_branch(const build *b, place *at, uint32_t size,
-                         uint64_t children) {
+INLINE bool build_branch(const build *b, place *at, size_t size,
+                         size_t children) {
+    put_head(at);
     if (children == 0 || children > b->len - at->pos - size ||
-        children > b->used_max - at->used || at->depth == b->limits.depth)
+        children > b->used_max - at->used || at->levels == 0)
         return false;
-    put_branch(b, at, size, (uint32_t)children);
+    put_row(b, at, number_of(b, at->node), size, children);
+    at->levels--;
+    return true;
+}
+
+/* Tuples that each begin with the next, while neither the bytes nor the levels
+ * can be too few. */
+INLINE void build_chain(const build *b, place *at) {
+    size_t self = number_of(b, at->node), first, levels, from = at->pos, stop;
+    uint32_t arity;
+
+    if (b->len - from < TUPLE_MAX)
+        return;
+    levels = (b->len - from - TUPLE_MAX) / 2 + 1;
+    levels = levels < at->levels ? levels : at->levels;
+    stop = from + 2 * levels;
+    while (at->pos < stop && b->data[at->pos] == ETF__SMALL_TUPLE) {
+        arity = b->data[at->pos + 1];
+        first = at->used;
+        put_head(at);
+        if (arity == 0 || first + arity > b->used_max)
+            break;
+        put_row(b, at, self, 2, arity);
+        self = first;
+    }
+    at->levels -= (uint32_t)((at->pos - from) / 2);
+}
+
+/* There is a byte behind its head: it has an element. */
+INLINE bool build_tuple(const build *b, place *at) {
+    if (!build_branch(b, at, 2, b->data[at->pos + 1]))
+        return false;
+    if (b->data[at->pos] == ETF__SMALL_TUPLE)
+        build_chain(b, at);
     return true;
 }
 
@@ -167,24 +210,28 @@ INLINE bool build_usual(const build *b, place *at) {
 
     if (at->pos >= b->safe)
         return false;
-    /* Compared one by one: a branch is foreseen, so that the next byte need not
-     * wait for this one, as it would for a size that is looked up. */
+    /* A branch is foreseen, so that the next byte need not wait for this one,
+     * as it would for a size that is looked up. */
     if (*p == ETF__INTEGER)
-        return put_leaf(b, at, 5, 4);
+        return put_leaf(at, 5, 4);
     if (*p == ETF__SMALL_INTEGER)
-        return put_leaf(b, at, 2, 1);
-    if (*p == ETF__NIL)
-        return put_leaf(b, at, 1, 0);
-    if (*p == ETF__SMALL_ATOM_UTF8)
+        return put_leaf(at, 2, 1);
+    switch (*p) {
+    case ETF__SMALL_TUPLE:
+        return build_tuple(b, at);
+    case ETF__NIL:
+        return put_leaf(at, 1, 0);
+    case ETF__SMALL_ATOM_UTF8:
         return build_atom(b, at);
-    if (*p == ETF__SMALL_TUPLE)
-        return build_branch(b, at, 2, p[1]);
-    if (*p == ETF__LIST)
+    case ETF__LIST:
         return cn__be32(p + 1) > 0 &&
-               build_branch(b, at, 5, (uint64_t)cn__be32(p + 1) + 1);
-    if (*p == ETF__MAP && cn__be32(p + 1) <= ETF__MAP_FEW)
-        return build_branch(b, at, 5, (uint64_t)cn__be32(p + 1) * 2);
-    return build_leaf(b, at);
+               build_branch(b, at, 5, (size_t)cn__be32(p + 1) + 1);
+    case ETF__MAP:
+        return cn__be32(p + 1) <= ETF__MAP_FEW &&
+               build_branch(b, at, 5, (size_t)cn__be32(p + 1) * 2);
+    default:
+        return build_leaf(b, at);
+    }
 }
 
 /* May the children be, and is there room for them? */
@@ -193,7 +240,7 @@ static int build_room(const build *b, const etf__head *h, uint64_t nodes) {
 
     if (h->children > b->len - (size_t)(h->end - b->data) || terms > b->len)
         return CN_ETRUNC;
-    if (b->at.depth == b->limits.depth || terms > b->limits.terms ||
+    if (b->at.levels == 0 || terms > b->limits.terms ||
         (h->type == ETF_MAP && h->n > PAIRS_MAX))
         return CN_ELIMIT;
     return nodes > b->top - b->at.used ? FULL : 0;
@@ -206,7 +253,7 @@ static void build_limit(build *b) {
     if (max > b->limits.terms)
         max = b->limits.terms;
     max += b->slots;
-    b->used_max = max < b->top ? (uint32_t)max : b->top;
+    b->used_max = max < b->top ? (size_t)max : b->top;
 }
 
 /* Nodes for the children of the node that comes. */
@@ -220,7 +267,10 @@ static int build_open(build *b, const etf__head *h) {
     err = build_room(b, h, h->children + slots);
     if (err != 0)
         return err;
-    put_branch(b, at, (uint32_t)(h->end - h->at), (uint32_t)h->children);
+    put_head(at);
+    put_row(b, at, number_of(b, at->node), (size_t)(h->end - h->at),
+            (size_t)h->children);
+    at->levels--;
     at->used += slots;
     b->slots += slots;
     build_limit(b);
@@ -236,8 +286,8 @@ INLINE bool is_list(const uint8_t *data, const etf_node *node) {
 
 /* Is the node before the next one the tail of its parent? */
 static bool is_tail(const build *b, const place *at) {
-    return at->parent != NONE && at->next == at->stop &&
-           b->data[b->nodes[at->parent].at] == ETF__LIST;
+    return at->parent != 0 && at->left == 0 &&
+           b->data[b->nodes[at->parent - 1].at] == ETF__LIST;
 }
 
 INLINE const etf_node *next_part(const build *b, const etf_node *list) {
@@ -291,29 +341,44 @@ static int build_join(build *b, etf_node *list) {
 
 /* --- ends ----------------------------------------------------------------- */
 
-/* The n of a head with so many children. */
-INLINE uint32_t n_of(uint8_t tag, uint32_t children) {
-    if (tag == ETF__LIST)
-        return children - 1;
-    return tag == ETF__MAP ? children / 2 : children;
-}
-
 /* The parent has all its children, and becomes the node before the next. Is
  * there more to be done with it? */
 INLINE bool build_close(const build *b, place *at) {
-    etf_node *node = &b->nodes[at->parent];
-    uint8_t tag = b->data[node->at];
-    uint32_t n = n_of(tag, at->stop - node->first), stop = node->n,
-             parent = node->end;
+    const etf_node *last = at->node - 1;
+    etf_node *node = b->nodes + at->parent - 1;
+    const uint8_t *p = b->data + node->at;
+    bool more = false;
+    uint32_t n;
 
-    node->end = at->pos;
+    if (*p == ETF__SMALL_TUPLE) {
+        n = p[1];
+    } else if (*p == ETF__LIST) {
+        n = cn__be32(p + 1);
+        more = is_list(b->data, last);
+    } else if (*p == ETF__MAP) {
+        n = cn__be32(p + 1);
+        more = n > 1 && b->tables;
+    } else {
+        n = (uint32_t)(last - b->nodes) + 1 - node->first;
+    }
+    at->parent = node->end;
+    at->left = node->n;
+    at->levels++;
+    at->node = node + 1;
+    node->end = (uint32_t)at->pos;
     node->n = n;
-    at->next = at->parent + 1;
-    at->parent = parent;
-    at->stop = stop;
-    at->depth--;
-    return (tag == ETF__MAP && n > 1 && b->tables) ||
-           (tag == ETF__LIST && next_part(b, node) != NULL);
+    return more;
+}
+
+/* The last term of a row, if it is what mostly comes there behind a container:
+ * the end of a list, or a small integer. */
+INLINE void build_last(const build *b, place *at) {
+    if (at->left != 1 || at->pos >= b->safe)
+        return;
+    if (b->data[at->pos] == ETF__SMALL_INTEGER)
+        (void)put_leaf(at, 2, 1);
+    else if (b->data[at->pos] == ETF__NIL)
+        (void)put_leaf(at, 1, 0);
 }
 
 static int build_special(build *b, etf_node *node) {
@@ -334,7 +399,7 @@ static int build_head(build *b) {
     etf__head h;
     int err = etf__head_read(&c, &h);
 
-    b->at.pos = (uint32_t)(h.at - b->data); /* behind lists of no elements */
+    b->at.pos = (size_t)(h.at - b->data); /* behind lists of no elements */
     if (err == 0 && is_big(h.tag) && h.n > b->limits.big_bytes)
         err = CN_ELIMIT;
     if (err != 0)
@@ -344,7 +409,7 @@ static int build_head(build *b) {
         err = etf__unique_fields(b->x->alloc, &h, b->data, &b->x->err_at);
     if (err != 0 || h.children > 0)
         return err != 0 ? err : build_open(b, &h);
-    (void)put_leaf(b, &b->at, (size_t)(h.end - h.at), h.n);
+    (void)put_leaf(&b->at, (size_t)(h.end - h.at), h.n);
     return 0;
 }
 
@@ -354,15 +419,17 @@ typedef enum stop { DONE, HEAD, CLOSED } stop;
 
 INLINE stop build_some(const build *b, place *at) {
     for (;;) {
-        while (at->next < at->stop)
-            if (!build_usual(b, at))
-                return HEAD;
-        while (at->next == at->stop) {
-            if (at->parent == NONE)
+        while (at->left == 0) {
+            if (at->parent == 0)
                 return DONE;
             if (build_close(b, at))
                 return CLOSED;
+            build_last(b, at);
         }
+        do
+            if (!build_usual(b, at))
+                return HEAD;
+        while (at->left > 0);
     }
 }
 
@@ -380,8 +447,7 @@ static int build_all(build *b) {
             return CN_ELIMIT;
         if (why == DONE)
             return 0;
-        err = why == HEAD ? build_head(b)
-                          : build_special(b, &b->nodes[at.next - 1]);
+        err = why == HEAD ? build_head(b) : build_special(b, at.node - 1);
         if (err != 0)
             return err;
         at = b->at;
@@ -444,13 +510,14 @@ static void build_init(build *b, etf_index *x, const etf_limits *limits,
 
     *b = (build){.x = x, .limits = etf__limits(limits)};
     b->data = x->data;
-    b->len = (uint32_t)len;
-    b->safe = len < HEAD_MAX ? 0 : (uint32_t)(len - HEAD_MAX + 1);
+    b->len = len;
+    b->safe = len < HEAD_MAX ? 0 : len - HEAD_MAX + 1;
     b->nodes = x->nodes;
     b->cap = b->top = nodes < NONE ? (uint32_t)nodes : NONE - 1;
     b->budget = 256 + 16 * (uint64_t)len;
-    b->at = (place){.stop = 1, .parent = NONE};
+    b->at = (place){.node = b->nodes, .left = 1};
     b->at.used = 1;
+    b->at.levels = b->limits.depth;
     build_limit(b);
 }
 
@@ -460,7 +527,7 @@ static int build_run(build *b) {
 
     if (err != 0 && b->x->err_at == 0)
         b->x->err_at = b->at.pos;
-    b->x->n = b->at.used;
+    b->x->n = (uint32_t)b->at.used;
     b->x->used = b->at.pos;
     return err;
 }

@@ -617,6 +617,195 @@ static void damaged(void **state) {
     assert_true(each_vector(one_damaged) > 100);
 }
 
+/* --- tuples in tuples ----------------------------------------------------- */
+
+/* So many tuples, each the first element of the one before, in which small
+ * integers come behind it; the innermost begins with []. */
+typedef struct chain {
+    size_t depth, arity, len;
+    uint8_t bytes[4096];
+} chain;
+
+static void make_chain(chain *c, size_t depth, size_t arity) {
+    *c = (chain){.depth = depth, .arity = arity};
+    assert_true(depth * (2 + 2 * (arity - 1)) + 1 <= sizeof c->bytes);
+    for (size_t i = 0; i < depth; i++) {
+        c->bytes[c->len++] = ETF__SMALL_TUPLE;
+        c->bytes[c->len++] = (uint8_t)arity;
+    }
+    c->bytes[c->len++] = ETF__NIL;
+    for (size_t i = 0; i < depth * (arity - 1); i++) {
+        c->bytes[c->len++] = ETF__SMALL_INTEGER;
+        c->bytes[c->len++] = (uint8_t)i;
+    }
+}
+
+/* The tuple that is the first to announce too much for `len` bytes. */
+static size_t first_too_long(const chain *c, size_t len) {
+    size_t i = 0;
+
+    while (i < c->depth && 2 * i + 2 + c->arity <= len &&
+           1 + c->arity * (i + 1) <= len)
+        i++;
+    return i;
+}
+
+/* With memory enough, and from a block of its own, so that reading on is
+ * noticed. */
+static int index_of(const uint8_t *bytes, size_t len, etf_limits limits,
+                    size_t *at) {
+    size_t cap = (len + 1) * sizeof(etf_node);
+    uint8_t *copied = malloc(len > 0 ? len : 1);
+    void *mem = malloc(cap);
+    etf_index x;
+    int err;
+
+    assert_non_null(copied);
+    assert_non_null(mem);
+    memcpy(copied, bytes, len);
+    err = etf_index_build(&x, NULL, &limits, (etf_view){copied, len}, mem, cap,
+                          NULL);
+    *at = x.err_at;
+    free(mem);
+    free(copied);
+    return err;
+}
+
+/* The chain, whole and without its last bytes. */
+static void chain_cut(const chain *c) {
+    there_and_back((etf_view){c->bytes, c->len});
+    for (size_t len = 0; len < c->len; len++) {
+        size_t i = first_too_long(c, len), at;
+        int err = index_of(c->bytes, len, (etf_limits){0}, &at);
+        assert_int_equal(err, CN_ETRUNC);
+        if (i < c->depth && 2 * i < len)
+            assert_int_equal(at, 2 * i);
+        else
+            assert_true(at + 2 > len);
+    }
+}
+
+static void chain_limits(const chain *c) {
+    size_t last = 2 * (c->depth - 1), terms = 1 + c->arity * c->depth, at;
+    uint32_t depth = (uint32_t)c->depth;
+
+    assert_int_equal(
+        index_of(c->bytes, c->len, (etf_limits){.depth = depth}, &at), 0);
+    assert_int_equal(
+        index_of(c->bytes, c->len, (etf_limits){.terms = terms}, &at), 0);
+    if (depth > 1) {
+        assert_int_equal(
+            index_of(c->bytes, c->len, (etf_limits){.depth = depth - 1}, &at),
+            CN_ELIMIT);
+        assert_int_equal(at, last);
+    }
+    assert_int_equal(
+        index_of(c->bytes, c->len, (etf_limits){.terms = terms - 1}, &at),
+        CN_ELIMIT);
+    assert_int_equal(at, last);
+}
+
+/* Memory for each number of nodes: all that is too small says what is enough.
+ */
+static void chain_memory(const chain *c) {
+    etf_view term = {c->bytes, c->len};
+    size_t need, got;
+    etf_index x;
+
+    (void)etf_index_build(&x, NULL, NULL, term, NULL, 0, &need);
+    for (size_t cap = 0; cap < need; cap += 16) {
+        uint8_t *mem = malloc(cap + 1);
+        assert_non_null(mem);
+        assert_int_equal(
+            etf_index_build(&x, NULL, NULL, term, mem + 1, cap, &got),
+            CN_ELIMIT);
+        assert_int_equal(got, need);
+        free(mem);
+    }
+}
+
+static void tuples_in_tuples(void **state) {
+    static const struct {
+        size_t depth, arity;
+    } all[] = {{1, 2},   {2, 1},   {3, 255}, {7, 255}, {127, 2}, {128, 2},
+               {129, 2}, {255, 1}, {257, 1}, {40, 20}, {200, 3}};
+    static chain c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        make_chain(&c, all[i].depth, all[i].arity);
+        chain_cut(&c);
+        chain_limits(&c);
+        chain_memory(&c);
+    }
+}
+
+/* One tuple of a chain is empty, so the next one is the second element of the
+ * one before, and two integers remain; or it is no term. */
+static void broken_chain(void **state) {
+    static chain c;
+    size_t at;
+
+    (void)state;
+    make_chain(&c, 400, 2);
+    for (size_t i = 0; i < c.depth; i++) {
+        uint8_t *head = &c.bytes[2 * i];
+        head[1] = 0;
+        assert_int_equal(index_of(c.bytes, c.len, (etf_limits){0}, &at),
+                         CN_EBADTERM);
+        assert_int_equal(at, i == 0 ? 2 : c.len - 4);
+        head[1] = 2;
+        head[0] = ETF__VERSION;
+        assert_int_equal(index_of(c.bytes, c.len, (etf_limits){0}, &at),
+                         CN_EBADTERM);
+        assert_int_equal(at, 2 * i);
+        head[0] = ETF__SMALL_TUPLE;
+    }
+}
+
+/* The last tuple of a chain has more elements than there are bytes. */
+static void wide_in_chain(void **state) {
+    uint8_t bytes[600 + 2 + UINT8_MAX];
+    size_t at;
+
+    (void)state;
+    for (size_t n = 0; n <= 600; n += n < 20 ? 2 : 58) {
+        size_t len = n + 2 + UINT8_MAX;
+        memset(bytes, ETF__NIL, sizeof bytes);
+        for (size_t i = 0; i <= n; i += 2) {
+            bytes[i] = ETF__SMALL_TUPLE;
+            bytes[i + 1] = i < n ? 1 : UINT8_MAX;
+        }
+        there_and_back((etf_view){bytes, len});
+        while (--len >= n + 2) {
+            assert_int_equal(index_of(bytes, len, (etf_limits){0}, &at),
+                             CN_ETRUNC);
+            assert_int_equal(at, n);
+        }
+    }
+}
+
+/* What a row ends with behind a container. */
+static void ends_of_rows(void **state) {
+    static const char *const ends[] = {
+        "6105",     "6a",         "6200000005",   "770161",         "6800",
+        "6b000105", "7400000000", "6d0000000105", "6c000000016a6a",
+    };
+    char hex[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        (void)snprintf(hex, sizeof hex, "6802 6802 6801 61 01 %s %s", ends[i],
+                       ends[i]);
+        there_and_back(from_hex(hex));
+        (void)snprintf(hex, sizeof hex,
+                       "6802 6c00000001 6801 61 01 %s 6d00000008 "
+                       "0000000000000000",
+                       ends[i]);
+        there_and_back(from_hex(hex));
+    }
+}
+
 /* --- unique keys ---------------------------------------------------------- */
 
 static void unique_keys(void **state) {
@@ -671,6 +860,10 @@ int main(void) {
         cmocka_unit_test(limits),
         cmocka_unit_test(malformed),
         cmocka_unit_test(damaged),
+        cmocka_unit_test(tuples_in_tuples),
+        cmocka_unit_test(broken_chain),
+        cmocka_unit_test(wide_in_chain),
+        cmocka_unit_test(ends_of_rows),
         cmocka_unit_test(unique_keys),
         cmocka_unit_test(sorted_pairs),
     };
