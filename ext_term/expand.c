@@ -16,6 +16,7 @@ typedef struct expansion {
     uint8_t *out;   /* NULL: only measuring */
     size_t len;     /* so far */
     uint64_t terms; /* still to come */
+    bool large;     /* more than can be counted */
     etf__frames funs;
 } expansion;
 
@@ -28,7 +29,7 @@ typedef struct open_fun {
 static void put(expansion *x, const void *data, size_t n) {
     if (x->out != NULL)
         (void)cn__put_bytes(x->out + x->len, data, n);
-    x->len += n;
+    x->large |= __builtin_add_overflow(x->len, n, &x->len);
 }
 
 static const uint8_t *put_to(expansion *x, const uint8_t *from,
@@ -106,6 +107,7 @@ static void close_all(expansion *x) {
         open_fun *f = etf__frames_top(&x->funs);
         if (f->until != x->terms)
             return;
+        x->large |= x->len - f->at > UINT32_MAX;
         if (x->out != NULL)
             (void)cn__put32(x->out + f->at, (uint32_t)(x->len - f->at));
         etf__frames_pop(&x->funs);
@@ -178,6 +180,8 @@ static int expand(const cn_alloc *alloc, const etf_atoms *atoms, etf_view in,
     etf__frames_free(&x.funs);
     if (err == 0 && x.c.left > 0)
         err = CN_EBADTERM;
+    if (err == 0 && x.large)
+        err = CN_ELIMIT;
     *len = x.len;
     return err;
 }

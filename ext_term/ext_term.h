@@ -332,7 +332,10 @@ CN_API void etf_reader_fail(etf_reader *r, int code);
  * together with the table; etf_expand makes a term that stands for itself. */
 CN_API void etf_reader_atoms(etf_reader *r, const etf_view *atoms, size_t n);
 /* Writes the one term in `in` with its atoms in place of the indexes; also the
- * sizes in closures are then right. 0 or the error, which w latches too. */
+ * sizes in closures are then right. An index of two bytes may stand for an atom
+ * of a thousand: a writer that only measures tells before memory is taken. 0 or
+ * the error, which w latches too; CN_ELIMIT for more bytes than a size_t, or
+ * the size of a closure, can count. */
 CN_API int etf_expand(etf_writer *w, const etf_view *atoms, size_t n,
                       etf_view in);
 
@@ -1458,7 +1461,8 @@ CN_API int etf_parse_n(etf_writer *w, const char *text, size_t n,
  * #Fun<module.index.uniq>.
  *
  * out is always NUL-terminated when cap > 0; *len (may be NULL) is the length
- * of the whole text, also when cap is too small for it. 0; CN_ELIMIT for depth,
+ * of the whole text, also when cap is too small for it, and SIZE_MAX when that
+ * is more than a size_t can count. 0; CN_ELIMIT for depth,
  * CN_ENOMEM, or the error of the term: then the text ends at the place with
  * "#too_deep", "#no_memory" or "#malformed". With a width the term is looked
  * through first, and the text is only that. Memory is taken for terms nested

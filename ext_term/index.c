@@ -483,7 +483,8 @@ static int count_nodes(const build *b, uint64_t *nodes) {
 }
 
 static size_t bytes_of(uint64_t nodes) {
-    if (nodes >= NONE)
+    if (nodes >= NONE ||
+        nodes > (SIZE_MAX - _Alignof(etf_node)) / sizeof(etf_node))
         return 0;
     return (size_t)nodes * sizeof(etf_node) + _Alignof(etf_node) - 1;
 }

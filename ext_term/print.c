@@ -20,8 +20,14 @@ static size_t characters(const uint8_t *p, size_t n) {
     return chars;
 }
 
+/* Where size_t has 32 bits a text can be longer than it counts. */
+static void advance(size_t *at, size_t n) {
+    if (__builtin_add_overflow(*at, n, at))
+        *at = SIZE_MAX;
+}
+
 void etf__out(etf__output *o, const void *text, size_t n) {
-    o->chars += characters(text, n);
+    advance(&o->chars, characters(text, n));
     if (o->muted)
         return;
     if (o->file != NULL)
@@ -29,7 +35,7 @@ void etf__out(etf__output *o, const void *text, size_t n) {
     else if (o->len < o->cap)
         memcpy(o->buf + o->len, text,
                n < o->cap - o->len ? n : o->cap - o->len);
-    o->len += n;
+    advance(&o->len, n);
 }
 
 void etf__out_text(etf__output *o, const char *text) {
@@ -43,12 +49,12 @@ void etf__out_char(etf__output *o, char c, size_t n) {
         return;
     }
     /* Not one by one: there may be any number of blanks before a line. */
-    o->chars += n;
+    advance(&o->chars, n);
     if (o->muted)
         return;
     if (o->len < o->cap)
         memset(o->buf + o->len, c, n < o->cap - o->len ? n : o->cap - o->len);
-    o->len += n;
+    advance(&o->len, n);
 }
 
 void etf__out_uint(etf__output *o, uint64_t v) {

@@ -16,10 +16,14 @@ enum { ETF__SLACK = 16 };
 #define ETF__SLOW __attribute__((noinline, cold))
 
 /* Room for n bytes, no error and no list that counts? n is at most UINT32_MAX,
- * so the sum does not wrap, except for a len that counts what is not there,
- * and then limit is 0. */
+ * so in 64 bits the sum does not wrap, except for a len that counts what is not
+ * there, and then limit is 0. */
 static inline bool etf__roomy(const etf_writer *w, size_t n) {
+#if SIZE_MAX > UINT32_MAX
     return w->len + n < w->limit;
+#else
+    return w->len < w->limit && n < w->limit - w->len;
+#endif
 }
 
 static inline uint64_t etf__copy8(uint8_t *to, const void *from) {

@@ -144,7 +144,7 @@ void etf_put_fun(etf_writer *w, const etf_fun *fun, const etf_view *free) {
         fun_head(&h, fun);
     if (etf_writer_finish(&h, &head) != 0)
         etf_writer_fail(w, h.err);
-    else if (size > UINT32_MAX - 4 - head.len)
+    else if (size >= UINT32_MAX - 4 - head.len) /* and one byte before it */
         etf_writer_fail(w, CN_ELIMIT);
     else
         put_fun(w, head, free, fun->n, 4 + head.len + size);

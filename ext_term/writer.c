@@ -565,9 +565,14 @@ void etf_put_export_n(etf_writer *w, etf_view module, etf_view function,
     etf__put_export(w, module, function, arity);
 }
 
-/* data NULL with bytes to take is the caller's slip; lengths are u32. */
+/* Lengths are u32; and the size of a LIST_EXT, two bytes for each, is a size_t
+ * everywhere. */
+#define BYTES_MAX                                                              \
+    (SIZE_MAX / 2 - 8 < UINT32_MAX ? SIZE_MAX / 2 - 8 : UINT32_MAX)
+
+/* data NULL with bytes to take is the caller's slip. */
 static bool good_bytes(etf_writer *w, const void *data, size_t n) {
-    if (n > UINT32_MAX)
+    if (n > BYTES_MAX)
         etf_writer_fail(w, CN_ELIMIT);
     else if (data == NULL && n > 0)
         etf_writer_fail(w, CN_EBADARG);
@@ -748,7 +753,10 @@ int etf_writer_finish(etf_writer *w, etf_view *out) {
 }
 
 size_t etf_writer_size(const etf_writer *w) {
-    return w->len + w->ref_bytes;
+    size_t size;
+
+    return __builtin_add_overflow(w->len, w->ref_bytes, &size) ? SIZE_MAX
+                                                               : size;
 }
 
 static void slice(etf_view *v, size_t nv, size_t *n, etf_view piece) {

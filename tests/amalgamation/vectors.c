@@ -219,6 +219,88 @@ static void hash_vector(void) {
     printf("%016" PRIx64 " %.40s\n", d.sum, line + at);
 }
 
+/* --- what 32 bits do not count ----------------------------------------------
+ */
+
+static void expand_large(void) {
+    enum { ATOM = 255 * 4, N = 4198405 }; /* N * (3 + ATOM) is 2^32 and 1019 */
+    static char text[ATOM];
+    const etf_view table = etf_view_of(text, ATOM);
+    uint8_t *in = malloc(5 + 2 * N + 1);
+    etf_writer w;
+
+    for (size_t i = 0; i < ATOM; i += 4)
+        memcpy(text + i, "\xf0\x9f\x98\x80", 4);
+    memcpy(in, "\x6c\0\x40\x10\x05", 5);
+    for (size_t i = 0; i < N; i++)
+        memcpy(in + 5 + 2 * i, "R\0", 2);
+    in[5 + 2 * N] = 106;
+    etf_writer_init_fixed(&w, damaged, sizeof damaged);
+    EXPECT(etf_expand(&w, &table, 1, etf_view_of(in, 5 + 2 * N + 1)) ==
+           CN_ELIMIT);
+    EXPECT(w.len == 0 || (uint64_t)w.len == UINT64_C(4294968321));
+    free(in);
+}
+
+/* Lists in lists, each on a line of its own and further to the right. */
+static void print_large(void) {
+    enum { DEPTH = 100000 };
+    const etf_text_options o = {.width = 10};
+    uint8_t *in = malloc(8 * DEPTH + 2), *p = in;
+    size_t len;
+
+    for (size_t i = 0; i < DEPTH; i++, p += 5)
+        memcpy(p, "\x6c\0\0\0\2", 5);
+    memcpy(p, "\x61\1", 2);
+    p += 2;
+    for (size_t i = 0; i < DEPTH; i++, p += 3)
+        memcpy(p, "\x61\2\x6a", 3);
+    EXPECT(etf_format(&o, etf_view_of(in, 8 * DEPTH + 2), printed, 100, &len) ==
+           0);
+    EXPECT(len >= UINT32_MAX);
+    free(in);
+}
+
+static void write_large(void) {
+    etf_writer w;
+
+    etf_writer_init_fixed(&w, damaged, sizeof damaged);
+    etf_put_string(&w, line, 0x7ffffffe);
+    EXPECT(etf_writer_finish(&w, NULL) == CN_ELIMIT);
+    EXPECT(w.len == 0 || (uint64_t)w.len == UINT64_C(0x100000002));
+    etf_writer_init_fixed(&w, damaged, sizeof damaged);
+    etf_put_binary(&w, line, SIZE_MAX);
+    EXPECT(etf_writer_finish(&w, NULL) == CN_ELIMIT && w.len == 0);
+    etf_writer_init_fixed(&w, damaged, sizeof damaged);
+    etf_put_int(&w, 300);
+    etf_put_binary(&w, line, UINT32_MAX - 1);
+    EXPECT(etf_writer_finish(&w, NULL) == CN_ELIMIT);
+    EXPECT(w.len == 5 || (uint64_t)w.len == UINT64_C(0x100000008));
+}
+
+/* An index of 4 GiB, which only where it cannot be is worth the memory. */
+static void index_large(void) {
+    const size_t n = (size_t)1 << 28;
+    size_t need = 1;
+    etf_index x;
+    uint8_t *in;
+
+    if (SIZE_MAX > UINT32_MAX)
+        return;
+    in = malloc(5 + n + 1);
+    EXPECT(in != NULL);
+    if (in == NULL)
+        return;
+    memset(in, 106, 5 + n + 1);
+    memcpy(in, "\x6c\x10\0\0\0", 5);
+    EXPECT(etf_index_build(&x, NULL, NULL, etf_view_of(in, 5 + n + 1), NULL, 0,
+                           &need) == CN_ELIMIT);
+    EXPECT(need == 0);
+    EXPECT(etf_index_make(&x, NULL, NULL, etf_view_of(in, 5 + n + 1)) ==
+           CN_ELIMIT);
+    free(in);
+}
+
 static void each_line(const char *path, void (*vector)(void)) {
     FILE *f = fopen(path, "r");
     size_t n = 0;
@@ -242,6 +324,11 @@ static void each_line(const char *path, void (*vector)(void)) {
 int main(void) {
     each_line("tests/data/term_vectors.txt", term_vector);
     each_line("tests/data/phash2_vectors.txt", hash_vector);
+    (void)strcpy(line, "what is large");
+    expand_large();
+    print_large();
+    write_large();
+    index_large();
     printf("%zu failed\n", failed);
     return failed != 0;
 }
