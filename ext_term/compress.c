@@ -12,38 +12,14 @@
 #include "base/alloc.h"
 #include "ext_term/term.h"
 
-/* --- zlib's memory ----------------------------------------------------------
- *
- * zlib does not say how much it gives back, the hook wants to know: the size
- * stands before each piece.
- */
-enum { BEFORE = 16 }; /* keeps the alignment of the hook */
-
-static void *zlib_alloc(void *ctx, unsigned count, unsigned size) {
-    size_t n = (size_t)count * size + BEFORE;
-    uint8_t *p = cn__resize(ctx, NULL, 0, n, 1);
-
-    if (p == NULL)
-        return NULL;
-    memcpy(p, &n, sizeof n);
-    return p + BEFORE;
-}
-
-static void zlib_free(void *ctx, void *piece) {
-    uint8_t *p = (uint8_t *)piece - BEFORE;
-    size_t n;
-
-    memcpy(&n, p, sizeof n);
-    cn__free(ctx, p, n, 1);
-}
-
 /* --- the stream ------------------------------------------------------------
  */
 
 /* Compresses into at most cap bytes; *n of them, or 0 when it takes more. */
 static int deflate_term(cn_alloc *alloc, etf_view term, int level, uint8_t *out,
                         size_t cap, size_t *n) {
-    z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = alloc};
+    z_stream z = {
+        .zalloc = etf__zlib_take, .zfree = etf__zlib_give, .opaque = alloc};
     union {
         const uint8_t *c;
         uint8_t *p;
