@@ -391,6 +391,8 @@ static int find_sorted(const etf_index *x, const etf_node *map, etf_view key,
     return CN_ENOENT;
 }
 
+/* No key is further from its slot than STEPS_MAX, but the slots that are in use
+ * may go on much longer. */
 static int find_hashed(const etf_index *x, const etf_node *map, etf_view key,
                        uint32_t *at) {
     table t = table_of(x, map);
@@ -398,8 +400,10 @@ static int find_hashed(const etf_index *x, const etf_node *map, etf_view key,
     bool same = false;
     int err = hash_key(key, &hash);
 
-    for (uint32_t i = hash & t.mask; err == 0 && t.slot[i] != 0;
-         i = (i + 1) & t.mask) {
+    for (uint32_t step = 0; err == 0 && step <= STEPS_MAX; step++) {
+        uint32_t i = (hash + step) & t.mask;
+        if (t.slot[i] == 0)
+            break;
         if (((t.slot[i] ^ hash) & ~t.mask) != 0)
             continue;
         *at = (t.slot[i] & t.mask) - 1;

@@ -474,6 +474,74 @@ static void slow_are_sorted(void **state) {
     etf_writer_free(&w);
 }
 
+/* The hash of an integer, which nobody tells: the first pair of a map of nine
+ * has the slot that its low bits choose, with the others of them in it. */
+static uint32_t hash_of(int64_t key) {
+    uint8_t mem[4096];
+    const uint32_t *slot;
+    const etf_node *map;
+    uint32_t at = 0;
+    etf_view term;
+    etf_writer w;
+    etf_index x;
+
+    etf_writer_init(&w, NULL);
+    etf_put_map(&w, ETF__MAP_FEW + 1);
+    for (int i = 0; i <= ETF__MAP_FEW; i++) {
+        etf_put_int(&w, i == 0 ? key : -i);
+        etf_put_nil(&w);
+    }
+    assert_int_equal(etf_writer_finish(&w, &term), 0);
+    assert_int_equal(
+        etf_index_build(&x, NULL, NULL, term, mem, sizeof mem, NULL), 0);
+    map = etf_index_root(&x);
+    slot = (const uint32_t *)(const void *)&x.nodes[map->first + 2 * map->n];
+    while ((slot[at] & 15) != 1)
+        at++;
+    etf_writer_free(&w);
+    return (slot[at] & ~15U) | at;
+}
+
+/* Keys of which all want the same of 512 slots. The last that a table takes is
+ * 256 slots further on; then there is none, and the pairs are sorted. */
+static void same_slot(void **state) {
+    enum { N = 258, SLOTS = 512 };
+    int64_t key[N + 1];
+    const etf_node *node;
+    etf_view term;
+    etf_writer w;
+    etf_index x;
+    size_t n = 0;
+
+    (void)state;
+    for (int64_t i = 1; n <= N; i++)
+        if (hash_of(i) % SLOTS == 7)
+            key[n++] = i;
+    for (uint32_t pairs = N - 1; pairs <= N; pairs++) {
+        etf_writer_init(&w, NULL);
+        etf_put_map(&w, pairs);
+        for (uint32_t i = 0; i < pairs; i++) {
+            etf_put_int(&w, key[i]);
+            etf_put_float(&w, i); /* the more bytes the more steps in all */
+        }
+        assert_int_equal(etf__table_slots(pairs), SLOTS);
+        assert_int_equal(etf_writer_finish(&w, &term), 0);
+        assert_int_equal(etf_index_make(&x, NULL, NULL, term), 0);
+        assert_int_equal(x.sorted, pairs == N);
+        for (uint32_t i = 0; i <= N; i++) {
+            uint8_t in[5] = {ETF__INTEGER};
+            int err;
+
+            (void)cn__put32(in + 1, (uint32_t)key[i]);
+            err =
+                etf_index_get(&x, etf_index_root(&x), (etf_view){in, 5}, &node);
+            assert_int_equal(err, i < pairs ? 0 : CN_ENOENT);
+        }
+        etf_index_free(&x);
+        etf_writer_free(&w);
+    }
+}
+
 /* Maps as keys of maps as keys, each with another beside it from which it
  * differs only at the end. */
 static void maps_in_keys(void **state) {
@@ -856,6 +924,7 @@ int main(void) {
         cmocka_unit_test(equal_keys),
         cmocka_unit_test(many_atoms),
         cmocka_unit_test(slow_are_sorted),
+        cmocka_unit_test(same_slot),
         cmocka_unit_test(maps_in_keys),
         cmocka_unit_test(limits),
         cmocka_unit_test(malformed),
