@@ -473,20 +473,30 @@ static int literal_float(const etf__lex *x, etf_reader *r) {
     return equal(want == have && signbit(want) == signbit(have));
 }
 
+/* Is there one more element, of this list or of one that is its tail? It is
+ * taken from the *left. */
+static bool another(etf_reader *r, uint32_t *left) {
+    if (*left == 0 && etf_peek(r) == ETF_LIST)
+        *left = etf_get_list(r);
+    if (*left == 0)
+        return false;
+    --*left;
+    return true;
+}
+
 static int literal_chars(const etf__lex *x, etf_reader *r, uint32_t *left) {
     etf__chars s = etf__lex_chars(x);
     uint32_t c;
     int more;
 
     while ((more = etf__chars_next(&s, &c)) == 1)
-        if ((*left)-- == 0 || etf_get_int(r) != (int64_t)c)
+        if (!another(r, left) || etf_get_int(r) != (int64_t)c)
             return CN_ETYPE;
     return more == 0 ? 0 : CN_ESYNTAX;
 }
 
-/* Leaves the token behind the last string. */
-static int literal_string(matcher *m, etf_reader *r) {
-    uint32_t left = etf_get_list(r);
+/* Against what is left of a list; leaves the token behind the last string. */
+static int literal_string(matcher *m, etf_reader *r, uint32_t left) {
     int err = 0;
 
     while (err == 0 && m->x.tok == ETF__T_STRING) {
@@ -611,8 +621,10 @@ static int match_rest(matcher *m, etf_reader *r, uint32_t n, unsigned depth) {
     } else if (etf__lex_is(&m->x, '[')) {
         etf__lex_next(&m->x);
         err = depth == 0 ? CN_ELIMIT : match_elements(m, r, n, depth - 1);
+    } else if (m->x.tok == ETF__T_STRING) {
+        err = literal_string(m, r, n);
     } else {
-        err = n > 0 ? CN_ETYPE : match_term(m, r, depth);
+        err = another(r, &n) ? CN_ETYPE : match_term(m, r, depth);
     }
     if (err != 0)
         return err;
@@ -636,8 +648,7 @@ static int match_elements(matcher *m, etf_reader *r, uint32_t n,
             return CN_ESYNTAX;
         if (!first)
             etf__lex_next(&m->x);
-        err = n == 0 ? CN_ETYPE : match_term(m, r, depth);
-        n--;
+        err = another(r, &n) ? match_term(m, r, depth) : CN_ETYPE;
     }
     if (err != 0)
         return err;
@@ -771,7 +782,7 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
 
     switch (m->x.tok) {
     case ETF__T_STRING:
-        err = literal_string(m, r);
+        err = literal_string(m, r, etf_get_list(r));
         break;
     case ETF__T_ANY:
     case ETF__T_VAR:

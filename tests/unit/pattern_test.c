@@ -294,6 +294,48 @@ static void match_lists(void **state) {
     DIFFERS("[]", "{}");
 }
 
+/* A list with lists as tails, as bytes from elsewhere may have it, is the same
+ * list: here [97 | [98 | "cd"]], and [97 | [98 | c]], which is none. */
+static void match_joined(void **state) {
+    static const char *const same[] = {
+        "[97,98,99,100]",    "\"abcd\"",
+        "\"ab\" \"cd\"",     "[97 | [98,99 | [100]]]",
+        "[97 | \"bcd\"]",    "[97,98 | \"cd\"]",
+        "[97,98,99 | _]",    "[97 | _]",
+        "[97,98,99,100|[]]", "[97 | [98 | [99 | \"d\"]]]"};
+    static const char *const others[] = {"[97,98,99]",
+                                         "[97,98,99,100,101]",
+                                         "\"abc\"",
+                                         "\"abcde\"",
+                                         "[97 | \"bc\"]",
+                                         "[97,98 | X]",
+                                         "[97,98,99,100 | \"e\"]",
+                                         "[97 | []]"};
+    static const char joined[] = "6c00000001 6161 6c00000001 6162 6b00026364";
+    etf_view tail;
+    etf_list rest;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        assert_int_equal(etf_match(hex(joined), same[i]), 0);
+        assert_int_equal(etf_match(term("\"abcd\""), same[i]), 0);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(etf_match(hex(joined), others[i]), CN_ETYPE);
+        assert_int_equal(etf_match(term("\"abcd\""), others[i]), CN_ETYPE);
+    }
+    assert_int_equal(etf_match(hex(joined), "[97,98,99|~l]", &rest), 0);
+    assert_int_equal(rest.n, 1);
+    assert_int_equal(etf_match(hex(joined), "[97|~t]", &tail), CN_ETYPE);
+    assert_int_equal(etf_match(hex("6c00000001 6161 6c00000001 6162 770163"),
+                               "[97,98|~t]", &tail),
+                     0);
+    assert_hex(tail.data, tail.len, "770163");
+    assert_int_equal(
+        etf_match(hex("6c00000001 6161 6c00000001 6162"), "[97,98]"),
+        CN_ETRUNC);
+}
+
 static void match_literals(void **state) {
     (void)state;
     MATCHES("{ok,'a b',\"\\n\"}", "{ok, 'a\\sb', \"\\n\"}");
@@ -534,6 +576,7 @@ int main(void) {
         cmocka_unit_test(match_holes),
         cmocka_unit_test(match_lists),
         cmocka_unit_test(match_literals),
+        cmocka_unit_test(match_joined),
         cmocka_unit_test(match_maps),
         cmocka_unit_test(match_exact_maps),
         cmocka_unit_test(match_names),
