@@ -141,18 +141,28 @@ static const etf_limits none = {.depth = UINT32_MAX,
                                 .atoms = UINT64_MAX,
                                 .big_bytes = UINT32_MAX};
 
+/* Everything from the map at p on. */
+static etf_view map_on(const cn_cursor *c, const uint8_t *p) {
+    return (etf_view){p, (size_t)(c->p - p) + c->left};
+}
+
+static void go_behind(cn_cursor *c, etf_view all, size_t n) {
+    *c = cn__cursor(all.data + n, all.len - n);
+}
+
+/* What is behind the maps may be long, and an index would take its memory for
+ * that too. */
 static int sorted_order(walk *w, etf__sorted *x, etf__sorted *y, frame *f) {
-    etf_view a = {f->x, (size_t)(w->a.p - f->x) + w->a.left};
-    etf_view b = {f->y, (size_t)(w->b.p - f->y) + w->b.left};
-    int err = etf__sorted_open(x, w->frames.alloc, &none, a);
+    etf_view a = map_on(&w->a, f->x), b = map_on(&w->b, f->y);
+    int err = etf__sorted_open(x, w->frames.alloc, &none, etf__first(a));
 
     if (err == 0)
-        err = etf__sorted_open(y, w->frames.alloc, &none, b);
+        err = etf__sorted_open(y, w->frames.alloc, &none, etf__first(b));
     if (err == 0)
         err = etf__sorted_compare(&x->x, &y->x, w->exact, &w->order);
     if (err == 0) {
-        w->a = cn__cursor(a.data + x->x.used, a.len - x->x.used);
-        w->b = cn__cursor(b.data + y->x.used, b.len - y->x.used);
+        go_behind(&w->a, a, x->x.used);
+        go_behind(&w->b, b, y->x.used);
     }
     return err;
 }

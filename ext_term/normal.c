@@ -347,7 +347,7 @@ static int put_all(etf_writer *to, const cn_alloc *alloc, etf_view in) {
             etf_put_version(to);
             continue;
         }
-        err = index_of(&s, alloc, &any, in, true);
+        err = index_of(&s, alloc, &any, etf__first(in), true);
         if (err == 0)
             err = put_index(to, &s.x);
         used = s.x.used;

@@ -260,3 +260,12 @@ int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at) {
     (void)cn__take(c, (size_t)(p - c->p));
     return 0;
 }
+
+etf_view etf__first(etf_view in) {
+    cn_cursor c = cn__cursor(in.data, in.len);
+    const uint8_t *at;
+
+    if (etf__skip(&c, NULL, &at) != 0)
+        return in;
+    return (etf_view){in.data, in.len - c.left};
+}

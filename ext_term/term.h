@@ -69,6 +69,8 @@ void etf__head_fun(const etf__head *h, etf__fun *out);
  * head that is wrong, and the cursor there too. Iterative. atoms may be NULL.
  */
 int etf__skip(cn_cursor *c, const etf_atoms *atoms, const uint8_t **at);
+/* The first term of the bytes; all of them when it is malformed. */
+etf_view etf__first(etf_view in);
 
 /* --- check.c ----------------------------------------------------------------
  */

@@ -426,6 +426,57 @@ static void without_memory(void **state) {
     etf_writer_free(&w[1]);
 }
 
+/* No piece of memory may be larger than this. */
+static void *take_small(void *ctx, void *p, size_t old_size, size_t new_size) {
+    if (new_size > *(const size_t *)ctx)
+        return NULL;
+    return cn_alloc_default()->realloc(NULL, p, old_size, new_size);
+}
+
+/* A list of cells as the value of a small map, and a long binary behind it,
+ * which takes no memory. */
+static etf_view map_before_much(etf_writer *w, int64_t first) {
+    static const uint8_t much[200000];
+    etf_view out;
+
+    etf_writer_init(w, NULL);
+    etf_put_tuple(w, 2);
+    etf_put_map(w, 2);
+    for (int i = 0; i < 2; i++) {
+        etf_put_int(w, i == 0 ? first : 1 - first);
+        for (int k = 0; k < 200; k++) {
+            etf_put_list(w, 1);
+            etf_put_int(w, k);
+        }
+        etf_put_nil(w);
+    }
+    etf_put_binary(w, much, sizeof much);
+    assert_int_equal(etf_writer_finish(w, &out), 0);
+    return out;
+}
+
+static void memory_of_a_map(void **state) {
+    size_t most = 100000;
+    const cn_alloc small = {take_small, &most};
+    etf_writer w[3];
+    etf_view v[2] = {map_before_much(&w[0], 0), map_before_much(&w[1], 1)};
+    int order = 1;
+
+    (void)state;
+    assert_int_equal(etf_compare(&small, v[0], v[1], &order), 0);
+    assert_int_equal(order, 0);
+    /* The same of maps that are sorted as they were put. */
+    most = 500000;
+    etf_writer_init(&w[2], &small);
+    etf_writer_mode(&w[2], ETF_DETERMINISTIC);
+    assert_int_equal(etf_element(v[0], 0, &v[0]), 0);
+    etf_put_term(&w[2], v[0]);
+    etf_put_binary(&w[2], v[0].data + v[0].len, 200000);
+    assert_int_equal(etf_writer_finish(&w[2], NULL), 0);
+    for (int i = 0; i < 3; i++)
+        etf_writer_free(&w[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_otp_25),
@@ -438,6 +489,7 @@ int main(void) {
         cmocka_unit_test(lists_of_any_depth),
         cmocka_unit_test(malformed),
         cmocka_unit_test(without_memory),
+        cmocka_unit_test(memory_of_a_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
