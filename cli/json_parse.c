@@ -273,18 +273,28 @@ static int put_ref(parser *p, const json_t *v) {
     return 0;
 }
 
+/* The text of a string, in which there may be a NUL; without data for what is
+ * none. */
+static etf_view text_of(const json_t *v) {
+    return (etf_view){(const uint8_t *)json_string_value(v),
+                      json_string_length(v)};
+}
+
+static bool is_long(etf_view atom) {
+    return cli_utf8_length((const char *)atom.data, atom.len) > 255;
+}
+
 static int put_fun(parser *p, const json_t *v) {
-    const char *mod = json_string_value(json_array_get(v, 0));
-    const char *fun = json_string_value(json_array_get(v, 1));
+    etf_view mod = text_of(json_array_get(v, 0));
+    etf_view fun = text_of(json_array_get(v, 1));
     uint64_t arity;
 
-    if (json_array_size(v) != 3 || mod == NULL || fun == NULL ||
+    if (json_array_size(v) != 3 || mod.data == NULL || fun.data == NULL ||
         !uint_of(json_array_get(v, 2), UINT8_MAX, &arity))
         return complain(p, "\"fun\" needs [module, function, arity]");
-    if (cli_utf8_length(mod, strlen(mod)) > 255 ||
-        cli_utf8_length(fun, strlen(fun)) > 255)
+    if (is_long(mod) || is_long(fun))
         return complain(p, long_atom);
-    etf_put_export(p->w, mod, fun, (uint8_t)arity);
+    etf_put_export_n(p->w, mod, fun, (uint8_t)arity);
     return 0;
 }
 

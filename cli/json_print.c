@@ -251,20 +251,15 @@ static bool print_ref(printer *p, etf_view term, etf_reader *r) {
     return true;
 }
 
-/* Only the usual case; names with a NUL, or in latin-1, are left to bytes. */
+/* Only the usual case; names in latin-1 are left to bytes. */
 static bool print_export(printer *p, etf_view term, etf_reader *r) {
-    char mod[CLI_ATOM_MAX], fun[CLI_ATOM_MAX];
     etf_view m, f;
     uint8_t arity;
 
     etf_get_export(r, &m, &f, &arity);
-    if (etf_reader_finish(r) != 0 || m.len >= sizeof mod || f.len >= sizeof fun)
+    if (etf_reader_finish(r) != 0)
         return false;
-    memcpy(mod, m.data, m.len);
-    mod[m.len] = '\0';
-    memcpy(fun, f.data, f.len);
-    fun[f.len] = '\0';
-    etf_put_export(&p->w, mod, fun, arity);
+    etf_put_export_n(&p->w, m, f, arity);
     if (!same(p, term))
         return false;
     (void)fputs("{\"" TAG_FUN "\":[", p->out);

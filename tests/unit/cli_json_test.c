@@ -63,6 +63,8 @@ static const struct {
     {"5a 0002 7703 614062 00000003 00000001 ffffffff",
      "{\"ref\":[\"a@b\",3,1,4294967295]}"},
     {"71 7705 6c69737473 7703 6d6170 6102", "{\"fun\":[\"lists\",\"map\",2]}"},
+    {"71 7703 610062 7702 c3a9 61ff",
+     "{\"fun\":[\"a\\u0000b\",\"\xc3\xa9\",255]}"},
 };
 
 #define NVECTORS (sizeof vectors / sizeof *vectors)
