@@ -25,23 +25,51 @@ static inline uint8_t *cn__put8(uint8_t *p, uint8_t v) {
     *p = v;
     return p + 1;
 }
+/* Compilers make one instruction of a memcpy, but not of some bytes. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define CN__BIG_ENDIAN(bits, v) __builtin_bswap##bits(v)
+#else
+#define CN__BIG_ENDIAN(bits, v) (v)
+#endif
 static inline uint8_t *cn__put16(uint8_t *p, uint16_t v) {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-    return p + 2;
+    v = CN__BIG_ENDIAN(16, v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
 }
 static inline uint8_t *cn__put32(uint8_t *p, uint32_t v) {
-    p = cn__put16(p, (uint16_t)(v >> 16));
-    return cn__put16(p, (uint16_t)v);
+    v = CN__BIG_ENDIAN(32, v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
 }
 static inline uint8_t *cn__put64(uint8_t *p, uint64_t v) {
-    p = cn__put32(p, (uint32_t)(v >> 32));
-    return cn__put32(p, (uint32_t)v);
+    v = CN__BIG_ENDIAN(64, v);
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
 }
 static inline uint8_t *cn__put_bytes(uint8_t *p, const void *v, size_t n) {
     if (n > 0)
         memcpy(p, v, n);
     return p + n;
+}
+
+static inline uint64_t cn__differ(const uint8_t *a, const uint8_t *b) {
+    uint64_t x, y;
+
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x ^ y;
+}
+/* memcmp(a, b, n) == 0 without a call, for what is short: names of nodes. */
+static inline bool cn__same(const void *a, const void *b, size_t n) {
+    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
+    uint64_t other;
+
+    if (n < 8)
+        return memcmp(a, b, n) == 0;
+    other = cn__differ(p + n - 8, q + n - 8);
+    for (size_t i = 0; i + 8 < n; i += 8)
+        other |= cn__differ(p + i, q + i);
+    return other == 0;
 }
 
 typedef struct cn_cursor {
