@@ -175,7 +175,7 @@ static bool room_for_edits(cnode__out_cache *c) {
 
 static bool holds(const cnode__out_slot *e, etf_view text) {
     return e->known && e->len == text.len &&
-           memcmp(e->text, text.data, text.len) == 0;
+           cn__same(e->text, text.data, text.len);
 }
 
 /* An atom that this frame did not have yet. */

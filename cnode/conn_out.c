@@ -123,8 +123,6 @@ static int make_talk(cnode_conn *c) {
     const cnode_conn_config *config = &c->rules->config;
     cnode__talk *t;
 
-    if (c->talk != NULL)
-        return 0;
     t = cn__calloc(&config->alloc, 1, sizeof *t);
     if (t == NULL)
         return CN_ENOMEM;
@@ -261,23 +259,22 @@ int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
 
 /* Messages wait for room; what keeps links and monitors true may take twice
  * as much, for losing it would be worse. */
-static size_t queue_limit(const cnode_conn *c, const cnode_ctrl *ctrl) {
+static size_t queue_limit(const cnode_conn *c, cnode_signal signal) {
     size_t max = c->rules->config.max_queue;
 
-    if (ctrl->signal <= CNODE_SIG_ALIAS_SEND ||
-        ctrl->signal == CNODE_SIG_SPAWN_REQUEST)
+    if (signal <= CNODE_SIG_ALIAS_SEND || signal == CNODE_SIG_SPAWN_REQUEST)
         return max;
     return max > SIZE_MAX / 2 ? SIZE_MAX : max * 2;
 }
 
-static int may_send(cnode_conn *c, const cnode_ctrl *ctrl) {
+static int may_send(cnode_conn *c, cnode_signal signal) {
     if (cnode__conn_dead(c))
         return c->error->code;
     if (!c->up)
         return CN_ENOCONN;
-    if (cnode_conn_queued(c) > queue_limit(c, ctrl))
+    if (cnode_conn_queued(c) > queue_limit(c, signal))
         return CN_EBUSY;
-    return make_talk(c);
+    return c->talk != NULL ? 0 : make_talk(c);
 }
 
 static int write_ctrl(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t *op,
@@ -309,21 +306,21 @@ enum {
     NAMES_MAX = 512
 };
 
-static bool is_usual(const cnode_conn *c, const cnode_ctrl *ctrl) {
+static bool is_usual(const cnode_conn *c, const cnode__brief *m) {
     const uint64_t need =
         CNODE_FLAG_SEND_SENDER | CNODE_FLAG_DIST_HDR_ATOM_CACHE;
 
-    return ctrl->signal == CNODE_SIG_SEND && (c->common & need) == need &&
-           ctrl->token.len == 0 && !ctrl->priority &&
-           ctrl->from.node_len - 1U < UINT8_MAX &&
-           ctrl->to.node_len - 1U < UINT8_MAX &&
-           ctrl->term.len < CNODE__FRAGMENT_SIZE - NAMES_MAX &&
+    return (c->common & need) == need && m->node.len - 1 < UINT8_MAX &&
+           m->to->node_len - 1U < UINT8_MAX &&
+           m->term.len < CNODE__FRAGMENT_SIZE - NAMES_MAX &&
            cnode__list_empty(&c->talk->flows);
 }
 
 /* A term that is no container, and no atom or something with one in it. */
-static bool has_no_atoms(etf_view term) {
-    switch (term.len == 0 ? ETF__NIL : term.data[0]) {
+static bool has_no_atoms(const cnode__brief *m) {
+    if (m->tag_len > 0)
+        return true; /* of a binary */
+    switch (m->term.len == 0 ? ETF__NIL : m->term.data[0]) {
     case ETF__NIL:
     case ETF__STRING:
     case ETF__BINARY:
@@ -343,18 +340,25 @@ static etf_view node_of(const etf_pid *pid) {
     return (etf_view){(const uint8_t *)pid->node, pid->node_len};
 }
 
-static uint8_t *put_pid(uint8_t *p, const etf_pid *pid, uint8_t node) {
+static uint8_t *put_pid(uint8_t *p, uint8_t node, uint32_t id, uint32_t serial,
+                        uint32_t creation) {
     p = cn__put8(p, ETF__NEW_PID);
     p = cn__put8(cn__put8(p, ETF__ATOM_CACHE_REF), node);
-    p = cn__put32(cn__put32(p, pid->id), pid->serial);
-    return cn__put32(p, pid->creation);
+    return cn__put32(cn__put32(cn__put32(p, id), serial), creation);
 }
 
-static uint8_t *put_tuple(uint8_t *p, const cnode_ctrl *ctrl, uint8_t from,
+static uint8_t *put_tuple(uint8_t *p, const cnode__brief *m, uint8_t from,
                           uint8_t to) {
     p = cn__put8(cn__put8(p, ETF__SMALL_TUPLE), 3);
     p = cn__put8(cn__put8(p, ETF__SMALL_INTEGER), OP_SEND_SENDER);
-    return put_pid(put_pid(p, &ctrl->from, from), &ctrl->to, to);
+    p = put_pid(p, from, m->id, m->serial, m->creation);
+    return put_pid(p, to, m->to->id, m->to->serial, m->to->creation);
+}
+
+/* As it is. */
+static void put_whole(uint8_t *p, const cnode__brief *m) {
+    p = cn__put_bytes(p, m->tag, m->tag_len);
+    (void)cn__put_bytes(p, m->term.data, m->term.len);
 }
 
 /* Room for a frame of so many bytes, with its beginning; NULL: no memory. */
@@ -373,58 +377,85 @@ static void end_frame(cnode_conn *c, size_t body) {
 }
 
 /* Nothing in it is new to the peer. */
-static int put_bare(cnode_conn *c, const cnode_ctrl *ctrl,
+static int put_bare(cnode_conn *c, const cnode__brief *m,
                     const uint8_t head[CNODE__OUT_PAIR]) {
-    size_t body = 2 + CNODE__OUT_PAIR + TUPLE_SIZE + ctrl->term.len;
+    size_t body = 2 + CNODE__OUT_PAIR + TUPLE_SIZE + m->tag_len + m->term.len;
     uint8_t *p = begin_frame(c, body);
 
     if (p == NULL)
         return CN_ENOMEM;
     p = cn__put_bytes(p, head, CNODE__OUT_PAIR);
-    p = put_tuple(p, ctrl, 0, 1);
-    (void)cn__put_bytes(p, ctrl->term.data, ctrl->term.len);
+    put_whole(put_tuple(p, m, 0, 1), m);
     end_frame(c, body);
     return 0;
 }
 
 /* With the names of both nodes in the frame. */
-static int put_usual(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t from,
-                     uint8_t to) {
+static int put_named(cnode_conn *c, const cnode__brief *m, bool bare,
+                     uint8_t from, uint8_t to) {
     cnode__out_cache *cache = &c->talk->cache;
-    size_t payload = cnode__out_cache_scan(cache, ctrl->term);
+    size_t payload =
+        bare ? m->tag_len + m->term.len : cnode__out_cache_scan(cache, m->term);
     size_t body = 2 + cnode__out_cache_head_size(cache) + TUPLE_SIZE + payload;
     uint8_t *p = begin_frame(c, body);
 
     if (p == NULL)
         return CN_ENOMEM;
     p = cnode__out_cache_put_head(cache, p);
-    p = put_tuple(p, ctrl, from, to);
-    (void)cnode__out_cache_put(cache, p, ctrl->term);
+    p = put_tuple(p, m, from, to);
+    if (bare)
+        put_whole(p, m);
+    else
+        (void)cnode__out_cache_put(cache, p, m->term);
     end_frame(c, body);
     return 0;
 }
 
+/* 1: it must go the long way. */
+static int put_usual(cnode_conn *c, const cnode__brief *m) {
+    cnode__out_cache *cache = &c->talk->cache;
+    etf_view their = node_of(m->to);
+    uint8_t head[CNODE__OUT_PAIR], from, to;
+    bool bare = has_no_atoms(m);
+
+    if (bare && cnode__out_cache_pair(cache, m->node, their, head))
+        return put_bare(c, m, head);
+    cnode__out_cache_begin(cache);
+    if (!cnode__out_cache_name(cache, 0, m->node, &from) ||
+        !cnode__out_cache_name(cache, 1, their, &to))
+        return 1;
+    return put_named(c, m, bare, from, to);
+}
+
+int cnode__conn_brief(cnode_conn *c, const cnode__brief *m) {
+    int err = may_send(c, CNODE_SIG_SEND);
+
+    if (err != 0)
+        return err;
+    if (c->rules->config.on_frame != NULL || !is_usual(c, m))
+        return 1;
+    err = put_usual(c, m);
+    if (err == 0)
+        cnode__conn_said(c, NULL, OP_SEND_SENDER);
+    return err;
+}
+
 /* False: it must go the long way. */
 static bool send_usual(cnode_conn *c, const cnode_ctrl *ctrl, int *err) {
-    cnode__out_cache *cache = &c->talk->cache;
-    etf_view our = node_of(&ctrl->from), their = node_of(&ctrl->to);
-    uint8_t head[CNODE__OUT_PAIR], from, to;
+    const cnode__brief m = {.node = node_of(&ctrl->from),
+                            .id = ctrl->from.id,
+                            .serial = ctrl->from.serial,
+                            .creation = ctrl->from.creation,
+                            .to = &ctrl->to,
+                            .term = ctrl->term};
 
-    if (!is_usual(c, ctrl))
+    if (ctrl->signal != CNODE_SIG_SEND || ctrl->token.len > 0 ||
+        ctrl->priority || !is_usual(c, &m))
         return false;
-    if (has_no_atoms(ctrl->term) &&
-        cnode__out_cache_pair(cache, our, their, head)) {
-        *err = put_bare(c, ctrl, head);
-    } else {
-        cnode__out_cache_begin(cache);
-        if (!cnode__out_cache_name(cache, 0, our, &from) ||
-            !cnode__out_cache_name(cache, 1, their, &to))
-            return false;
-        *err = put_usual(c, ctrl, from, to);
-    }
+    *err = put_usual(c, &m);
     if (*err == 0)
         cnode__conn_said(c, ctrl, OP_SEND_SENDER);
-    return true;
+    return *err != 1;
 }
 
 /* --- any signal ---------------------------------------------------------- */
@@ -460,7 +491,7 @@ static bool must_wait(const cnode_conn *c, const cnode_ctrl *ctrl,
 int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl) {
     cn_slice v = {ctrl->term.data, ctrl->term.len};
     cnode__parcel p = {.v = &v, .nv = 1, .len = v.len};
-    int err = may_send(c, ctrl);
+    int err = may_send(c, ctrl->signal);
     uint8_t op;
 
     if (err != 0 || send_usual(c, ctrl, &err))
@@ -514,7 +545,7 @@ int cnode_conn_send_shared(cnode_conn *c, const cnode_ctrl *ctrl,
                            void (*release)(void *arg), void *arg) {
     cnode_ctrl out = *ctrl;
     cnode__parcel p = {.v = v, .nv = n};
-    int err = may_send(c, ctrl);
+    int err = may_send(c, ctrl->signal);
     uint8_t op;
 
     if (err != 0)

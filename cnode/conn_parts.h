@@ -168,6 +168,18 @@ void cnode__conn_stride(cnode_conn *c, size_t bytes);
 int cnode__conn_put(cnode_conn *c, cnode__parcel *p, uint64_t sequence,
                     uint64_t fragments, size_t part);
 int cnode__conn_put_tick(cnode_conn *c);
+/* A message of a process of this node, without a trace, to a pid: what most
+ * signals are, in the form that takes the least to put into a frame. */
+typedef struct cnode__brief {
+    etf_view node; /* ours */
+    uint32_t id, serial, creation;
+    const etf_pid *to;
+    uint8_t tag[5]; /* tag_len bytes of the term, the rest follows in `term`; */
+    uint8_t tag_len; /* 0, or 5: it is a binary */
+    etf_view term;
+} cnode__brief;
+/* cnode_conn_send of it; or 1: nothing was done, it must go by that one. */
+int cnode__conn_brief(cnode_conn *c, const cnode__brief *m);
 /* Nothing was sent for a while: gives back all memory that can be had again. */
 void cnode__conn_trim_output(cnode_conn *c);
 void cnode__conn_out_free(cnode_conn *c);

@@ -44,11 +44,11 @@ bool cnode__is_parked(const cnode__peer *p) {
     return p->node->config.max_parked > 0 && level(p) > high_mark(p->node);
 }
 
-void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err) {
+void cnode__drain_note(cnode__peer *p, cnode_signal signal, int err) {
     const cnode *n = p->node;
 
     if (p->drain_owed || n->config.on_drain == NULL ||
-        c->signal > CNODE_SIG_ALIAS_SEND)
+        signal > CNODE_SIG_ALIAS_SEND)
         return;
     if (err == CN_EBUSY)
         p->drain_owed = level(p) > low_mark(n);

@@ -568,6 +568,10 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
                         const cn_slice *v, size_t nv,
                         void (*release)(void *arg), void *arg);
+/* The same for a message to a peer that is up; or 1: nothing was done, it must
+ * go by cnode__route. */
+struct cnode__brief;
+int cnode__route_brief(cnode__peer *peer, const struct cnode__brief *m);
 /* The same for what must not be lost: the connection ends if it is. */
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
@@ -578,6 +582,12 @@ void cnode__answered(cnode *n, const char *node, int err);
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);
 /* The opposite; what a signal does not have is zero. */
 int cnode__thaw(cnode_ctrl *c, etf_reader *r, etf_view frame);
+
+/* --- brief.c --- */
+/* cnode_send_args by the short way, with what became of it in *err. False: it
+ * is not for this one, and nothing was done. */
+bool cnode__send_brief(cnode_proc *p, const etf_pid *to, const etf_in *in,
+                       size_t count, int *err);
 
 /* --- carry.c --- */
 /* What another thread asked for: node "" is this one, and the sender needs
@@ -594,7 +604,7 @@ size_t cnode__queue_max(const cnode *n);
 /* More waits for p than without parking would. */
 bool cnode__is_parked(const cnode__peer *p);
 /* What became of a signal for p. */
-void cnode__drain_note(cnode__peer *p, const cnode_ctrl *c, int err);
+void cnode__drain_note(cnode__peer *p, cnode_signal signal, int err);
 /* Less may be waiting for p. */
 void cnode__drain_check(cnode__peer *p);
 /* Calls on_drain; from the pump. */
@@ -628,6 +638,12 @@ cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);
 cnode_proc *cnode__proc_named(cnode *n, etf_view name);
 etf_pid cnode__pid_of(const cnode *n, uint64_t number);
 uint64_t cnode__number_of(const etf_pid *pid);
+/* 28 bits of id, the rest in the serial: never used twice. */
+static inline void cnode__split_number(uint64_t number, uint32_t *id,
+                                       uint32_t *serial) {
+    *id = (uint32_t)(number & 0x0fffffff);
+    *serial = (uint32_t)(number >> 28);
+}
 /* Also without a node name, as pids are kept inside. */
 bool cnode__own_pid(const cnode *n, const etf_pid *pid);
 void cnode__set_node(etf_pid *pid, const char *node);

@@ -22,9 +22,7 @@ void cnode__set_node(etf_pid *pid, const char *node) {
 
 static void set_pid(etf_pid *pid, uint64_t number, uint32_t creation,
                     const char *node) {
-    /* 28 bits of id, the rest in the serial: never used twice. */
-    pid->id = (uint32_t)(number & 0x0fffffff);
-    pid->serial = (uint32_t)(number >> 28);
+    cnode__split_number(number, &pid->id, &pid->serial);
     pid->creation = creation;
     cnode__set_node(pid, node);
 }
@@ -633,7 +631,10 @@ static int send_packed(cnode_proc *p, const char *node, size_t node_len,
 int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
                     size_t n) {
     cnode_ctrl c;
+    int err;
 
+    if (cnode__send_brief(p, to, in, n, &err))
+        return err;
     cnode__ctrl_clear(&c, CNODE_SIG_SEND);
     cnode__copy_pid(&c.to, to);
     return send_packed(p, to->node, to->node_len, &c, in, n);

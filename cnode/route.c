@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cnode/conn_parts.h"
 #include "cnode/control.h"
 #include "cnode/node.h"
 
@@ -108,16 +109,16 @@ static bool is_up(const cnode__peer *p) {
     return p->up != NULL && !p->up->failed;
 }
 
-static int sent_up(cnode__peer *p, const cnode_ctrl *c, int err) {
+static int sent_up(cnode__peer *p, cnode_signal signal, int err) {
     if (err == 0)
         cnode__wire_dirty(p->up);
-    if (err == 0 && c->signal <= CNODE_SIG_ALIAS_SEND)
+    if (err == 0 && signal <= CNODE_SIG_ALIAS_SEND)
         p->node->stats.messages_out++, p->counts.messages_out++;
     return err;
 }
 
 static int route_up(cnode__peer *p, const cnode_ctrl *c) {
-    return sent_up(p, c, cnode_conn_send(p->up->conn, c));
+    return sent_up(p, c->signal, cnode_conn_send(p->up->conn, c));
 }
 
 static const char *why_not(const cnode__peer *p, int err) {
@@ -129,11 +130,11 @@ static const char *why_not(const cnode__peer *p, int err) {
 }
 
 /* err is what became of it. */
-static int routed(cnode *n, cnode__peer *peer, const cnode_ctrl *c, int err) {
+static int routed(cnode *n, cnode__peer *peer, cnode_signal signal, int err) {
     n->creation_used = true;
     if (peer != NULL) {
         cnode__stats_routed(peer, err);
-        cnode__drain_note(peer, c, err);
+        cnode__drain_note(peer, signal, err);
     }
     if (err == 0)
         return 0;
@@ -151,7 +152,7 @@ int cnode__route(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         err = route_up(peer, c);
     else
         err = route_pending(peer, c);
-    return routed(n, peer, c, err);
+    return routed(n, peer, c->signal, err);
 }
 
 int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
@@ -159,7 +160,16 @@ int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
                         void (*release)(void *arg), void *arg) {
     int err = cnode_conn_send_shared(peer->up->conn, c, v, nv, release, arg);
 
-    return routed(peer->node, peer, c, sent_up(peer, c, err));
+    return routed(peer->node, peer, c->signal, sent_up(peer, c->signal, err));
+}
+
+int cnode__route_brief(cnode__peer *peer, const cnode__brief *m) {
+    int err = cnode__conn_brief(peer->up->conn, m);
+
+    if (err == 1)
+        return 1;
+    return routed(peer->node, peer, CNODE_SIG_SEND,
+                  sent_up(peer, CNODE_SIG_SEND, err));
 }
 
 void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
+#include "ext_term/tags.h"
 #include "support.h"
 
 /* --- a connection to a recorded peer ------------------------------------- */
@@ -773,6 +774,176 @@ static void test_shared_refused(void **state) {
     assert_int_equal(released, 1);
 }
 
+/* --- the short way ------------------------------------------------------- */
+
+static void assert_same_output(cnode_conn *a, cnode_conn *b) {
+    const uint8_t *p, *q;
+    size_t n, m;
+
+    while ((p = output(a, &n)) != NULL) {
+        q = output(b, &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(p, q, n);
+        cnode_conn_wrote(a, n);
+        cnode_conn_wrote(b, n);
+    }
+    assert_int_equal(cnode_conn_queued(b), 0);
+}
+
+static cnode__brief brief_of(const cnode_ctrl *c) {
+    return (cnode__brief){
+        .node = {(const uint8_t *)c->from.node, c->from.node_len},
+        .id = c->from.id,
+        .serial = c->from.serial,
+        .creation = c->from.creation,
+        .to = &c->to,
+        .term = c->term};
+}
+
+/* The tag and the length of a binary need not lie before it. */
+static void take_off_tag(cnode__brief *m) {
+    if (m->term.data[0] != ETF__BINARY)
+        return;
+    memcpy(m->tag, m->term.data, 5);
+    m->tag_len = 5;
+    m->term.data += 5;
+    m->term.len -= 5;
+}
+
+/* Two names that want the same slot go the long way, too. */
+static int brief_or_long(cnode_conn *c, const cnode__brief *m,
+                         const cnode_ctrl *send) {
+    int err = cnode__conn_brief(c, m);
+
+    return err == 1 ? cnode_conn_send(c, send) : err;
+}
+
+static void put_some_term(etf_writer *w) {
+    static const uint8_t bytes[300] = {119};
+
+    switch (random_below(5)) {
+    case 0:
+        put_random_term(w, random_below(4));
+        break;
+    case 1:
+        etf_put_int(w, random_below(100000));
+        break;
+    case 2:
+        etf_put_atom(w, "ok");
+        break;
+    default:
+        etf_put_binary(w, bytes, random_below(sizeof bytes));
+    }
+}
+
+/* What goes out is the same, and counted the same. */
+static void test_brief(void **state) {
+    cnode_conn *c = opened(ALL), *twin = opened(ALL);
+    cnode_ctrl send = send_of((etf_view){0});
+    cnode_conn_stats sc, st;
+    etf_writer w;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    for (int i = 0; i < 3000; i++) {
+        cnode__brief m;
+        if (random_below(4) == 0) {
+            send.from = random_pid();
+            send.to = random_pid();
+        }
+        etf_writer_reset(&w);
+        put_some_term(&w);
+        assert_int_equal(etf_writer_finish(&w, &send.term), 0);
+        m = brief_of(&send);
+        if (random_below(2) == 0)
+            take_off_tag(&m);
+        assert_int_equal(cnode_conn_send(twin, &send), 0);
+        assert_int_equal(brief_or_long(c, &m, &send), 0);
+        if (random_below(10) == 0)
+            assert_same_output(c, twin);
+    }
+    assert_same_output(c, twin);
+    cnode_conn_get_stats(c, &sc);
+    cnode_conn_get_stats(twin, &st);
+    assert_memory_equal(&sc, &st, sizeof sc);
+    etf_writer_free(&w);
+    cnode_conn_free(c);
+    cnode_conn_free(twin);
+}
+
+static void on_frame(void *ctx, bool in, const char *text, etf_view payload) {
+    (void)ctx, (void)in, (void)text, (void)payload;
+}
+
+/* What must go the long way is left alone, and what may not go is refused. */
+static void test_brief_refused(void **state) {
+    cnode_conn_config config = config_with(ALL);
+    cnode_ctrl send = send_of((etf_view){ok_term, sizeof ok_term});
+    cnode__brief m = brief_of(&send);
+    etf_view big = binary(200000);
+    cnode_conn *c = opened(CNODE_FLAG_FRAGMENTS);
+    cnode_event ev;
+
+    (void)state;
+    assert_int_equal(cnode__conn_brief(c, &m), 1);
+    assert_int_equal(cnode_conn_queued(c), 0);
+    cnode_conn_free(c);
+    config.on_frame = on_frame;
+    assert_int_equal(open_with(&config, &c), 0);
+    assert_int_equal(cnode__conn_brief(c, &m), 1);
+    cnode_conn_free(c);
+    c = opened(ALL);
+    m.term = big;
+    assert_int_equal(cnode__conn_brief(c, &m), 1);
+    m.term = send.term;
+    assert_int_equal(cnode__conn_brief(c, &m), 0);
+    send.term = big;
+    assert_int_equal(cnode_conn_send(c, &send), 0);
+    assert_int_equal(cnode__conn_brief(c, &m), 1); /* behind the fragments */
+    cnode_conn_free(c);
+    config = config_with(ALL);
+    config.max_queue = 10;
+    assert_int_equal(open_with(&config, &c), 0);
+    assert_int_equal(cnode__conn_brief(c, &m), 0);
+    assert_int_equal(cnode__conn_brief(c, &m), CN_EBUSY);
+    (void)cnode_conn_eof(c);
+    assert_int_equal(cnode__conn_brief(c, &m), CN_ECLOSED);
+    assert_int_equal(cnode_conn_next(c, &ev), CN_ECLOSED);
+    cnode_conn_free(c);
+    assert_int_equal(cnode_conn_new(&c, &config, 0), 0);
+    assert_int_equal(cnode__conn_brief(c, &m), CN_ENOCONN);
+    cnode_conn_free(c);
+    free_binary(big);
+}
+
+static int briefs(fault_alloc *f, void *arg) {
+    cnode_conn_config config = config_with(ALL);
+    cnode_ctrl send = send_of(*(const etf_view *)arg);
+    cnode_conn *c = NULL;
+    int err;
+
+    config.alloc = f->alloc;
+    err = open_with(&config, &c);
+    for (uint32_t i = 0; i < 9 && err == 0; i++) {
+        const cnode__brief m = brief_of(&send);
+        err = brief_or_long(c, &m, &send);
+    }
+    cnode_conn_free(c);
+    return err;
+}
+
+static void test_brief_memory(void **state) {
+    etf_writer w;
+    etf_view term;
+
+    (void)state;
+    etf_writer_init(&w, NULL);
+    put_random_term(&w, 100);
+    assert_int_equal(etf_writer_finish(&w, &term), 0);
+    run_with_every_failure(briefs, &term);
+    etf_writer_free(&w);
+}
+
 /* --- memory -------------------------------------------------------------- */
 
 static void take_nothing(void *arg, etf_view both) {
@@ -867,6 +1038,9 @@ int main(void) {
         cmocka_unit_test(test_fragments_by_buffer),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_shared_refused),
+        cmocka_unit_test(test_brief),
+        cmocka_unit_test(test_brief_refused),
+        cmocka_unit_test(test_brief_memory),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_idle_memory),
     };
