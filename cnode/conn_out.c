@@ -50,7 +50,7 @@ static size_t lend(cnode_conn *c, cn_slice *v, size_t nv, bool fill) {
         return 0;
     if (g != NULL && lend_greeting(g, v, &n))
         return n;
-    if (fill && c->talk != NULL)
+    if (fill && c->talk != NULL && !cnode__list_empty(&c->talk->flows))
         cnode__flow_fill(c);
     return n + cnode__out_lend(&c->queue, v + n, nv - n);
 }

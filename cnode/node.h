@@ -558,6 +558,8 @@ const char *cnode__wire_name(const cnode__wire *w);
 void cnode__wire_dirty(cnode__wire *w);
 /* Some of its output was written. */
 void cnode__wire_wrote(cnode__wire *w);
+/* ... and all of it. */
+void cnode__wire_clean(cnode__wire *w);
 
 /* --- route.c --- */
 /* Sends a signal to a peer (NULL: here), connecting if need be. Keeps the

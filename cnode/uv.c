@@ -64,12 +64,7 @@ void cnode_stop(cnode *n) {
 }
 
 bool cnode__uv_stopped(cnode__uv *s) {
-    bool stop;
-
-    uv_mutex_lock(&s->mutex);
-    stop = s->stop;
-    uv_mutex_unlock(&s->mutex);
-    return stop;
+    return s->stop;
 }
 
 static void on_async(uv_async_t *a) {
@@ -130,7 +125,8 @@ static void set_idle(cnode__uv *s, bool idles) {
 static void on_prepare(uv_prepare_t *h) {
     cnode__uv *s = h->data;
 
-    s->thread = uv_thread_self();
+    if (!shell_on_loop(s)) /* to read it costs less than to write it */
+        s->thread = uv_thread_self();
     s->turn++;
     if (cnode__pump(&s->node) != s->idles)
         set_idle(s, !s->idles);
@@ -143,9 +139,7 @@ int cnode_run(cnode *n) {
     s->thread = uv_thread_self();
     while (!cnode__uv_stopped(s))
         (void)uv_run(s->loop, UV_RUN_ONCE);
-    uv_mutex_lock(&s->mutex);
     s->stop = false;
-    uv_mutex_unlock(&s->mutex);
     return 0;
 }
 

@@ -98,11 +98,11 @@ struct cnode__uv {
     int handles;       /* open ones, of links too */
     uint64_t turn;     /* of the loop, from 1 */
     uv_mutex_t mutex;
-    cn_buf letters; /* from other threads; with the mutex, as what follows */
-    cn_buf busy;    /* names of nodes that take no more */
-    bool closed;    /* no more letters */
-    bool stop;
-    cn_buf spare; /* for letters, the loop's */
+    cn_buf letters;    /* from other threads; with the mutex, as what follows */
+    cn_buf busy;       /* names of nodes that take no more */
+    bool closed;       /* no more letters */
+    _Atomic bool stop; /* the mutex only keeps the async handle from closing */
+    cn_buf spare;      /* for letters, the loop's */
     epmd_registration *registration;
     bool registered;
     int registration_status; /* 1: no answer yet */

@@ -123,20 +123,35 @@ static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf) {
     *buf = uv_buf_init((char *)s->chunk, enough ? 0 : CNODE__READ_CHUNK);
 }
 
+static void write_more(cnode__socket *l);
+
+/* What was read may have an answer: that goes out at once, without waiting for
+ * what else there is to read and to do in this turn. */
+static void answer(cnode__socket *l) {
+    cnode__wire *w = l->wire;
+
+    if (w->failed)
+        return;
+    write_more(l);
+    if (!w->failed && cnode_conn_queued(w->conn) == 0)
+        cnode__wire_clean(w);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     cnode__socket *l = stream->data;
 
     if (n == CNODE__READ_CHUNK)
         l->read_in = l->shell->turn;
-    if (n > 0 && l->wire != NULL)
+    if (n > 0 && l->wire != NULL) {
         cnode__wire_read(l->wire, (const uint8_t *)buf->base, (size_t)n);
+        answer(l);
+    }
     if (n >= 0 || n == UV_ENOBUFS)
         return;
     (void)uv_read_stop(stream);
     end_link(l, (int)n, "reading");
 }
 
-static void write_more(cnode__socket *l);
 static void measure_buffer(cnode__socket *l);
 
 static cnode_conn *conn_of(const cnode__socket *l) {
@@ -228,6 +243,8 @@ static void write_more(cnode__socket *l) {
         if (r > 0) {
             cnode_conn_wrote(c, (size_t)r);
             done += (size_t)r;
+            if (cnode_conn_queued(c) == 0)
+                break;
         } else if (r == 0 || r == UV_EAGAIN) {
             write_later(l, bufs, n, size);
             return;
@@ -236,7 +253,8 @@ static void write_more(cnode__socket *l) {
             return;
         }
     }
-    cnode__uv_end_errand(l);
+    if (l->errand != NULL)
+        cnode__uv_end_errand(l);
     check_output(l);
     if (l->wire == NULL)
         shut_down(l);

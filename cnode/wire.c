@@ -103,6 +103,11 @@ void cnode__wire_dirty(cnode__wire *w) {
     cnode__wake(w->node);
 }
 
+void cnode__wire_clean(cnode__wire *w) {
+    cnode__list_leave(&w->in_work);
+    cnode__wire_wrote(w);
+}
+
 void cnode__wire_wrote(cnode__wire *w) {
     if (w->peer != NULL && w->peer->up == w)
         cnode__drain_check(w->peer);

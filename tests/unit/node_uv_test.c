@@ -90,6 +90,59 @@ static void round_trips(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* --- two loops ------------------------------------------------------------ */
+
+static void count_echo(cnode_proc *p, const cnode_msg *m, void *data) {
+    echo(p, m, NULL);
+    ++*(int *)data;
+}
+
+static void count_message(cnode_proc *p, const cnode_msg *m, void *data) {
+    (void)p, (void)m;
+    ++*(int *)data;
+}
+
+/* The turn that reads a message writes the answer, too: it does not wait for
+ * the next one, in which the loop does not run here. */
+static void answers_in_the_same_turn(void **state) {
+    int asked = 0, answered = 0;
+    const cnode_proc_config server = {
+        .name = "echo", .on_message = count_echo, .data = &asked};
+    const cnode_proc_config box = {.on_message = count_message,
+                                   .data = &answered};
+    uv_loop_t la, lb;
+    cnode *a, *b;
+    cnode_proc *p;
+    etf_pid self;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&la), 0);
+    assert_int_equal(uv_loop_init(&lb), 0);
+    listen_as(&a, "a@127.0.0.1", &la);
+    listen_as(&b, "b@127.0.0.1", &lb);
+    introduce(a, "b@127.0.0.1", cnode_port(b));
+    assert_int_equal(cnode_spawn(b, &server, NULL), 0);
+    assert_int_equal(cnode_spawn(a, &box, &p), 0);
+    self = cnode_self(p);
+    for (int i = 1; i <= 10; i++) {
+        assert_int_equal(
+            cnode_send_name(p, "b@127.0.0.1", "echo", "{~p, ~i}", &self, i), 0);
+        while (asked < i) {
+            (void)uv_run(&la, UV_RUN_NOWAIT);
+            (void)uv_run(&lb, UV_RUN_NOWAIT);
+        }
+        for (int turn = 0; turn < 5 && answered < i; turn++)
+            (void)uv_run(&la, UV_RUN_ONCE);
+        assert_int_equal(answered, i);
+    }
+    cnode_free(a);
+    while (cnode_connected(b, "a@127.0.0.1"))
+        (void)uv_run(&lb, UV_RUN_ONCE);
+    cnode_free(b);
+    assert_int_equal(uv_loop_close(&la), 0);
+    assert_int_equal(uv_loop_close(&lb), 0);
+}
+
 /* --- a node in a thread --------------------------------------------------- */
 
 typedef struct other {
@@ -1024,6 +1077,7 @@ static void says_who_has_another_cookie(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
+        cmocka_unit_test(answers_in_the_same_turn),
         cmocka_unit_test(sends_from_threads),
         cmocka_unit_test(is_stopped_from_a_thread),
         cmocka_unit_test(is_freed_with_unsent_output),
