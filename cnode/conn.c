@@ -146,13 +146,14 @@ void cnode__conn_relax(cnode_conn *c) {
 
 /* --- birth and death ----------------------------------------------------- */
 
-static int greet(cnode_conn *c, const cnode_conn_config *config) {
+static int greet(cnode_conn *c, const cnode_conn_config *config, uint64_t now) {
     const cn_alloc *alloc = &c->rules->config.alloc;
     cnode__greeting *g = cn__calloc(alloc, 1, sizeof *g);
 
     c->greeting = g;
     if (g == NULL || cnode__conn_why(c)->code != 0)
         return CN_ENOMEM;
+    g->began = now;
     cn__buf_init(&g->out, alloc);
     cn__buf_init(&g->lent, alloc);
     return cnode__hs_init(&g->hs, config, &g->out, c->error);
@@ -175,8 +176,9 @@ int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
     c->stride = CNODE__FRAGMENT_SIZE;
     c->interval = own->ticktime_ms / own->intensity +
                   (own->ticktime_ms % own->intensity != 0);
+    c->fed_at = now;
     c->deadline = now + own->setup_ms;
-    err = greet(c, config);
+    err = greet(c, config, now);
     if (err != 0) {
         cnode_conn_free(c);
         return err;
@@ -395,11 +397,16 @@ void cnode_conn_hide(cnode_conn *c) {
         c->greeting->hs.flags &= ~CNODE_FLAG_PUBLISHED;
 }
 
-int cnode_conn_eof(cnode_conn *c) {
+static uint64_t since(uint64_t then, uint64_t now) {
+    return now > then ? now - then : 0;
+}
+
+int cnode_conn_eof(cnode_conn *c, uint64_t now) {
     if (cnode__conn_dead(c))
         return c->error->code;
     if (!c->up)
-        return cnode__hs_ended(&c->greeting->hs, false);
+        return cnode__hs_ended(&c->greeting->hs, since(c->greeting->began, now),
+                               since(c->fed_at, now));
     return cnode__conn_fail(c, CN_ECLOSED, "%s",
                             cnode__conn_in_part(c)
                                 ? "the peer closed the connection inside a "
@@ -430,7 +437,7 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
     if (now < c->deadline)
         return 0;
     if (!c->up)
-        return cnode__hs_ended(&c->greeting->hs, true);
+        return cnode__hs_silent(&c->greeting->hs);
     c->silent = c->heard ? 0 : c->silent + 1;
     if (c->silent >= c->rules->config.intensity)
         return cnode__conn_fail(c, CN_ETIMEDOUT,

@@ -267,8 +267,10 @@ CN_API bool cnode_conn_up(const cnode_conn *c);
 CN_API uint64_t cnode_conn_common_flags(const cnode_conn *c);
 CN_API size_t cnode_conn_queued(const cnode_conn *c);
 CN_API const char *cnode_conn_peer(const cnode_conn *c);
-/* The peer closed the stream: what that means in this state. */
-CN_API int cnode_conn_eof(cnode_conn *c);
+/* The peer closed the stream: what that means in this state, and at this time:
+ * in answer to the reply to its challenge it has rejected the cookie,
+ * CN_ECOOKIE; after seconds it has given up, CN_ECLOSED. */
+CN_API int cnode_conn_eof(cnode_conn *c, uint64_t now);
 /* Why it is dead; code 0: it is not. Valid until the next call for c. */
 CN_API const cn_error *cnode_conn_error(const cnode_conn *c);
 

@@ -60,6 +60,7 @@ typedef struct cnode__greeting {
     cn_buf out;
     cn_buf lent; /* what the writer has of it */
     bool name_told;
+    uint64_t began; /* when the connection was made */
 } cnode__greeting;
 
 /* What connections of one node have in common: a configuration, of which only

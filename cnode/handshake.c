@@ -19,11 +19,16 @@
  * which version the other speaks. It has only half of the flags and no
  * creation; c has the rest.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "cnode/digest.h"
 #include "cnode/handshake.h"
+
+/* Milliseconds: a peer that closes sooner does so for what it was told; and
+ * about when, after the connection was made, the first lose patience. */
+enum { AT_ONCE = 1000, PATIENCE = 5000 };
 
 /* --- names --------------------------------------------------------------- */
 
@@ -512,14 +517,26 @@ int cnode__hs_message(cnode__hs *h, const uint8_t *p, size_t n) {
     }
 }
 
-int cnode__hs_ended(cnode__hs *h, bool timeout) {
-    if (timeout)
-        return cn__fail(h->error, CN_ETIMEDOUT, 0,
-                        "handshake: no answer, waited for %s",
-                        awaited(h->state));
-    if (h->state == HS_EXPECT_ACK)
+int cnode__hs_silent(cnode__hs *h) {
+    return cn__fail(h->error, CN_ETIMEDOUT, 0,
+                    "handshake: no answer, waited for %s", awaited(h->state));
+}
+
+/* Whoever rejects a cookie closes when it reads our answer to its challenge;
+ * whoever gives up does so some seconds after the connection was made, 7 unless
+ * it was told otherwise. Both only close. */
+int cnode__hs_ended(cnode__hs *h, uint64_t since_begin, uint64_t since_last) {
+    bool at_once = since_last < AT_ONCE && since_begin < PATIENCE;
+
+    if (h->state == HS_EXPECT_ACK && at_once)
         return cn__fail(h->error, CN_ECOOKIE, 0,
-                        "handshake: the cookie was rejected by the peer");
+                        "handshake: the cookie was rejected by the peer: it "
+                        "closed the connection at our answer to its challenge");
+    if (!at_once)
+        return cn__fail(h->error, CN_ECLOSED, 0,
+                        "handshake: the peer gave up: it closed the connection "
+                        "after %" PRIu64 " ms, waited for %s",
+                        since_begin, awaited(h->state));
     return cn__fail(h->error, CN_ECLOSED, 0,
                     "handshake: the peer closed the connection, waited for "
                     "%s%s",

@@ -69,8 +69,11 @@ int64_t cnode__hs_measure(cnode__hs *h, const uint8_t *p, size_t n);
 int cnode__hs_message(cnode__hs *h, const uint8_t *p, size_t n);
 int cnode__hs_answer(cnode__hs *h, cnode_answer a, const char *cookie,
                      const char *name, uint32_t creation);
-/* The error for a stream that ended here, or (timeout) for silence. */
-int cnode__hs_ended(cnode__hs *h, bool timeout);
+/* The error for silence. */
+int cnode__hs_silent(cnode__hs *h);
+/* ... and for a stream that ended here, so many milliseconds after it began,
+ * and after the last message of the peer. */
+int cnode__hs_ended(cnode__hs *h, uint64_t since_begin, uint64_t since_last);
 
 /* Is it name@host, both sides not empty, printable ASCII, one '@'? */
 bool cnode__name_ok(const char *name);

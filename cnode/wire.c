@@ -358,6 +358,6 @@ void cnode__wire_eof(cnode__wire *w) {
         cnode__wire_fail(w, CN_ECLOSED, 0, "closed");
         return;
     }
-    (void)cnode_conn_eof(w->conn);
+    (void)cnode_conn_eof(w->conn, cnode__now(w->node));
     fail_by_conn(w);
 }

@@ -113,7 +113,7 @@ static int read_some(program *p) {
     int r;
 
     if (n <= 0)
-        return cnode_conn_eof(p->conn);
+        return cnode_conn_eof(p->conn, now_ms());
     r = cnode_conn_feed(p->conn, in, (size_t)n, now_ms());
     while (r == 0 && (r = cnode_conn_next(p->conn, &ev)) == 1) {
         handle(p, &ev);

@@ -165,7 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     connect_them(&p, !(data[0] & 1));
     feed_all(&p, data, size);
-    require(cnode_conn_eof(p.b) != 0);
+    require(cnode_conn_eof(p.b, 0) != 0);
     cnode_conn_free(p.a);
     cnode_conn_free(p.b);
     return 0;

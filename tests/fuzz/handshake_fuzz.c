@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (cnode_conn_output(c, &v, 1) > 0)
             cnode_conn_wrote(c, v.len);
     }
-    if ((data[0] & 0x80 ? cnode_conn_eof(c)
+    if ((data[0] & 0x80 ? cnode_conn_eof(c, size)
                         : cnode_conn_timeout(c, UINT64_MAX)) == 0 &&
         !cnode_conn_up(c))
         abort(); /* whoever was not up by now has an error */

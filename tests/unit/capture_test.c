@@ -118,7 +118,7 @@ static void say(cnode_conn *from, cnode_conn *to, const char *text) {
 }
 
 static void end(talk *t) {
-    (void)cnode_conn_eof(t->a);
+    (void)cnode_conn_eof(t->a, 0);
     cnode_conn_free(t->a);
     cnode_conn_free(t->b);
     cnode_capture_free(t->capture);

@@ -624,7 +624,7 @@ static void test_rest_of_a_feed(void **state) {
         assert_int_equal(feed(&e, bytes, cut), 0);
         assert_int_equal(feed(&e, bytes + cut, n - cut), 0);
         assert_log(&e, HEARD "1\n" HEARD "2\n" HEARD "3\n" HEARD "4\n");
-        assert_int_equal(cnode_conn_eof(e.c), CN_ECLOSED);
+        assert_int_equal(cnode_conn_eof(e.c, 0), CN_ECLOSED);
         assert_string_equal(cnode_conn_error(e.c)->text,
                             "the peer closed the connection");
         cnode_conn_free(e.c);

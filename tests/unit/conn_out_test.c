@@ -906,7 +906,7 @@ static void test_brief_refused(void **state) {
     assert_int_equal(open_with(&config, &c), 0);
     assert_int_equal(cnode__conn_brief(c, &m), 0);
     assert_int_equal(cnode__conn_brief(c, &m), CN_EBUSY);
-    (void)cnode_conn_eof(c);
+    (void)cnode_conn_eof(c, 0);
     assert_int_equal(cnode__conn_brief(c, &m), CN_ECLOSED);
     assert_int_equal(cnode_conn_next(c, &ev), CN_ECLOSED);
     cnode_conn_free(c);

@@ -137,10 +137,10 @@ static void pump(pair *p) {
     if (p->err == 0)
         return;
     if (cnode_conn_error(p->a)->code == 0) {
-        (void)cnode_conn_eof(p->a);
+        (void)cnode_conn_eof(p->a, 0);
         (void)dead(p, p->a);
     } else if (cnode_conn_error(p->b)->code == 0) {
-        (void)cnode_conn_eof(p->b);
+        (void)cnode_conn_eof(p->b, 0);
         (void)dead(p, p->b);
     }
 }
@@ -261,7 +261,8 @@ static const scene scenes[] = {
      NULL,
      "b name 'a@h' 'b@h'\n"
      "b dead CN_ECOOKIE: handshake: the peer has another cookie\n"
-     "a dead CN_ECOOKIE: handshake: the cookie was rejected by the peer\n"},
+     "a dead CN_ECOOKIE: handshake: the cookie was rejected by the peer: it "
+     "closed the connection at our answer to its challenge\n"},
     {"other name",
      {0},
      "b@i",
@@ -664,7 +665,7 @@ static void test_recorded_frames(void **state) {
             assert_int_equal(r, 0);
         }
         assert_int_equal(got, count);
-        assert_int_equal(cnode_conn_eof(c), CN_ECLOSED);
+        assert_int_equal(cnode_conn_eof(c, 0), CN_ECLOSED);
         assert_string_equal(cnode_conn_error(c)->text,
                             "the peer closed the connection");
         cnode_conn_free(c);
@@ -714,7 +715,7 @@ static void assert_dead(cnode_conn *c, int err) {
     assert_int_equal(cnode_conn_send(c, &s), err);
     assert_int_equal(cnode_conn_timeout(c, UINT64_MAX), err);
     assert_int_equal(cnode_conn_answer(c, CNODE_ANSWER_OK, "", "", 0), err);
-    assert_int_equal(cnode_conn_eof(c), err);
+    assert_int_equal(cnode_conn_eof(c, 0), err);
     assert_int_equal(cnode_conn_error(c)->code, err);
     assert_string_equal(cnode_conn_error(c)->text, text);
     assert_output(c, "");
@@ -780,7 +781,9 @@ static void test_eof(void **state) {
          "handshake: the peer closed the connection, waited for its "
          "challenge",
          CN_ECLOSED},
-        {SOK CHALLENGE, "handshake: the cookie was rejected by the peer",
+        {SOK CHALLENGE,
+         "handshake: the cookie was rejected by the peer: it closed the "
+         "connection at our answer to its challenge",
          CN_ECOOKIE},
         {SOK CHALLENGE ACK, "the peer closed the connection", CN_ECLOSED},
         {SOK CHALLENGE ACK "00000000", "the peer closed the connection",
@@ -803,10 +806,42 @@ static void test_eof(void **state) {
         assert_int_equal(feed_hex(c, rows[i].in, 1000, 0), 0);
         while (cnode_conn_next(c, &ev) == 1)
             ;
-        assert_int_equal(cnode_conn_eof(c), rows[i].err);
+        assert_int_equal(cnode_conn_eof(c, 0), rows[i].err);
         assert_string_equal(cnode_conn_error(c)->text, rows[i].text);
         drain(c);
         assert_dead(c, rows[i].err);
+        cnode_conn_free(c);
+    }
+}
+
+/* The same end of the stream is a rejected cookie, or the patience of a peer
+ * that has not seen our answer, perhaps because we were late. */
+static void test_gave_up(void **state) {
+    static const struct {
+        uint64_t fed, ended;
+        int err;
+    } rows[] = {
+        {20, 21, CN_ECOOKIE},     {20, 900, CN_ECOOKIE},
+        {2500, 3400, CN_ECOOKIE}, {20, 7020, CN_ECLOSED},
+        {20, 1100, CN_ECLOSED},   {7000, 7001, CN_ECLOSED},
+        {20, 0, CN_ECOOKIE}, /* a clock that stands still */
+    };
+    char text[CN_ERROR_TEXT];
+    cnode_event ev;
+    cnode_conn *c;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(cnode_conn_new(&c, &plain, 10), 0);
+        assert_int_equal(feed_hex(c, SOK CHALLENGE, 1000, rows[i].fed), 0);
+        assert_int_equal(cnode_conn_next(c, &ev), 0);
+        assert_int_equal(cnode_conn_eof(c, rows[i].ended), rows[i].err);
+        (void)snprintf(text, sizeof text,
+                       "handshake: the peer gave up: it closed the connection "
+                       "after %u ms, waited for its challenge_ack",
+                       (unsigned)(rows[i].ended - 10));
+        if (rows[i].err == CN_ECLOSED)
+            assert_string_equal(cnode_conn_error(c)->text, text);
         cnode_conn_free(c);
     }
 }
@@ -1223,6 +1258,7 @@ int main(void) {
         cmocka_unit_test(test_bad_frames),
         cmocka_unit_test(test_max_frame),
         cmocka_unit_test(test_eof),
+        cmocka_unit_test(test_gave_up),
         cmocka_unit_test(test_setup_time),
         cmocka_unit_test(test_setup_time_of_acceptor),
         cmocka_unit_test(test_ticks),

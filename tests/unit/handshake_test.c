@@ -723,14 +723,18 @@ static void test_ended(void **state) {
         const script *s = find(rows[i].script, rows[i].initiator);
         assert_int_equal(start(&p, s, NULL), 0);
         assert_int_equal(steps(&p, rows[i].steps), 0);
-        assert_int_equal(cnode__hs_ended(&p.hs, true), CN_ETIMEDOUT);
+        assert_int_equal(cnode__hs_silent(&p.hs), CN_ETIMEDOUT);
         assert_non_null(strstr(p.error.text, rows[i].waited));
-        assert_int_equal(cnode__hs_ended(&p.hs, false), rows[i].err);
+        assert_int_equal(cnode__hs_ended(&p.hs, 300, 100), rows[i].err);
         assert_non_null(strstr(p.error.text, rows[i].err == CN_ECOOKIE
                                                  ? "the cookie was rejected"
                                                  : rows[i].waited));
         assert_int_equal(strstr(p.error.text, "is it an Erlang node") != NULL,
                          i == 0);
+        assert_int_equal(cnode__hs_ended(&p.hs, 7004, 7000), CN_ECLOSED);
+        assert_non_null(strstr(p.error.text, rows[i].waited));
+        assert_non_null(strstr(p.error.text, "gave up"));
+        assert_non_null(strstr(p.error.text, "after 7004 ms"));
         stop(&p);
     }
 }
