@@ -170,7 +170,8 @@ static void on_time(cnode__timer *t) {
     }
     if (is_here(x)) /* they join, which may take its time */
         x->until = cnode__now(n) + patience(n);
-    if (cnode__now(n) >= x->until && strcmp(n->name, x->name) > 0)
+    if (cnode__now(n) >= x->until && x->doubts == 0 &&
+        strcmp(n->name, x->name) > 0)
         leave(x);
     else
         ask(x);
