@@ -334,6 +334,7 @@ static void free_parts(cnode__global *g) {
     cnode__changes_free(g);
     cnode__syncs_free(g);
     cnode__joins_free(g);
+    cnode__grips_free(g);
     cnode__merge_free(g);
     cnode__redials_free(g);
     cnode__members_free(g);
@@ -426,6 +427,7 @@ static int init_parts(cnode__global *g) {
     cnode__list_init(&g->questions);
     cnode__list_init(&g->syncs);
     cnode__list_init(&g->changes);
+    cnode__list_init(&g->doubts);
     cnode__list_init(&g->holds);
     cnode__locks_init(g, seed);
     cnode__names_init(g, seed);

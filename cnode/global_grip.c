@@ -7,6 +7,11 @@
  * A node that cannot be reached is left out, as in gen_server:multi_call. That
  * each call is answered exactly once, at the latest by the end of its
  * connection, is what moves a grip on.
+ *
+ * A call that ends with its connection may have set the lock all the same: the
+ * request can be read after the connection has ended, and then the node
+ * connects again to watch the process that holds it, and finds it alive. So
+ * that no lock stays behind, it is given back when that node is connected.
  */
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +124,91 @@ static void own_lock(cnode__finger *f, bool set) {
     n->peer_now = now;
 }
 
+/* --- without an answer --------------------------------------------------- */
+
+/* What is remembered of nodes that do not come back; the oldest goes first. */
+enum { MOST_DOUBTS = 256, SETTLE_MS = 5000 };
+
+typedef struct doubt {
+    cnode__list in_list;
+    etf_pid holder;
+    etf_view id; /* a copy */
+    char node[CNODE__NAME_MAX + 1];
+} doubt;
+
+static void drop_doubt(cnode__global *g, doubt *d) {
+    cnode__list_leave(&d->in_list);
+    g->doubt_count--;
+    etf_copy_free(&g->node->alloc, d->id);
+    cn__free(&g->node->alloc, d, 1, sizeof *d);
+}
+
+static doubt *first_doubt(const cnode__global *g) {
+    return cnode__list_first(doubt, in_list, &g->doubts);
+}
+
+static int add_doubt(cnode__global *g, const cnode__finger *f) {
+    doubt *d = cn__calloc(&g->node->alloc, 1, sizeof *d);
+
+    if (d == NULL)
+        return CN_ENOMEM;
+    if (etf_copy(&g->node->alloc, f->grip->id, &d->id) != 0) {
+        cn__free(&g->node->alloc, d, 1, sizeof *d);
+        return CN_ENOMEM;
+    }
+    d->holder = cnode_self(f->grip->proc);
+    memcpy(d->node, f->node, sizeof d->node);
+    if (g->doubt_count == MOST_DOUBTS)
+        drop_doubt(g, first_doubt(g));
+    cnode__list_add(&g->doubts, &d->in_list);
+    g->doubt_count++;
+    return 0;
+}
+
+static void doubtful(const cnode__finger *f) {
+    cnode *n = f->grip->node;
+
+    if (n->global != NULL && !n->closing && add_doubt(n->global, f) != 0)
+        cn__log(&n->config.log, CN_LOG_ERROR, "global",
+                "no memory to remember that %s may hold a lock of this node",
+                f->node);
+}
+
+static void on_settled(cnode_proc *p, int status, etf_view result, void *data) {
+    (void)p, (void)status, (void)result, (void)data;
+}
+
+/* One whose process has ended is gone with it. */
+static void settle(cnode__global *g, const doubt *d) {
+    const cnode_call_opts o = {
+        .node = d->node, .server = CNODE__GNS, .timeout_ms = SETTLE_MS};
+    cnode_proc *p = cnode__proc_of(g->node, &d->holder);
+
+    if (p != NULL)
+        cnode__answered(
+            g->node, d->node,
+            cnode_call(p, &o, on_settled, NULL, "{del_lock, ~t}", d->id));
+}
+
+void cnode__grips_settle(cnode__global *g, const char *node) {
+    cnode__list *l = g->doubts.next;
+
+    while (l != &g->doubts) {
+        doubt *d = cnode__list_of(doubt, in_list, l);
+
+        l = l->next;
+        if (strcmp(d->node, node) != 0)
+            continue;
+        settle(g, d);
+        drop_doubt(g, d);
+    }
+}
+
+void cnode__grips_free(cnode__global *g) {
+    while (g->doubt_count > 0)
+        drop_doubt(g, first_doubt(g));
+}
+
 /* --- releasing ----------------------------------------------------------- */
 
 static void release_boss(cnode__grip *grip);
@@ -141,12 +231,14 @@ static void on_one_released(cnode_proc *p, int status, etf_view result,
         release_boss(grip);
 }
 
-/* A lock that cannot be given back goes with the connection. */
+/* A lock goes with its connection: nobody is connected to for it. */
 static void let_go(cnode__finger *f, cnode_call_cb cb) {
     if (f->holds && is_own(f))
         own_lock(f, false);
-    else if (f->holds)
+    else if (f->holds && cnode_connected(f->grip->node, f->node))
         cnode__answered(f->grip->node, f->node, ask_lock(f, cb, "del_lock"));
+    else if (f->holds)
+        doubtful(f);
     f->holds = false;
 }
 
@@ -182,11 +274,15 @@ static void on_taken(cnode_proc *p, int status, etf_view result, void *data) {
         f->holds = cnode_connected(p->node, f->node);
     if (status == 0 && !f->holds)
         grip->refused = true;
+    else if (!f->holds)
+        doubtful(f);
     if (--grip->waiting == 0)
         take_stages(grip);
 }
 
 static void take(cnode__finger *f) {
+    if (f->grip->node->global != NULL) /* never behind what is asked now */
+        cnode__grips_settle(f->grip->node->global, f->node);
     if (is_own(f)) {
         own_lock(f, true);
         f->grip->refused = f->grip->refused || !f->holds;

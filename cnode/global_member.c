@@ -257,7 +257,10 @@ void cnode__global_up(cnode *n, const cnode__peer *p) {
     cnode__global *g = n->global;
     cnode__member *m;
 
-    if (g == NULL || !g->full || n->leaving || !is_visible(p))
+    if (g == NULL || n->leaving)
+        return;
+    cnode__grips_settle(g, p->name);
+    if (!g->full || !is_visible(p))
         return;
     m = cnode__member_get(g, etf_view_of(p->name, strlen(p->name)));
     if (m == NULL) {

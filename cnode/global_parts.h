@@ -168,6 +168,9 @@ struct cnode__global {
     uint64_t change_grown;
     bool changing;
     cnode__timer pause;
+    /* global_grip.c */
+    cnode__list doubts; /* locks that may be set without an answer */
+    size_t doubt_count;
     /* global_sync.c */
     cnode__list syncs;
     size_t sync_bytes; /* that calls of these take */
@@ -318,6 +321,10 @@ void cnode__grip_take(cnode__grip *grip);
 void cnode__grip_ask(cnode__grip *grip, etf_view request);
 void cnode__grip_release(cnode__grip *grip);
 void cnode__grip_free(cnode__grip *grip);
+/* This node is connected: locks that it may have set for calls of an earlier
+ * connection are given back. */
+void cnode__grips_settle(cnode__global *g, const char *node);
+void cnode__grips_free(cnode__global *g);
 
 /* --- global_hold.c --- */
 /* Tells all that they wait in vain. */

@@ -35,7 +35,7 @@ cases() ->
      conflict_notify, conflict_notify_all, resolved_by_a_third,
      two_parts_merge, race, lost_one, c_nodes_part, others_part, reachable,
      stalled, stopped, erlang_has_the_lock, c_has_the_lock,
-     lock_goes_with_its_holder, lock_is_fought_for].
+     lock_goes_with_its_holder, lock_is_fought_for, lock_taken_late].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -458,6 +458,33 @@ others_part(_) ->
                        length(tell(D, peers)) < 2 andalso
                            connected(A) =:= known(A)
                end).
+
+%% A server that is busy takes a lock for a node that it has lost meanwhile: to
+%% watch who has it, it connects again, and finds it alive.
+lock_taken_late(_) ->
+    E = erl("m"),
+    {c, D, _} = A = c("a"),
+    connect(A, E),
+    await_cluster([A, E]),
+    proc(A, p),
+    Server = call(E, erlang, whereis, [global_name_server]),
+    ok = call(E, sys, suspend, [Server]),
+    Me = self(),
+    spawn_link(fun() -> Me ! {registered, register_c(A, p, one, [])} end),
+    wait_until(fun() ->
+                       {message_queue_len, N} =
+                           call(E, erlang, process_info,
+                                [Server, message_queue_len]),
+                       N > 0
+               end),
+    ok(D, {disconnect, name(E)}),
+    wait_until(fun() -> call(E, erlang, nodes, []) =:= [] end),
+    ok = call(E, sys, resume, [Server]),
+    receive {registered, Answer} -> ?assertEqual(ok, Answer) end,
+    connect(A, E),
+    await_cluster([A, E]),
+    ?assertEqual(yes, call(E, global, register_name, [two, proc(E, none)])),
+    ?assertEqual([], call(E, ets, tab2list, [global_locks])).
 
 %% ------------------------------------------------------------------- reach
 

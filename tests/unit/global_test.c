@@ -966,6 +966,45 @@ static void lost_while_asking(mesh *m) {
     KNOWN(m, 1, "c@h");
 }
 
+static void not_answered(cnode_proc *self, const cnode_from *from,
+                         etf_view request, void *data) {
+    (void)from, (void)data;
+    mesh_say_term(mesh_of(cnode_of(self)), "gns", "asked", request);
+}
+
+/* Somebody sets a lock for a request that he reads after the connection it came
+ * by, and connects again: it is given back, as this node does not have it. */
+static void takes_late(mesh *m) {
+    cnode_proc_config c = mesh_observer;
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    c.on_call = not_answered;
+    c.data = cnode_proc_data(g);
+    OK(m, cnode_become(g, &c));
+    MEET(m, "1");
+    GREET(m, g, 5);
+    mesh_advance(m, 1000);
+    WANT(m, strstr(m->said, "gns: asked {set_lock,{global,[") != NULL);
+    WANT(m, strstr(m->said, "del_lock") == NULL);
+    cut(m, 0, "b@h");
+    WANT(m, mesh_cnode(m, 0)->global->doubt_count == 1);
+    m->said[0] = '\0';
+    ASK(m, cnode_connect(mesh_cnode(m, 1), "a@h", mesh_connected, r1));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "gns: asked {del_lock,{global,[") != NULL);
+    WANT(m, strstr(m->said, "set_lock") == NULL);
+    WANT(m, mesh_cnode(m, 0)->global->doubt_count == 0);
+    m->said[0] = '\0';
+    /* Once. */
+    cut(m, 0, "b@h");
+    ASK(m, cnode_connect(mesh_cnode(m, 1), "a@h", mesh_connected, r1));
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "_lock") == NULL);
+    m->said[0] = '\0';
+}
+
 /* --- locks ---------------------------------------------------------------- */
 
 static size_t locks_at(mesh *m, int i) {
@@ -1289,6 +1328,7 @@ int main(void) {
         cmocka_unit_test(lost_for_good_twice),
         cmocka_unit_test(lost_by_all_twice),
         cmocka_unit_test(lost_while_asking_twice),
+        MESH_CASE(takes_late),
         MESH_CASE(lock_is_had),
         MESH_CASE(lock_is_shared),
         MESH_CASE(lock_on_nodes),
