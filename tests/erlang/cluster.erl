@@ -49,8 +49,13 @@ start(Specs) ->
                                   start_c(unique(Prefix, Opts), Opts)
                           end, Specs)].
 
-%% Full nodes under the names of some that have ended.
+%% Full nodes under the names of some that have ended, as soon as these are free.
 restart(Nodes) ->
+    Free = fun(N) ->
+                   [Name, _] = string:split(atom_to_list(name(N)), "@"),
+                   not lists:keymember(Name, 1, cnode_test:epmd_names())
+           end,
+    wait_until(fun() -> lists:all(Free, Nodes) end, 10000),
     [keep(N) || N <- each(fun({c, _, Node}) -> start_c(Node, #{}) end, Nodes)].
 
 keep({erl, Peer, Node} = N) -> put({?MODULE, Node}, {erl, Peer}), N;
