@@ -32,7 +32,8 @@ typedef struct missing {
     uint32_t times;
     uint32_t doubts; /* answers in a row without it */
     bool asking;
-    bool over; /* to be freed with the answer */
+    bool over;    /* to be freed with the answer */
+    bool strange; /* it is here, and no member, the last time too */
     size_t len;
     char name[];
 } missing;
@@ -93,11 +94,26 @@ static bool lists(etf_view nodes, const char *name) {
     return false;
 }
 
-static bool is_here(const missing *x) {
+static const cnode__member *found(const missing *x) {
     const cnode__member *m =
         cnode__member_find(x->g, etf_view_of(x->name, x->len));
 
-    return m != NULL && m->up;
+    return m != NULL && m->up ? m : NULL;
+}
+
+/* It is connected and does not join, for it has this node as a member still: an
+ * attempt to connect to it failed, and then it has come itself. It has to
+ * forget this node first. Only in the second look, as it may be coming now. */
+static void let_it_forget(missing *x, const cnode__member *m) {
+    const cnode__peer *p = cn__map_get(&x->g->node->peers, x->name, x->len);
+    bool joins = m->known || (m->join != NULL && m->join->greeted);
+
+    if (!joins && x->strange && p != NULL && p->up != NULL)
+        cnode__wire_fail(
+            p->up, CN_ECLOSED, 0,
+            "it has this node as a member, which does not know it: "
+            "both begin anew");
+    x->strange = !joins && !x->strange;
 }
 
 static void on_answer(cnode_proc *p, int status, etf_view result, void *data) {
@@ -111,8 +127,10 @@ static void on_answer(cnode_proc *p, int status, etf_view result, void *data) {
     }
     if (status == 0 && lists(result, x->name)) {
         x->doubts = 0;
-        if (!is_here(x))
+        if (found(x) == NULL)
             dial(x);
+        else
+            let_it_forget(x, found(x));
     } else if (status == 0) {
         x->doubts++;
     }
@@ -168,7 +186,7 @@ static void on_time(cnode__timer *t) {
         drop(x);
         return;
     }
-    if (is_here(x)) /* they join, which may take its time */
+    if (found(x) != NULL) /* they join, which may take its time */
         x->until = cnode__now(n) + patience(n);
     if (cnode__now(n) >= x->until && x->doubts == 0 &&
         strcmp(n->name, x->name) > 0)

@@ -927,6 +927,31 @@ static void lost_for_good(mesh *m) {
     WANT(m, cnode_connected(mesh_cnode(m, 0), "b@h"));
 }
 
+/* One is told of another and cannot reach it, and then that one comes itself,
+ * and has it as a member, as it was told the same. */
+static void comes_itself(mesh *m) {
+    cnode_proc *q;
+
+    START(m, 3);
+    JOIN(m, 0, "b@h");
+    NEED(m, q = mesh_proc(m, 2, "q"));
+    REGISTER(m, q, "y", NULL);
+    SAID(m, "r1: OK");
+    m->nodes[2].deaf = true;
+    ASK(m, cnode_connect(mesh_cnode(m, 2), "b@h", mesh_connected, r1));
+    mesh_advance(m, 2000);
+    SAID(m, "r1: b@h OK");
+    WANT(m, cnode_connected(mesh_cnode(m, 0), "c@h"));
+    KNOWN(m, 2, "a@h b@h");
+    m->nodes[2].deaf = false;
+    mesh_advance(m, 40000);
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 1, "a@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+    WANT(m, has(m, 0, "y", q));
+    WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
+}
+
 /* It is gone for all: nobody looks for it for long. */
 static void lost_by_all(mesh *m) {
     THREE(m);
@@ -1292,6 +1317,7 @@ RUN_TWICE(names_of_many)
 RUN_TWICE(holds_up)
 RUN_TWICE(waits_in_vain)
 RUN_TWICE(lost_for_good)
+RUN_TWICE(comes_itself)
 RUN_TWICE(lost_by_all)
 RUN_TWICE(lost_while_asking)
 
@@ -1326,6 +1352,7 @@ int main(void) {
         MESH_CASE(clashes),
         cmocka_unit_test(lost_by_two_twice),
         cmocka_unit_test(lost_for_good_twice),
+        cmocka_unit_test(comes_itself_twice),
         cmocka_unit_test(lost_by_all_twice),
         cmocka_unit_test(lost_while_asking_twice),
         MESH_CASE(takes_late),
