@@ -353,29 +353,47 @@ void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op) {
     cnode__conn_trace(c, false, &said);
 }
 
-static int next_event(cnode_conn *c, cnode_event *ev) {
-    int r;
-
-    if (c->up) {
-        cnode__conn_greeted(c);
-        r = cnode__conn_next_signal(c);
-        c->stats.signals_in += r == 1;
-        if (r == 1)
-            fill_event(c, ev, CNODE_EV_SIGNAL);
-        return r;
-    }
-    r = next_handshake(c, ev);
-    return r == 0 && c->greeting->hs.state == HS_DONE ? come_up(c, ev) : r;
+static int dies(cnode_conn *c, int r) {
+    if (r < 0 && !cnode__conn_dead(c))
+        (void)cnode__conn_fail(c, r, "%s", cn_strerror(r));
+    return r;
 }
 
-int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
+int cnode__conn_signal(cnode_conn *c, const cnode_ctrl **ctrl) {
     int r;
 
     if (cnode__conn_dead(c))
         return c->error->code;
-    r = next_event(c, ev);
-    if (r < 0 && !cnode__conn_dead(c))
-        (void)cnode__conn_fail(c, r, "%s", cn_strerror(r));
+    if (c->greeting != NULL)
+        cnode__conn_greeted(c);
+    r = cnode__conn_next_signal(c);
+    if (r != 1)
+        return dies(c, r);
+    c->stats.signals_in++;
+    *ctrl = &c->work->ctrl;
+    return 1;
+}
+
+static int next_greeting(cnode_conn *c, cnode_event *ev) {
+    int r;
+
+    if (cnode__conn_dead(c))
+        return c->error->code;
+    r = next_handshake(c, ev);
+    if (r == 0 && c->greeting->hs.state == HS_DONE)
+        r = come_up(c, ev);
+    return dies(c, r);
+}
+
+int cnode_conn_next(cnode_conn *c, cnode_event *ev) {
+    const cnode_ctrl *ctrl;
+    int r;
+
+    if (!c->up)
+        return next_greeting(c, ev);
+    r = cnode__conn_signal(c, &ctrl);
+    if (r == 1)
+        fill_event(c, ev, CNODE_EV_SIGNAL);
     return r;
 }
 

@@ -15,9 +15,11 @@
  * in `expanded`; the next call consumes it.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
+#include "ext_term/term.h"
 
 enum {
     VERSION = 131,
@@ -208,39 +210,61 @@ static int taken(cnode_conn *c, int err, const char *why) {
     return 1;
 }
 
-static int take_pass_through(cnode_conn *c, etf_view frame) {
-    etf_view terms = {frame.data + 1, frame.len - 1};
+/* What follows would be the same again if the next frame began with the same
+ * bytes up to its payload: see take_same. A trace token is another each time.
+ */
+static void remember(cnode__work *w, etf_view head) {
+    cnode_ctrl *ctrl = &w->ctrl;
+    const uint8_t *name = ctrl->name.data;
+
+    if (head.len > sizeof w->same || ctrl->signal > CNODE_SIG_ALIAS_SEND ||
+        ctrl->token.len > 0 || name == w->reader.scratch)
+        return;
+    w->same_len = head.len;
+    (void)cn__put_bytes(w->same, head.data, head.len);
+    if (ctrl->name.len > 0 && name >= head.data && name < head.data + head.len)
+        ctrl->name.data = w->same + (name - head.data);
+}
+
+/* The terms at the end of a frame, or (NULL) of one put together. */
+static int take_terms(cnode_conn *c, const uint8_t *frame, etf_view terms,
+                      const etf_view *atoms, size_t n) {
+    bool versions = !cnode__conn_headers(c), payload;
+    cnode__work *w = c->work;
+    etf_reader *r = &w->reader;
     const char *why = "";
     int err;
+
+    etf_reader_init(r, terms);
+    etf_reader_atoms(r, atoms, n);
+    if (versions)
+        etf_get_version(r);
+    err = cnode__ctrl_get_tuple(&w->ctrl, r, &payload, &why);
+    if (err == 0 && payload && versions)
+        etf_get_version(r);
+    if (err == 0 && payload && frame != NULL)
+        remember(w, (etf_view){frame, (size_t)(r->at - frame)});
+    if (err == 0)
+        err = cnode__ctrl_get_rest(&w->ctrl, r, payload, &w->expanded,
+                                   c->rules->config.max_frame, &why);
+    return taken(c, err, why);
+}
+
+static int take_pass_through(cnode_conn *c, etf_view frame) {
+    etf_view terms = {frame.data + 1, frame.len - 1};
 
     if (frame.data[0] != CNODE__PASS_THROUGH)
         return cnode__conn_fail(c, CN_EPROTO, "a frame starts with %u, want %d",
                                 frame.data[0], (int)CNODE__PASS_THROUGH);
-    err = cnode__ctrl_get(&c->work->ctrl, &c->work->reader, terms, true, &why);
-    return taken(c, err, why);
+    return take_terms(c, frame.data, terms, NULL, 0);
 }
 
-static int take_terms(cnode_conn *c, etf_view terms, const etf_view *atoms,
-                      size_t n) {
-    cnode__work *w = c->work;
-    const char *why = "";
-    int err;
-
-    if (n == 0)
-        err = cnode__ctrl_get(&w->ctrl, &w->reader, terms, false, &why);
-    else
-        err = cnode__ctrl_get_with(&w->ctrl, &w->reader, terms, atoms, n,
-                                   &w->expanded, c->rules->config.max_frame,
-                                   &why);
-    return taken(c, err, why);
-}
-
-static int take_headed(cnode_conn *c, cn_cursor *in) {
+static int take_headed(cnode_conn *c, const uint8_t *frame, cn_cursor *in) {
     int err = cnode__header_read(c->cache, in, c->error);
 
     if (err != 0)
         return err;
-    return take_terms(c, (etf_view){in->p, in->left}, c->cache->table,
+    return take_terms(c, frame, (etf_view){in->p, in->left}, c->cache->table,
                       c->cache->n);
 }
 
@@ -281,7 +305,7 @@ static int take_next(cnode_conn *c, const cn_cursor *in, uint64_t id,
 
     if (r != 1)
         return r < 0 ? r : MORE;
-    return take_terms(c, (etf_view){s->data, s->len}, s->atoms, s->n);
+    return take_terms(c, NULL, (etf_view){s->data, s->len}, s->atoms, s->n);
 }
 
 static int take_fragment(cnode_conn *c, cn_cursor *in, bool first) {
@@ -295,7 +319,7 @@ static int take_fragment(cnode_conn *c, cn_cursor *in, bool first) {
         return take_next(c, in, id, number);
     if (number > 1 || cnode__fragments_open(&c->work->fragments, id))
         return take_first(c, in, id, number);
-    return take_headed(c, in); /* the first and last one: all of a message */
+    return take_headed(c, NULL, in); /* first and last: all of a message */
 }
 
 /* --- frames --------------------------------------------------------------- */
@@ -310,7 +334,7 @@ static int take_frame(cnode_conn *c, etf_view frame) {
     version = cn__take8(&in);
     kind = cn__take8(&in);
     if (version == VERSION && kind == CNODE__HEADER)
-        return take_headed(c, &in);
+        return take_headed(c, frame.data, &in);
     if (version == VERSION && fragments &&
         (kind == CNODE__FRAGMENT_FIRST || kind == CNODE__FRAGMENT))
         return take_fragment(c, &in, kind == CNODE__FRAGMENT_FIRST);
@@ -361,15 +385,62 @@ static int step_frame(cnode_conn *c) {
     if (r != 0)
         return r;
     c->worked = true;
+    c->work->same_len = 0;
     return take_frame(c, frame);
+}
+
+/* --- the same again ------------------------------------------------------- */
+
+/* A binary is seen to be one without a reader; anything else has its way. */
+static bool take_payload(cnode_conn *c, etf_view rest) {
+    cnode__work *w = c->work;
+    const char *why;
+
+    if (rest.len >= 5 && rest.data[0] == ETF__BINARY &&
+        cn__be32(rest.data + 1) <= rest.len - 5) {
+        w->ctrl.term = (etf_view){rest.data, 5 + cn__be32(rest.data + 1)};
+        return true;
+    }
+    etf_reader_init(&w->reader, rest);
+    if (cnode__conn_headers(c))
+        etf_reader_atoms(&w->reader, c->cache->table, c->cache->n);
+    return cnode__ctrl_get_rest(&w->ctrl, &w->reader, true, &w->expanded,
+                                c->rules->config.max_frame, &why) == 0;
+}
+
+/* Messages come in rows, from one process to another: the next frame, when it
+ * begins as the last one did, up to the payload. Then all else in the signal is
+ * as it was, and in the atom cache, which only headers change. False: it is to
+ * be taken apart, if there is one; what is wrong is found then. */
+static bool take_same(cnode_conn *c) {
+    cnode__work *w = c->work;
+    etf_view all = c->given;
+    size_t n, head;
+
+    if (w == NULL || w->same_len == 0 || cn__buf_size(&c->in) > 0 ||
+        all.len < 4)
+        return false;
+    head = w->same_len;
+    n = cn__be32(all.data);
+    if (n <= head || n > all.len - 4 || n > c->rules->config.max_frame ||
+        memcmp(all.data + 4, w->same, head) != 0 ||
+        !take_payload(c, (etf_view){all.data + 4 + head, n - head}))
+        return false;
+    c->used = n + 4;
+    c->used_given = true;
+    c->worked = true;
+    c->stats.frames_in++;
+    cnode__conn_trace(c, true, &w->ctrl);
+    return true;
 }
 
 int cnode__conn_next_signal(cnode_conn *c) {
     int step;
 
-    do {
+    consume_used(c);
+    if (take_same(c))
+        return 1;
+    while ((step = step_frame(c)) == MORE)
         consume_used(c);
-        step = step_frame(c);
-    } while (step == MORE);
     return step;
 }

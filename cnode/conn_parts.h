@@ -32,7 +32,8 @@ enum {
     /* Buffers that have grown larger are given back when they are empty. */
     CNODE__KEEP_BUFFER = 64 * 1024,
     /* ... and these as soon as nothing more is at hand. */
-    CNODE__KEEP_BUSY = 2 << 20
+    CNODE__KEEP_BUSY = 2 << 20,
+    CNODE__SAME_MAX = 256
 };
 
 /* What signals are taken apart with. It is there while signals come: a
@@ -42,6 +43,8 @@ typedef struct cnode__work {
     cnode_ctrl ctrl;
     etf_writer expanded; /* terms whose atoms were in the table */
     cnode__fragments fragments;
+    size_t same_len;               /* 0: nothing is remembered */
+    uint8_t same[CNODE__SAME_MAX]; /* the last frame up to its payload */
 } cnode__work;
 
 /* What signals are put together with, there in the same way. */
@@ -147,6 +150,8 @@ void cnode__conn_trace(cnode_conn *c, bool in, const cnode_ctrl *ctrl);
 /* A signal has been queued: counts and traces it. */
 void cnode__conn_said(cnode_conn *c, const cnode_ctrl *ctrl, uint8_t op);
 
+/* cnode_conn_next of a connection that is up, without the event. */
+int cnode__conn_signal(cnode_conn *c, const cnode_ctrl **ctrl);
 /* Frees the memory of the handshake, when it is over and all is written. */
 void cnode__conn_greeted(cnode_conn *c);
 /* Goes on where a handshake has ended, with the flags of both sides, in order

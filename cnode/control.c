@@ -329,10 +329,8 @@ static bool is_plain(etf_view in, etf_view *term) {
 }
 
 /* Most payloads are plain, and are looked at once. */
-static int get_payload(cnode_ctrl *c, etf_reader *r, etf_view frame,
-                       bool *plain) {
-    size_t at = etf_reader_pos(r);
-    etf_view rest = {frame.data + at, frame.len - at};
+static int get_payload(cnode_ctrl *c, etf_reader *r, bool *plain) {
+    etf_view rest = {r->at, etf_reader_left(r)};
 
     *plain = is_plain(rest, &c->term);
     if (!*plain)
@@ -395,25 +393,25 @@ static int own_all(cnode_ctrl *c, const etf_view *atoms, size_t n,
     return err;
 }
 
-int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
-                         const etf_view *atoms, size_t n, etf_writer *w,
-                         size_t max, const char **why) {
-    bool plain = false;
-    int err;
+int cnode__ctrl_get_tuple(cnode_ctrl *c, etf_reader *r, bool *payload,
+                          const char **why) {
+    int err = get_tuple(c, r, why);
 
-    etf_reader_init(r, frame);
-    etf_reader_atoms(r, atoms, n);
-    etf_writer_reset(w);
-    err = get_tuple(c, r, why);
-    if (err != 0)
-        return err;
+    *payload = err == 0 && rows[c->op].payload;
+    return err;
+}
+
+int cnode__ctrl_get_rest(cnode_ctrl *c, etf_reader *r, bool payload,
+                         etf_writer *w, size_t max, const char **why) {
+    bool plain = false;
+    int err = payload ? get_payload(c, r, &plain) : 0;
+
     *why = bad_payload;
-    if (rows[c->op].payload)
-        err = get_payload(c, r, frame, &plain);
     if (err != 0 || (plain && c->token.len == 0 && c->opts.len == 0))
         return err;
+    etf_writer_reset(w);
     *why = "too long with its atoms in place";
-    return own_all(c, atoms, n, w, max);
+    return own_all(c, r->atoms.at, r->atoms.n, w, max);
 }
 
 /* --- to bytes ------------------------------------------------------------ */

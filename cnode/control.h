@@ -90,13 +90,16 @@ const char *cnode__op_name(uint64_t op);
 int cnode__ctrl_get(cnode_ctrl *c, etf_reader *r, etf_view frame, bool versions,
                     const char **why);
 
-/* The same for what stands behind a distribution header with n atoms, without
- * version bytes. Terms that refer to these are rewritten, into w, which is
- * reset: c has none that needs the table. CN_ELIMIT when they would take more
- * than max bytes; CN_ENOMEM. */
-int cnode__ctrl_get_with(cnode_ctrl *c, etf_reader *r, etf_view frame,
-                         const etf_view *atoms, size_t n, etf_writer *w,
-                         size_t max, const char **why);
+/* The same in two steps. First the tuple, at which r stands, and which may
+ * refer to the atoms of r; *payload: there is to be one behind it. */
+int cnode__ctrl_get_tuple(cnode_ctrl *c, etf_reader *r, bool *payload,
+                          const char **why);
+/* Then the payload, if there is one, which is all that r has left. Terms that
+ * refer to the atoms of r are rewritten, into w, which is reset: c has none
+ * that needs the table. CN_ELIMIT when they would take more than max bytes;
+ * CN_ENOMEM. */
+int cnode__ctrl_get_rest(cnode_ctrl *c, etf_reader *r, bool payload,
+                         etf_writer *w, size_t max, const char **why);
 
 /* Writes the tuple and the payload in the form for a peer with these flags.
  * CN_ENOTSUP, or what the writer latched. c->op is set to the number. */

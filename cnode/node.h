@@ -280,6 +280,7 @@ typedef struct cnode__task {
 typedef struct cnode__kind {
     uint64_t users;
     cnode_proc_config config; /* its key; without name and data */
+    bool plain;               /* on_message takes whatever comes */
 } cnode__kind;
 
 /* What most processes never have, made when it is needed. */
@@ -441,6 +442,7 @@ struct cnode {
     uint64_t printer;     /* the process that prints for others; 0: none */
     struct cnode_pg *pgs; /* scopes of process groups */
     struct cnode_pubsub *pubsubs;
+    cnode_proc *last_proc; /* that was looked up by its pid, or NULL */
 };
 
 /* --- node.c --- */

@@ -24,8 +24,8 @@ enum { DEFAULT_DIALS = 256 };
 /* --- peers --------------------------------------------------------------- */
 
 bool cnode__is_self(const cnode *n, const char *name, size_t len) {
-    return len == 0 ||
-           (strlen(n->name) == len && memcmp(n->name, name, len) == 0);
+    return len == 0 || (len < sizeof n->name && n->name[len] == '\0' &&
+                        memcmp(n->name, name, len) == 0);
 }
 
 static void peer_timeout(cnode__timer *t);

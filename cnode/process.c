@@ -52,7 +52,10 @@ cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid) {
 
     if (!cnode__own_pid(n, pid) || pid->id > 0x0fffffff)
         return NULL;
-    return cn__map_get(&n->procs, &number, sizeof number);
+    /* Messages come in rows. */
+    if (n->last_proc == NULL || n->last_proc->number != number)
+        n->last_proc = cn__map_get(&n->procs, &number, sizeof number);
+    return n->last_proc;
 }
 
 cnode_proc *cnode__proc_named(cnode *n, etf_view name) {
@@ -171,6 +174,12 @@ static void make_key(const cnode_proc_config *c, cnode_proc_config *key) {
     key->sys = c->sys;
 }
 
+/* Does on_message get whatever comes, requests and system messages too? */
+static bool takes_all(const cnode_proc_config *c) {
+    return c->on_message != NULL && c->on_call == NULL && c->on_cast == NULL &&
+           c->on_event == NULL && c->sys != CNODE_SYS_ON;
+}
+
 static cnode__kind *take_kind(cnode *n, const cnode_proc_config *c) {
     cnode_proc_config key;
     cnode__kind *k;
@@ -182,6 +191,7 @@ static cnode__kind *take_kind(cnode *n, const cnode_proc_config *c) {
         if (k == NULL)
             return NULL;
         memcpy(&k->config, &key, sizeof key);
+        k->plain = takes_all(&key);
         if (cn__map_put(&n->kinds, &k->config, sizeof key, k) != 0) {
             cn__free(&n->alloc, k, 1, sizeof *k);
             return NULL;
@@ -261,9 +271,14 @@ int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out) {
     return 0;
 }
 
+static void forget_number(cnode_proc *p) {
+    (void)cn__map_remove(&p->node->procs, &p->number, sizeof p->number);
+    if (p->node->last_proc == p)
+        p->node->last_proc = NULL;
+}
+
 static void unmake(cnode_proc *p) {
-    cnode *n = p->node;
-    (void)cn__map_remove(&n->procs, &p->number, sizeof p->number);
+    forget_number(p);
     free_proc(p);
 }
 
@@ -342,6 +357,11 @@ void cnode__deliver(cnode_proc *p, const cnode__message *m) {
     if (p->ended || (p->calls > 0 && cnode__call_reply(p, m)))
         return;
     p->received++;
+    if (p->kind->plain && p->extra == NULL && p->first == NULL &&
+        m->token.len == 0) { /* most of them: all of what is below */
+        p->kind->config.on_message(p, &msg, p->data);
+        return;
+    }
     if (is_suspended(p) && cnode__gen_system(p, m->term))
         return;
     if (has_mailbox(p) || is_suspended(p) ||
@@ -507,7 +527,7 @@ void cnode__end(cnode_proc *p, etf_view reason) {
     if (p->ended)
         return;
     p->ended = true;
-    (void)cn__map_remove(&n->procs, &p->number, sizeof p->number);
+    forget_number(p);
     forget_name(p);
     cnode__relations_end(p, reason);
     keep_reason(p, reason); /* where the relations were */

@@ -252,22 +252,29 @@ static int check(const cnode__peer *peer, const cnode_ctrl *c,
     return 0;
 }
 
+/* Whoever it says it comes from: false, it is no message. */
+static bool got_message(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    if (c->signal == CNODE_SIG_SEND)
+        deliver(n, peer, cnode__proc_of(n, &c->to), c, false);
+    else if (c->signal == CNODE_SIG_REG_SEND)
+        deliver(n, peer, cnode__proc_named(n, c->name), c, false);
+    else if (c->signal == CNODE_SIG_ALIAS_SEND)
+        got_alias_send(n, peer, c);
+    else
+        return false;
+    return true;
+}
+
 int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
                   const char **why) {
-    int err = peer == NULL ? 0 : check(peer, c, why);
+    int err;
 
+    if (got_message(n, peer, c))
+        return 0;
+    err = peer == NULL ? 0 : check(peer, c, why);
     if (err != 0)
         return err;
     switch (c->signal) {
-    case CNODE_SIG_SEND:
-        deliver(n, peer, cnode__proc_of(n, &c->to), c, false);
-        break;
-    case CNODE_SIG_REG_SEND:
-        deliver(n, peer, cnode__proc_named(n, c->name), c, false);
-        break;
-    case CNODE_SIG_ALIAS_SEND:
-        got_alias_send(n, peer, c);
-        break;
     case CNODE_SIG_LINK:
         got_link(n, peer, c);
         break;
@@ -301,6 +308,9 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
     case CNODE_SIG_GROUP_LEADER:
         got_group_leader(n, c);
         break;
+    case CNODE_SIG_SEND:
+    case CNODE_SIG_REG_SEND:
+    case CNODE_SIG_ALIAS_SEND:
     case CNODE_SIG_OTHER:
     default:
         cn__log(&n->config.log, CN_LOG_WARN, "node",

@@ -297,7 +297,7 @@ static void got_name(cnode__wire *w, const cnode_event *ev) {
 
 /* --- reading ------------------------------------------------------------- */
 
-static void handle_signal(cnode__wire *w, const cnode_event *ev) {
+static void handle_signal(cnode__wire *w, const cnode_ctrl *ctrl) {
     cnode *n = w->node;
     const char *why = "";
     int err;
@@ -305,7 +305,7 @@ static void handle_signal(cnode__wire *w, const cnode_event *ev) {
     if (w->peer == NULL)
         return; /* replaced while it had something to say */
     n->peer_now = w->peer->name;
-    err = cnode__signal(n, w->peer, ev->ctrl, &why);
+    err = cnode__signal(n, w->peer, ctrl, &why);
     n->peer_now = n->name;
     if (err != 0)
         cnode__wire_fail(w, err, 0, why);
@@ -323,27 +323,42 @@ static void handle_event(cnode__wire *w, const cnode_event *ev) {
         cnode__peer_up(w, ev);
         break;
     case CNODE_EV_SIGNAL:
-        handle_signal(w, ev);
+        handle_signal(w, ev->ctrl);
         break;
     default:
         break;
     }
 }
 
-void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len) {
+/* 1: one more was handled; else as cnode_conn_next. */
+static int read_one(cnode__wire *w) {
+    const cnode_ctrl *ctrl;
     cnode_event ev;
+    int r;
+
+    if (w->conn->up) {
+        r = cnode__conn_signal(w->conn, &ctrl);
+        if (r == 1)
+            handle_signal(w, ctrl);
+    } else {
+        r = cnode_conn_next(w->conn, &ev);
+        if (r == 1)
+            handle_event(w, &ev);
+    }
+    return r;
+}
+
+void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len) {
     int r;
 
     cnode__global_awake(w->node);
     if (w->failed)
         return;
     r = cnode_conn_feed(w->conn, p, len, cnode__now(w->node));
-    while (r >= 0 && !w->failed) {
-        r = cnode_conn_next(w->conn, &ev);
-        if (r <= 0)
-            break;
-        handle_event(w, &ev);
-    }
+    if (r == 0)
+        do {
+            r = read_one(w);
+        } while (r == 1 && !w->failed);
     if (r < 0 && !w->failed)
         fail_by_conn(w);
     if (!w->failed)

@@ -264,6 +264,49 @@ static const struct {
      FIRST("ff", "04") "00" CONTROL "/" NEXT("ff", "03") "/" NEXT(
          "ff", "02") "6101 /" NEXT("ff", "01"),
      HEARD "1\n"},
+    /* The head of each is that of the one before, or nearly. */
+    {"the same again",
+     LEARN "/ 83 44 02 6700 41 0d 6803 6116" P1 P2 "6101 /"
+           "83 44 02 6700 41 0d 6803 6116" P1 P2 "6d 00000002 5200 / /"
+           "83 44 02 6700 41 0d 6803 6116" P1 P2 "6802 5200 6103 ff /"
+           "83 44 02 6700 41 0d 6803 6116" P1 P2 "6d 00000000 / / /"
+           "83 44 02 6700 41 0d 6803 6116" P2 P1 "6104 /"
+           "83 44 02 6700 41 0d 6803 6116" P1 P2 "6105",
+     LEARNT "SEND_SENDER " N25 " " CTL " 1\n"
+            "SEND_SENDER " N25 " " CTL " <<82,0>>\n"
+            "SEND_SENDER " N25 " " CTL " {'n25@127.0.0.1',3}\n"
+            "SEND_SENDER " N25 " " CTL " <<>>\n"
+            "SEND_SENDER " CTL " " N25 " 4\n"
+            "SEND_SENDER " N25 " " CTL " 5\n"},
+    {"the same again, but what it refers to",
+     "83 44 01 08 05 01 61" CONTROL "5200 / 83 44 01 00 05" CONTROL "5200 /"
+     "83 44 01 00 05" CONTROL "5200 / 83 44 01 08 05 01 62" CONTROL "6101 /"
+     "83 44 01 00 05" CONTROL "5200 / 83 44 01 00 05" CONTROL "6801 5200 /"
+     "83 44 01 08 05 01 61" CONTROL "5200 /"
+     "83 44 01 08 05 01 61" CONTROL "5200",
+     HEARD "a\n" HEARD "a\n" HEARD "a\n" HEARD "1\n" HEARD "b\n" HEARD
+           "{b}\n" HEARD "a\n" HEARD "a\n"},
+    {"the same again, to a name",
+     "83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6102 /"
+     "83 44 00 6804 6106" PLAIN_PID "7700 770174 6103 /"
+     "83 44 00 6804 6106" PLAIN_PID "7700 770174 6104 /"
+     "83 44 01 08 05 01 75 6804 6106" PLAIN_PID "7700 5200 6105 /"
+     "83 44 01 08 05 01 75 6804 6106" PLAIN_PID "7700 5200 6106 /"
+     "83 44 00 6804 6106" PLAIN_PID "7700 640001e9 6107 /"
+     "83 44 00 6804 6106" PLAIN_PID "7700 640001e9 6108",
+     HEARD "1\n" HEARD "2\n"
+           "REG_SEND <a@b.1.2> t 3\nREG_SEND <a@b.1.2> t 4\n"
+           "REG_SEND <a@b.1.2> u 5\nREG_SEND <a@b.1.2> u 6\n"
+           "REG_SEND <a@b.1.2> \xc3\xa9 7\nREG_SEND <a@b.1.2> \xc3\xa9 8\n"},
+    {"the same again, with a token",
+     "83 44 00 6805 6110" PLAIN_PID "7700 770173 6a 6101 /"
+     "83 44 00 6805 6110" PLAIN_PID "7700 770173 6a 6102 /"
+     "83 44 01 08 05 01 61 6805 6110" PLAIN_PID "7700 770173 5200 5200 /"
+     "83 44 01 08 05 01 61 6805 6110" PLAIN_PID "7700 770173 5200 5200",
+     "REG_SEND_TT <a@b.1.2> s token [] 1\n"
+     "REG_SEND_TT <a@b.1.2> s token [] 2\n"
+     "REG_SEND_TT <a@b.1.2> s token a a\n"
+     "REG_SEND_TT <a@b.1.2> s token a a\n"},
     {"a fragment of what has no payload",
      FIRST("01", "02") "00 6803 6101" PLAIN_PID PLAIN_PID
                        "/" NEXT("01", "01") "00",
@@ -371,6 +414,13 @@ static const struct {
     {"83 44 01 08 05 01 61 5200", "not a tuple"},
     {"83 44 01 08 05 01 61 6801 5200", "not a tuple"},
     {"83 44 00 6801 6163", "unknown control message, number 99"},
+    /* behind one that is right */
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL, "payload"},
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6d 00000002 01", "payload"},
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6d 000000", "payload"},
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6802 6101", "payload"},
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL "5200", "payload"},
+    {"83 44 00" CONTROL "6101 / 83 44 00" CONTROL "6d ffffffff 01", "payload"},
     /* fragments */
     {"83 45", "without sequence or number"},
     {"83 46 0000000000000001 00000000000000", "without sequence or number"},
@@ -656,6 +706,47 @@ static void test_fed_twice(void **state) {
     cnode_conn_free(e.c);
 }
 
+/* Rows of messages that are alike, and others between them: what is heard does
+ * not depend on whether one was seen beside the last. */
+static void test_rows(void **state) {
+    static const char *const messages[] = {
+        "",
+        "83 44 00" CONTROL "6101",
+        "83 44 00" CONTROL "6802 6101 6102",
+        "83 44 01 08 05 01 61" CONTROL "5200",
+        "83 44 01 08 05 01 62" CONTROL "5200",
+        "83 44 01 00 05" CONTROL "6802 5200 6101",
+        "83 44 01 00 05" CONTROL "6d 00000003 010203",
+        "83 44 01 00 05 6804 6106" PLAIN_PID "7700 5200 6101",
+        "83 44 00 6803 6116" PLAIN_PID PLAIN_PID "6101",
+        "83 44 00 6803 6101" PLAIN_PID PLAIN_PID,
+        "83 44 00 6805 6110" PLAIN_PID "7700 770173 6a 6102",
+        FIRST("07", "02") "01 00 05" CONTROL "/" NEXT("07", "01") "5200",
+        FIRST("07", "01") "01 00 05" CONTROL "5200",
+    };
+    static uint8_t all[1 << 16];
+    ear whole, parts;
+    size_t kind = 0;
+
+    (void)state;
+    srand(7);
+    for (int round = 0; round < 300; round++) {
+        size_t n = frames_of("83 44 01 08 05 01 63" CONTROL "5200", all, 100);
+        for (int k = 0; k < 60; k++) {
+            if (rand() % 3 == 0)
+                kind = (size_t)rand() % (sizeof messages / sizeof *messages);
+            n += frames_of(messages[kind], all + n, sizeof all - n);
+        }
+        assert_int_equal(start(&whole, &usual), 0);
+        assert_int_equal(start(&parts, &usual), 0);
+        assert_int_equal(feed(&whole, all, n), 0);
+        assert_int_equal(feed_in_steps(&parts, all, n, 1), 0);
+        assert_log(&whole, parts.log);
+        cnode_conn_free(whole.c);
+        cnode_conn_free(parts.c);
+    }
+}
+
 static void test_no_allocation_per_message(void **state) {
     static const char *const messages[] = {
         "83 44 00" CONTROL "6101",
@@ -766,6 +857,7 @@ int main(void) {
         cmocka_unit_test(test_in_place),
         cmocka_unit_test(test_rest_of_a_feed),
         cmocka_unit_test(test_fed_twice),
+        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_no_allocation_per_message),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_large_in_fragments),
