@@ -842,20 +842,35 @@ static int check_pattern(const etf_out *out, size_t n, const char *pattern) {
     return k.left > 0 ? CN_EBADARG : CN_ETYPE;
 }
 
-int etf_match_args(etf_view term, const etf_out *out, size_t n) {
-    const char *pattern = n == 0 ? NULL : out[0].p;
+/* "~b" for a binary, which many messages are, needs no reader. */
+static bool match_binary(etf_view term, const etf_out *out) {
+    etf_view *bytes = out->p;
+    uint32_t n;
+
+    if (out->type != ETF_ARG_VIEW || bytes == NULL || term.len < 5 ||
+        term.data[0] != ETF__BINARY)
+        return false;
+    n = cn__be32(term.data + 1);
+    if (n > term.len - 5)
+        return false;
+    *bytes = (etf_view){term.data + 5, n};
+    return true;
+}
+
+static int match_hole_alone(etf_view term, char letter, const etf_out *out) {
+    etf_reader r;
+
+    etf_reader_init(&r, term);
+    return verdict(&r, fill_hole(&r, letter, out));
+}
+
+static int match_pattern(etf_view term, const etf_out *out, size_t n,
+                         const char *pattern) {
     etf_reader r;
     matcher m;
-    char letter;
     int err;
 
-    if (pattern == NULL || n > ETF_ARGS_MAX + 1 ||
-        out[0].type != ETF_ARG_FORMAT)
-        return CN_EBADARG;
     etf_reader_init(&r, term);
-    letter = n == 2 ? lone_hole(pattern) : '\0';
-    if (letter != '\0' && fits(out + 1, letter))
-        return verdict(&r, fill_hole(&r, letter, out + 1));
     m = (matcher){.out = out + 1, .left = n - 1};
     etf__lex_init(&m.x, pattern, strlen(pattern));
     etf__lex_next(&m.x);
@@ -867,4 +882,19 @@ int etf_match_args(etf_view term, const etf_out *out, size_t n) {
     if (m.x.tok != ETF__T_END)
         return CN_ESYNTAX;
     return m.left > 0 ? CN_EBADARG : 0;
+}
+
+int etf_match_args(etf_view term, const etf_out *out, size_t n) {
+    const char *pattern = n == 0 ? NULL : out[0].p;
+    char letter;
+
+    if (pattern == NULL || n > ETF_ARGS_MAX + 1 ||
+        out[0].type != ETF_ARG_FORMAT)
+        return CN_EBADARG;
+    letter = n == 2 ? lone_hole(pattern) : '\0';
+    if (letter == 'b' && match_binary(term, out + 1))
+        return 0;
+    if (letter != '\0' && fits(out + 1, letter))
+        return match_hole_alone(term, letter, out + 1);
+    return match_pattern(term, out, n, pattern);
 }
