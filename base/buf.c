@@ -73,3 +73,20 @@ void cn__buf_consume(cn_buf *b, size_t n, size_t keep) {
     if (b->cap > keep)
         cn__buf_free(b);
 }
+
+uint8_t *cn__buf_take(cn_buf *b, size_t *cap) {
+    uint8_t *data = b->data;
+
+    *cap = b->cap;
+    *b = (cn_buf){.alloc = b->alloc};
+    return data;
+}
+
+void cn__buf_move(cn_buf *b, uint8_t *data, size_t cap) {
+    size_t n = cn__buf_size(b);
+
+    if (n > 0)
+        memcpy(data, b->data + b->head, n);
+    cn__free(b->alloc, b->data, b->cap, 1);
+    *b = (cn_buf){data, 0, n, cap, b->alloc};
+}

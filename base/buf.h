@@ -39,5 +39,10 @@ static inline size_t cn__buf_size(const cn_buf *b) {
 /* Drop n bytes at the front; a buffer that became empty starts over, and
  * gives back its memory when it had grown beyond keep. */
 void cn__buf_consume(cn_buf *b, size_t n, size_t keep);
+/* Its memory, of *cap bytes, becomes the caller's; the buffer is empty. */
+uint8_t *cn__buf_take(cn_buf *b, size_t *cap);
+/* It goes on in other memory of the same allocator, which has room for what
+ * waits, and gives back its own. */
+void cn__buf_move(cn_buf *b, uint8_t *data, size_t cap);
 
 #endif

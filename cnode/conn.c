@@ -171,7 +171,7 @@ int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
     c->rules = rules;
     rules->refs++;
     c->frame_ctx = config->frame_ctx;
-    cn__buf_init(&c->in, &own->alloc);
+    cnode__conn_in_init(c);
     cnode__out_init(&c->queue, &own->alloc);
     c->stride = CNODE__FRAGMENT_SIZE;
     c->interval = own->ticktime_ms / own->intensity +

@@ -43,6 +43,7 @@ typedef struct cnode__work {
     cnode_ctrl ctrl;
     etf_writer expanded; /* terms whose atoms were in the table */
     cnode__fragments fragments;
+    bool more_large;               /* the next frame is likely to be as large */
     size_t same_len;               /* 0: nothing is remembered */
     uint8_t same[CNODE__SAME_MAX]; /* the last frame up to its payload */
 } cnode__work;
@@ -105,6 +106,7 @@ struct cnode_conn {
     bool spoke : 1;      /* something but a tick went out */
     cn_buf in;           /* of a frame that is not whole; all before it is up */
     etf_view given;      /* what was fed, and is not in `in` */
+    uint8_t *ours;       /* ... from its first byte, if it may be changed */
     size_t used;         /* bytes that the last event used */
     cnode__work *work;
     cnode__cache *cache; /* NULL: no signal has come yet */
@@ -116,6 +118,7 @@ struct cnode_conn {
     uint32_t silent;    /* intervals without a byte from the peer */
     uint32_t tick_left; /* bytes of a tick that are still to go out */
     uint32_t stride;    /* a larger signal goes in fragments of that size */
+    uint32_t large;     /* frames in are from that size on */
     cnode_conn_stats stats;
     cnode__tap *tap; /* NULL: nothing is recorded */
 };
@@ -223,9 +226,20 @@ void cnode__flows_free(cnode_conn *c);
 /* 1: c->work->ctrl is the next signal; 0: not enough bytes; negative: dead.
  * What the last one used is consumed. */
 int cnode__conn_next_signal(cnode_conn *c);
+void cnode__conn_in_init(cnode_conn *c);
 void cnode__conn_in_free(cnode_conn *c);
 /* Once an interval: gives back what was not used in the last one. */
 void cnode__conn_in_rest(cnode_conn *c);
+/* cnode_conn_feed with bytes that may be changed. */
+int cnode__conn_feed(cnode_conn *c, uint8_t *in, size_t n, uint64_t now);
+/* Where the next *n bytes are best read to, or NULL, and how many behind these
+ * into any memory, to be fed: SIZE_MAX: as many as come at once. Large messages
+ * are not copied then. To be asked when all that was fed is taken. */
+uint8_t *cnode__conn_room(cnode_conn *c, size_t *n, size_t *more);
+/* So many bytes were read to there; what comes of it tells
+ * cnode__conn_next_signal, as after cnode_conn_feed. */
+void cnode__conn_filled(cnode_conn *c, const uint8_t *room, size_t n,
+                        uint64_t now);
 /* Is there a part of a message that was not taken? */
 bool cnode__conn_in_part(const cnode_conn *c);
 

@@ -12,7 +12,8 @@
 
 enum {
     FIRST_CAP = 256 * 1024, /* most that is taken on the word of a peer */
-    KEEP_SPARE = 2 << 20
+    KEEP_SPARE = 2 << 20,
+    WORTH_ROOM = 16 * 1024 /* less is not worth a read of its own */
 };
 
 void cnode__fragments_init(cnode__fragments *f, uint64_t seed,
@@ -38,19 +39,25 @@ void cnode__fragments_rest(cnode__fragments *f) {
     f->spare_cap = 0;
 }
 
+void cnode__fragments_save(cnode__fragments *f, uint8_t *data, size_t cap) {
+    if (cap > KEEP_SPARE || cap <= f->spare_cap) {
+        cn__free(f->alloc, data, cap, 1);
+        return;
+    }
+    cnode__fragments_rest(f);
+    f->spare = data;
+    f->spare_cap = cap;
+}
+
 void cnode__fragments_done(cnode__fragments *f) {
     cnode__sequence *s = f->whole;
 
     if (s == NULL)
         return;
-    if (s->cap <= KEEP_SPARE && s->cap > f->spare_cap) {
-        cnode__fragments_rest(f);
-        f->spare = s->data;
-        f->spare_cap = s->cap;
-        f->bytes -= s->cap;
-        s->data = NULL;
-        s->cap = 0;
-    }
+    cnode__fragments_save(f, s->data, s->cap);
+    f->bytes -= s->cap;
+    s->data = NULL;
+    s->cap = 0;
     free_sequence(f, s);
     f->whole = NULL;
 }
@@ -115,7 +122,10 @@ static int resize(cnode__fragments *f, cnode__sequence *s, size_t cap,
  * when there is no room for that. */
 static int grow(cnode__fragments *f, cnode__sequence *s, size_t need,
                 cn_error *e) {
-    size_t cap = s->cap > f->max_message / 2 ? f->max_message : s->cap * 2;
+    size_t most = f->max_message > SIZE_MAX - s->start
+                      ? SIZE_MAX
+                      : s->start + f->max_message;
+    size_t cap = s->cap > most / 2 ? most : s->cap * 2;
 
     if (need <= s->cap)
         return 0;
@@ -126,14 +136,11 @@ static int grow(cnode__fragments *f, cnode__sequence *s, size_t need,
 
 static int append(cnode__fragments *f, cnode__sequence *s, etf_view part,
                   cn_error *e) {
-    int err = 0;
+    int err = grow(f, s, s->start + s->len + part.len, e);
 
-    if (part.len > f->max_message || s->len > f->max_message - part.len)
-        return too_long(f, s->len + part.len, e);
-    err = grow(f, s, s->len + part.len, e);
     if (err != 0)
         return err;
-    (void)cn__put_bytes(s->data + s->len, part.data, part.len);
+    (void)cn__put_bytes(s->data + s->start + s->len, part.data, part.len);
     s->len += part.len;
     return 0;
 }
@@ -190,12 +197,27 @@ static int copy_atoms(cnode__fragments *f, cnode__sequence *s,
 
 /* --- sequences ------------------------------------------------------------ */
 
+/* The memory of `in`; false: it is copied. */
+static bool take_memory(cnode__fragments *f, cnode__sequence *s, etf_view first,
+                        cn_buf *in) {
+    if (in == NULL || in->cap > f->max_bytes ||
+        f->bytes > f->max_bytes - in->cap)
+        return false;
+    s->start = (size_t)(first.data - in->data);
+    s->len = first.len;
+    s->data = cn__buf_take(in, &s->cap);
+    f->bytes += s->cap;
+    return true;
+}
+
 static int fill(cnode__fragments *f, cnode__sequence *s, etf_view first,
-                const etf_view *atoms, size_t n, cn_error *e) {
+                cn_buf *in, const etf_view *atoms, size_t n, cn_error *e) {
     int err = copy_atoms(f, s, atoms, n, e);
 
     if (err != 0)
         return err;
+    if (take_memory(f, s, first, in))
+        return 0;
     take_spare(f, s, first.len);
     if (s->cap == 0)
         err = resize(f, s, expected(f, s->awaited + 1, first.len), e);
@@ -234,8 +256,8 @@ static int may_begin(const cnode__fragments *f, uint64_t id, size_t len,
 }
 
 int cnode__fragments_begin(cnode__fragments *f, uint64_t id, uint64_t count,
-                           etf_view first, const etf_view *atoms, size_t n,
-                           cn_error *e) {
+                           etf_view first, cn_buf *in, const etf_view *atoms,
+                           size_t n, cn_error *e) {
     cnode__sequence *s;
     int err = may_begin(f, id, first.len, e);
 
@@ -245,7 +267,7 @@ int cnode__fragments_begin(cnode__fragments *f, uint64_t id, uint64_t count,
         return err;
     s->id = id;
     s->awaited = count - 1;
-    err = fill(f, s, first, atoms, n, e);
+    err = fill(f, s, first, in, atoms, n, e);
     if (err == 0 && cn__map_put(&f->open, &s->id, sizeof s->id, s) != 0)
         err = no_memory(e);
     if (err != 0)
@@ -266,20 +288,55 @@ static int out_of_order(const cnode__sequence *s, uint64_t id, uint64_t number,
                     number, id, s->awaited);
 }
 
-int cnode__fragments_add(cnode__fragments *f, uint64_t id, uint64_t number,
-                         etf_view part, cn_error *e) {
+int cnode__fragments_part(cnode__fragments *f, uint64_t id, uint64_t number,
+                          size_t size, cn_error *e) {
     cnode__sequence *s = cn__map_get(&f->open, &id, sizeof id);
-    int err;
 
     if (s == NULL || number != s->awaited)
         return out_of_order(s, id, number, e);
-    err = append(f, s, part, e);
-    if (err != 0)
-        return err;
-    s->awaited--;
-    if (number > 1)
+    if (size > f->max_message || s->len > f->max_message - size)
+        return too_long(f, s->len + size, e);
+    f->fed = s;
+    f->missing = size;
+    return 0;
+}
+
+int cnode__fragments_put(cnode__fragments *f, etf_view bytes, cn_error *e) {
+    int err = append(f, f->fed, bytes, e);
+
+    if (err == 0)
+        f->missing -= bytes.len;
+    return err;
+}
+
+/* As there is, or as much again. */
+uint8_t *cnode__fragments_room(cnode__fragments *f, size_t *n) {
+    cnode__sequence *s = f->fed;
+    size_t end = s->start + s->len;
+    cn_error e;
+
+    *n = s->cap - end;
+    if (*n < WORTH_ROOM)
+        *n = s->cap > FIRST_CAP ? s->cap : FIRST_CAP;
+    if (*n > f->missing)
+        *n = f->missing;
+    if (grow(f, s, end + *n, &e) != 0)
+        return NULL;
+    return s->data + end;
+}
+
+void cnode__fragments_got(cnode__fragments *f, size_t n) {
+    f->fed->len += n;
+    f->missing -= n;
+}
+
+int cnode__fragments_end(cnode__fragments *f) {
+    cnode__sequence *s = f->fed;
+
+    f->fed = NULL;
+    if (--s->awaited > 0)
         return 0;
-    (void)cn__map_remove(&f->open, &id, sizeof id);
+    (void)cn__map_remove(&f->open, &s->id, sizeof s->id);
     f->whole = s;
     return 1;
 }

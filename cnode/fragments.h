@@ -10,6 +10,7 @@
 #ifndef CNODE_FRAGMENTS_H
 #define CNODE_FRAGMENTS_H
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "ext_term/ext_term.h"
 
@@ -18,8 +19,9 @@ typedef struct cnode__sequence {
     uint64_t id; /* the key */
     uint64_t awaited;
     uint8_t *data;
-    size_t len;
-    size_t cap;
+    size_t start;    /* bytes of data that are in front of the message */
+    size_t len;      /* so far */
+    size_t cap;      /* of data */
     etf_view *atoms; /* n, and their texts behind them */
     size_t n;
     size_t atoms_size; /* of both, bytes */
@@ -28,6 +30,8 @@ typedef struct cnode__sequence {
 typedef struct cnode__fragments {
     cn_map open;
     cnode__sequence *whole; /* lent until the next call */
+    cnode__sequence *fed;   /* a part of it is coming ... */
+    size_t missing;         /* ... of which so many bytes have not come */
     uint8_t *spare;         /* the bytes of one that was whole */
     size_t spare_cap;
     size_t bytes;       /* that all of them take, but for spare */
@@ -47,17 +51,38 @@ void cnode__fragments_init(cnode__fragments *f, uint64_t seed,
                            const cn_alloc *alloc);
 void cnode__fragments_free(cnode__fragments *f);
 
-/* The first of `count` fragments, 2 or more; the atoms are copied. CN_EPROTO,
- * CN_ELIMIT, CN_ENOMEM with e filled. */
+/* What is there of a whole one. */
+static inline etf_view cnode__sequence_view(const cnode__sequence *s) {
+    return (etf_view){s->data + s->start, s->len};
+}
+
+/* The first of `count` fragments, 2 or more. The atoms are copied. So are the
+ * bytes, unless they are the end of what `in` has: then its memory is taken,
+ * and it is empty; `in` may be NULL. CN_EPROTO, CN_ELIMIT, CN_ENOMEM with e
+ * filled.
+ */
 int cnode__fragments_begin(cnode__fragments *f, uint64_t id, uint64_t count,
-                           etf_view first, const etf_view *atoms, size_t n,
-                           cn_error *e);
-/* One more: 1: f->whole is the message; 0: more are awaited; errors as of
- * _begin. */
-int cnode__fragments_add(cnode__fragments *f, uint64_t id, uint64_t number,
-                         etf_view part, cn_error *e);
+                           etf_view first, cn_buf *in, const etf_view *atoms,
+                           size_t n, cn_error *e);
+
+/* One more, of `size` bytes: these come next. Errors as of _begin. */
+int cnode__fragments_part(cnode__fragments *f, uint64_t id, uint64_t number,
+                          size_t size, cn_error *e);
+/* Some of them, no more than f->missing. Errors as of _begin. */
+int cnode__fragments_put(cnode__fragments *f, etf_view bytes, cn_error *e);
+/* Where some of them may be put without a copy, up to *n; NULL: _put knows why
+ * not. */
+uint8_t *cnode__fragments_room(cnode__fragments *f, size_t *n);
+/* So many were put there. */
+void cnode__fragments_got(cnode__fragments *f, size_t n);
+/* All have come: 1: f->whole is the message; 0: more fragments are awaited. */
+int cnode__fragments_end(cnode__fragments *f);
+
 /* f->whole is not needed any more. */
 void cnode__fragments_done(cnode__fragments *f);
+/* Keeps a block for the next message, or frees it: of what it has, the largest
+ * that is not too large. */
+void cnode__fragments_save(cnode__fragments *f, uint8_t *data, size_t cap);
 /* Gives back memory that is kept for the next message. */
 void cnode__fragments_rest(cnode__fragments *f);
 

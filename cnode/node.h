@@ -551,7 +551,11 @@ int cnode__wire_open(cnode__wire *w);
 void cnode__wire_fail(cnode__wire *w, int code, int os_error, const char *text);
 /* Why it has failed; out of memory, when there was none for the reason. */
 const cn_error *cnode__wire_why(const cnode__wire *w);
-void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len);
+/* The bytes may be changed. */
+void cnode__wire_read(cnode__wire *w, uint8_t *p, size_t len);
+/* Where to read to, and how much; what was read there: cnode__conn_room. */
+uint8_t *cnode__wire_room(cnode__wire *w, size_t *n, size_t *more);
+void cnode__wire_filled(cnode__wire *w, const uint8_t *room, size_t n);
 void cnode__wire_eof(cnode__wire *w);
 void cnode__wire_free(cnode__wire *w);
 /* Of its peer, as far as known: for messages. */

@@ -61,7 +61,8 @@ typedef struct cnode__socket {
     bool writing : 1;
     bool ended : 1; /* the peer has closed, or it is broken */
     bool closing : 1;
-    uint64_t read_in; /* the turn in which it has read its share */
+    uint32_t read;    /* bytes, in the turn ... */
+    uint64_t read_in; /* ... of that number, as far as its share goes */
 } cnode__socket;
 
 /* Where others come in. */

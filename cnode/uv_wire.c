@@ -7,7 +7,10 @@
  * it in peace (shutdown, then what comes is thrown away until the peer closes),
  * and goes with libuv's last callback. LINGER_MS bounds all of that.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "cnode/conn_parts.h"
 #include "cnode/uv_shell.h"
@@ -109,18 +112,15 @@ static void end_link(cnode__socket *l, int uv_err, const char *what) {
         cnode__uv_fail(l, CN_EIO, uv_err, what);
 }
 
-/* --- reading and writing ------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
-/* No room for one that has read its share in this turn: libuv then tries in the
- * next one. */
+/* libuv tells when there is something to read, and gets no memory to read it
+ * to: what comes belongs to two places, in one readv(2). The first is in a
+ * large message that has begun; the other is one chunk for all, what is there
+ * is fed before the next read. */
 static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf) {
-    cnode__socket *l = h->data;
-    cnode__uv *s = l->shell;
-    bool enough = l->read_in == s->turn;
-
-    (void)size;
-    /* One chunk for all: what is read is fed before the next read. */
-    *buf = uv_buf_init((char *)s->chunk, enough ? 0 : CNODE__READ_CHUNK);
+    (void)h, (void)size;
+    *buf = uv_buf_init(NULL, 0);
 }
 
 static void write_more(cnode__socket *l);
@@ -137,20 +137,79 @@ static void answer(cnode__socket *l) {
         cnode__wire_clean(w);
 }
 
+/* How much it may still read in this turn. */
+static size_t share_of(cnode__socket *l) {
+    if (l->read_in != l->shell->turn) {
+        l->read_in = l->shell->turn;
+        l->read = 0;
+    }
+    return CNODE__READ_CHUNK - l->read;
+}
+
+/* The two places; returns how many bytes they have. */
+static size_t places(cnode__socket *l, struct iovec v[2]) {
+    size_t share = share_of(l), more = SIZE_MAX;
+
+    v[0] = (struct iovec){NULL, 0};
+    if (l->wire != NULL)
+        v[0].iov_base = cnode__wire_room(l->wire, &v[0].iov_len, &more);
+    if (v[0].iov_len > share)
+        v[0].iov_len = share;
+    share -= v[0].iov_len;
+    v[1] = (struct iovec){l->shell->chunk, more < share ? more : share};
+    return v[0].iov_len + v[1].iov_len;
+}
+
+static ssize_t read_some(cnode__socket *l, const struct iovec v[2]) {
+    int first = v[0].iov_len == 0, last = v[1].iov_len == 0;
+    uv_os_fd_t fd;
+    ssize_t n;
+
+    if (uv_fileno(&l->u.handle, &fd) != 0)
+        return -EBADF;
+    do {
+        n = first + last == 0 ? readv(fd, v, 2)
+                              : read(fd, v[first].iov_base, v[first].iov_len);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static void take_in(cnode__socket *l, const struct iovec v[2], size_t n) {
+    size_t first = n < v[0].iov_len ? n : v[0].iov_len;
+
+    l->read += (uint32_t)n;
+    if (first > 0 && l->wire != NULL)
+        cnode__wire_filled(l->wire, v[0].iov_base, first);
+    if (n > first && l->wire != NULL)
+        cnode__wire_read(l->wire, v[1].iov_base, n - first);
+    if (l->wire != NULL)
+        answer(l);
+}
+
+/* Until there is nothing more, or its share of this turn is read. */
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     cnode__socket *l = stream->data;
+    struct iovec v[2];
+    size_t size;
 
-    if (n == CNODE__READ_CHUNK)
-        l->read_in = l->shell->turn;
-    if (n > 0 && l->wire != NULL) {
-        cnode__wire_read(l->wire, (const uint8_t *)buf->base, (size_t)n);
-        answer(l);
+    (void)buf;
+    n = n == UV_ENOBUFS ? 0 : n;
+    while (n >= 0 && !l->closing && (size = places(l, v)) > 0) {
+        n = read_some(l, v);
+        if (n > 0)
+            take_in(l, v, (size_t)n);
+        else if (n == 0)
+            n = UV_EOF;
+        if (n >= 0 && (size_t)n < size)
+            return;
     }
-    if (n >= 0 || n == UV_ENOBUFS)
+    if (n >= 0 || n == -EAGAIN)
         return;
     (void)uv_read_stop(stream);
     end_link(l, (int)n, "reading");
 }
+
+/* --- writing ------------------------------------------------------------- */
 
 static void measure_buffer(cnode__socket *l);
 

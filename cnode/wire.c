@@ -348,22 +348,39 @@ static int read_one(cnode__wire *w) {
     return r;
 }
 
-void cnode__wire_read(cnode__wire *w, const uint8_t *p, size_t len) {
-    int r;
-
-    cnode__global_awake(w->node);
-    if (w->failed)
-        return;
-    r = cnode_conn_feed(w->conn, p, len, cnode__now(w->node));
-    if (r == 0)
-        do {
-            r = read_one(w);
-        } while (r == 1 && !w->failed);
+/* Handles what has come; r is what became of taking it. */
+static void read_all(cnode__wire *w, int r) {
+    while (r >= 0 && !w->failed) {
+        r = read_one(w);
+        if (r == 0)
+            break;
+    }
     if (r < 0 && !w->failed)
         fail_by_conn(w);
     if (!w->failed)
         rearm(w);
     cnode__wire_dirty(w);
+}
+
+void cnode__wire_read(cnode__wire *w, uint8_t *p, size_t len) {
+    cnode__global_awake(w->node);
+    if (!w->failed)
+        read_all(w, cnode__conn_feed(w->conn, p, len, cnode__now(w->node)));
+}
+
+uint8_t *cnode__wire_room(cnode__wire *w, size_t *n, size_t *more) {
+    *n = 0;
+    *more = SIZE_MAX;
+    return w->failed || w->conn == NULL ? NULL
+                                        : cnode__conn_room(w->conn, n, more);
+}
+
+void cnode__wire_filled(cnode__wire *w, const uint8_t *room, size_t n) {
+    cnode__global_awake(w->node);
+    if (w->failed)
+        return;
+    cnode__conn_filled(w->conn, room, n, cnode__now(w->node));
+    read_all(w, 0);
 }
 
 void cnode__wire_eof(cnode__wire *w) {

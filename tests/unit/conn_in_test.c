@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cnode/conn_parts.h"
 #include "cnode/control.h"
 #include "tests/unit/support.h"
 
@@ -844,6 +845,290 @@ static void test_large_in_fragments(void **state) {
     cnode_conn_free(e.c);
 }
 
+/* --- large ones, read to where they belong ---------------------------------
+ */
+
+typedef struct stream {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+    size_t messages;
+} stream;
+
+static uint8_t *room_at_end(stream *s, size_t n) {
+    if (s->cap - s->len < n) {
+        s->cap = s->cap * 2 + n;
+        s->data = realloc(s->data, s->cap);
+        assert_non_null(s->data);
+    }
+    s->len += n;
+    return s->data + s->len - n;
+}
+
+/* A frame of a head in hex and n bytes. */
+static void add_frame(stream *s, const char *head, size_t n) {
+    uint8_t text[200];
+    size_t len = unhex(head, text, sizeof text);
+    uint8_t *p = room_at_end(s, 4 + len + n);
+
+    p = cn__put32(p, (uint32_t)(len + n));
+    p = cn__put_bytes(p, text, len);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)rand();
+}
+
+static void add_part(stream *s, unsigned kind, unsigned id, unsigned number,
+                     const char *head, size_t n) {
+    char text[200];
+
+    (void)snprintf(text, sizeof text, "83 %02x %016x %016x %s", kind, id,
+                   number, head);
+    add_frame(s, text, n);
+}
+
+/* Sometimes as the BEAM cuts them, sometimes otherwise. */
+static size_t part_size(void) {
+    static const size_t sizes[] = {65536, 65536, 65536, 1, 20000, 200000};
+    return sizes[(size_t)rand() % 6];
+}
+
+static void add_between(stream *s) {
+    switch (rand() % 8) {
+    case 0:
+        add_frame(s, "", 0);
+        break;
+    case 1:
+        add_frame(s, "83 44 01 08 05 01 62" CONTROL "5200", 0);
+        s->messages++;
+        break;
+    case 2:
+        add_frame(s, "83 44 00" CONTROL "6d 00030d40", 200000);
+        s->messages++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Two sequences go on in turn; each part but the last is of one size. */
+static void add_large(stream *s) {
+    unsigned parts[2] = {1U + (unsigned)rand() % 6, 1U + (unsigned)rand() % 6};
+    unsigned left[2] = {parts[0], rand() % 3 == 0 ? parts[1] : 0};
+    size_t size[2] = {part_size(), part_size()};
+
+    while (left[0] + left[1] > 0) {
+        unsigned i = left[0] == 0 || (left[1] > 0 && rand() % 2 == 0);
+        bool first = left[i] == parts[i];
+        size_t last = size[i] / 3 + 1, n = left[i] == 1 ? last : size[i];
+        char head[100];
+        (void)snprintf(head, sizeof head, "01 08 05 01 61" CONTROL "6d %08zx",
+                       (parts[i] - 1) * size[i] + last);
+        add_part(s, first ? 69 : 70, i + 5, left[i], first ? head : "", n);
+        left[i]--;
+        s->messages += left[i] == 0;
+        add_between(s);
+    }
+}
+
+typedef struct sum {
+    uint64_t hash;
+    size_t n; /* signals */
+} sum;
+
+static void add_sum(sum *s, const cnode_ctrl *ctrl) {
+    if (ctrl->term.len > 0)
+        assert_int_equal(etf_check(NULL, NULL, ctrl->term, NULL), 0);
+    for (size_t i = 0; i < ctrl->term.len; i++)
+        s->hash = (s->hash ^ ctrl->term.data[i]) * 1099511628211U;
+    s->n++;
+}
+
+static int pull(cnode_conn *c, sum *s) {
+    cnode_event ev;
+    int r;
+
+    while ((r = cnode_conn_next(c, &ev)) == 1)
+        if (ev.type == CNODE_EV_SIGNAL)
+            add_sum(s, ev.ctrl);
+    return r;
+}
+
+enum way { FED, FED_OURS, TO_ROOMS };
+
+/* The next n bytes, or less of them; how many. */
+static size_t give(cnode_conn *c, enum way way, const uint8_t *in, size_t n,
+                   sum *s, int *r) {
+    size_t room = 0, more = SIZE_MAX;
+    uint8_t *p = way == TO_ROOMS ? cnode__conn_room(c, &room, &more) : NULL;
+
+    assert_true(p == NULL ? room == 0 && more > 0 : room > 0);
+    if (p != NULL) {
+        n = n < room ? n : room;
+        memcpy(p, in, n);
+        cnode__conn_filled(c, p, n, 0);
+        *r = pull(c, s);
+        return n;
+    }
+    n = n < more ? n : more;
+    p = malloc(n);
+    assert_non_null(p);
+    memcpy(p, in, n);
+    *r =
+        way == FED ? cnode_conn_feed(c, p, n, 0) : cnode__conn_feed(c, p, n, 0);
+    if (*r == 0)
+        *r = pull(c, s);
+    memset(p, 0xaa, n);
+    free(p);
+    return n;
+}
+
+static int take_stream(const cnode_conn_config *config, const stream *s,
+                       enum way way, size_t piece, sum *out) {
+    size_t at = 0;
+    ear e;
+    int r = start(&e, config);
+
+    *out = (sum){0};
+    while (r == 0 && at < s->len) {
+        size_t n = piece == 0 ? 1 + (size_t)rand() % 100000 : piece;
+        n = n < s->len - at ? n : s->len - at;
+        at += give(e.c, way, s->data + at, n, out, &r);
+    }
+    if (r == 0) {
+        cnode_conn_stats st;
+        cnode_conn_get_stats(e.c, &st);
+        assert_true(st.bytes_in > s->len && st.signals_in == s->messages);
+        assert_int_equal(cnode_conn_eof(e.c, 0), CN_ECLOSED);
+        assert_null(strstr(cnode_conn_error(e.c)->text, "inside"));
+    }
+    cnode_conn_free(e.c);
+    return r;
+}
+
+/* Where even the smallest frames are large. */
+static void test_small_as_large(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts * 12; i++) {
+        size_t n = frames_of(scripts[i / 12].frames, bytes, sizeof bytes);
+        size_t step = i % 4 == 3 ? n : 1 + i % 4 * 17, at = 0;
+        sum want = {0}, got = {0};
+        ear e;
+        int r = 0;
+        assert_int_equal(start(&e, &usual), 0);
+        assert_int_equal(cnode_conn_feed(e.c, bytes, n, 0), 0);
+        assert_int_equal(pull(e.c, &want), 0);
+        cnode_conn_free(e.c);
+        assert_int_equal(start(&e, &usual), 0);
+        e.c->large = i % 2 ? 23 : 5;
+        while (at < n) {
+            at += give(e.c, (enum way)(i / 4 % 3), bytes + at,
+                       step < n - at ? step : n - at, &got, &r);
+            assert_int_equal(r, 0);
+        }
+        assert_true(got.n == want.n && got.hash == want.hash);
+        cnode_conn_free(e.c);
+    }
+}
+
+/* However the bytes come, and whoever owns them. */
+static void test_large_ways(void **state) {
+    static const size_t pieces[] = {SIZE_MAX, 0, 0, 4096, 65536, 262144};
+
+    (void)state;
+    srand(11);
+    for (int round = 0; round < 6; round++) {
+        stream s = {0};
+        sum want, got;
+        for (int k = 0; k < 8; k++)
+            add_large(&s);
+        assert_int_equal(take_stream(&usual, &s, FED, SIZE_MAX, &want), 0);
+        assert_int_equal(want.n, s.messages);
+        for (size_t i = 0; i < 18; i++) {
+            enum way way = (enum way)(i % 3);
+            assert_int_equal(take_stream(&usual, &s, way, pieces[i / 3], &got),
+                             0);
+            assert_int_equal(got.n, want.n);
+            assert_true(got.hash == want.hash);
+        }
+        free(s.data);
+    }
+}
+
+typedef struct large_case {
+    stream s;
+    enum way way;
+    size_t piece;
+} large_case;
+
+static int large_scenario(fault_alloc *f, void *arg) {
+    const large_case *k = arg;
+    cnode_conn_config config = usual;
+    sum got;
+    int err;
+
+    config.alloc = f->alloc;
+    err = take_stream(&config, &k->s, k->way, k->piece, &got);
+    /* Where there is no room, there may be some when the bytes have come. */
+    assert_true(err == 0 || (f->failed && err == CN_ENOMEM));
+    assert_int_equal(f->live, 0);
+    return err;
+}
+
+static void test_large_no_memory(void **state) {
+    large_case k = {0};
+
+    (void)state;
+    srand(3);
+    for (int i = 0; i < 2; i++)
+        add_large(&k.s);
+    for (int i = 0; i < 6; i++) {
+        k.way = (enum way)(i % 3);
+        k.piece = i < 3 ? 50000 : SIZE_MAX;
+        run_with_every_failure(large_scenario, &k);
+    }
+    free(k.s.data);
+}
+
+/* A frame of 100 MB begins and goes on for 3 MB; head: its first bytes. What
+ * the peer says of lengths makes no more room than it has earned. */
+static void assert_bounded(const stream *head) {
+    static const uint8_t zeros[1000];
+    cnode_conn_config config = usual;
+    fault_alloc f;
+    sum got = {0};
+    ear e;
+    int r = 0;
+
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(start(&e, &config), 0);
+    for (size_t at = 0; at < head->len && r == 0;)
+        at += give(e.c, TO_ROOMS, head->data + at, head->len - at, &got, &r);
+    for (size_t sent = 0; sent < 3000000 && r == 0;) {
+        sent += give(e.c, TO_ROOMS, zeros, sizeof zeros, &got, &r);
+        assert_true(f.live < 2 * sent + 700000);
+    }
+    assert_int_equal(r, 0);
+    assert_int_equal(cnode_conn_eof(e.c, 0), CN_ECLOSED);
+    assert_non_null(strstr(cnode_conn_error(e.c)->text, "inside a message"));
+    cnode_conn_free(e.c);
+}
+
+static void test_room_is_bounded(void **state) {
+    stream s = {0};
+
+    (void)state;
+    add_frame(&s, "83 44 00", 0);
+    (void)cn__put32(s.data, 100000000);
+    assert_bounded(&s);
+    s.len = 0;
+    add_part(&s, 69, 5, 1000, "00" CONTROL "6d 7fffffff", 100);
+    add_part(&s, 70, 5, 999, "", 0);
+    (void)cn__put32(s.data + s.len - 22, 100000000);
+    assert_bounded(&s);
+    free(s.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),
@@ -861,6 +1146,10 @@ int main(void) {
         cmocka_unit_test(test_no_allocation_per_message),
         cmocka_unit_test(test_rest),
         cmocka_unit_test(test_large_in_fragments),
+        cmocka_unit_test(test_small_as_large),
+        cmocka_unit_test(test_large_ways),
+        cmocka_unit_test(test_large_no_memory),
+        cmocka_unit_test(test_room_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

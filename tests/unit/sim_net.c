@@ -338,6 +338,19 @@ static size_t piece(sim *s, size_t n) {
     return n < 3 ? n : 1 + sim_random(s, 3);
 }
 
+/* To where the connection has room, if it has. */
+static void read_piece(cnode__wire *w, uint8_t *p, size_t n) {
+    size_t room, more;
+    uint8_t *to = cnode__wire_room(w, &room, &more);
+
+    if (to == NULL || n > room) {
+        cnode__wire_read(w, p, n);
+        return;
+    }
+    memcpy(to, p, n);
+    cnode__wire_filled(w, to, n);
+}
+
 /* Each read is a block of its own, so that reading beyond it is found out. */
 static void read_end(sim_end *e) {
     sim *s = e->link->sim;
@@ -351,7 +364,7 @@ static void read_end(sim_end *e) {
     SIM_SAY(s, "%s reads %zu bytes of link %u, %zu left", sim_name(e->node), n,
             e->link->id, e->in_len);
     s->reading = e->link->id;
-    cnode__wire_read(e->wire, p, n);
+    read_piece(e->wire, p, n);
     s->reading = 0;
     free(p);
     write_out(other_of(e));
