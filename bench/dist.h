@@ -29,6 +29,9 @@
 
 #define COOKIE "bench"
 
+/* net_ticktime in seconds: each side ticks four times in it. */
+#define CALM_TICKTIME 4
+
 typedef struct job {
     const char *name;   /* of the node here */
     const char *target; /* node, or for plain nothing */
@@ -52,6 +55,8 @@ void bench_say_times(uint64_t *times, long n, uint64_t cpu);
 int bench_listen(uint16_t *port);
 int bench_dial(uint16_t port);
 int bench_accept(int listener);
+/* As many descriptors as the system lets this program have. */
+void bench_raise_limit(void);
 void bench_write(int fd, const void *data, size_t n);
 /* At least one byte; 0: closed. */
 size_t bench_read(int fd, void *room, size_t cap);
@@ -59,6 +64,8 @@ size_t bench_read(int fd, void *room, size_t cap);
 bool bench_read_all(int fd, void *room, size_t n);
 
 void own_serve(const job *j);
+/* The same at CALM_TICKTIME. */
+void own_calm(const job *j);
 void own_send(const job *j);
 void own_ping(const job *j);
 void own_connect(const job *j);
@@ -71,10 +78,17 @@ void ei_bench_connect(const job *j);
 void frames_serve(const job *j);
 void frames_send(const job *j);
 void frames_crowd(const job *j);
+/* count peers of a node at CALM_TICKTIME that only tick, for size seconds:
+ * "ok", nanoseconds of processor time that the node took in a second, ticks
+ * that it sent in it. */
+void frames_idle(const job *j);
 
 void plain_serve(const job *j);
 void plain_send(const job *j);
 void plain_ping(const job *j);
+/* What frames_idle measures, of sockets alone: each is written 4 bytes to, and
+ * read from, once in a second. */
+void plain_idle(const job *j);
 void uv_serve(const job *j);
 void uv_ping(const job *j);
 

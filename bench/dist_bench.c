@@ -122,6 +122,15 @@ int bench_accept(int listener) {
     return no_delay(accept(listener, NULL, NULL));
 }
 
+void bench_raise_limit(void) {
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
 void bench_write(int fd, const void *data, size_t n) {
     const uint8_t *p = data;
 
@@ -172,14 +181,25 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"own", "serve", own_serve},       {"own", "send", own_send},
-    {"own", "ping", own_ping},         {"own", "connect", own_connect},
-    {"ei", "serve", ei_serve},         {"ei", "send", ei_bench_send},
-    {"ei", "ping", ei_ping},           {"ei", "connect", ei_bench_connect},
-    {"frames", "serve", frames_serve}, {"frames", "send", frames_send},
-    {"frames", "crowd", frames_crowd}, {"plain", "serve", plain_serve},
-    {"plain", "send", plain_send},     {"plain", "ping", plain_ping},
-    {"uv", "serve", uv_serve},         {"uv", "ping", uv_ping},
+    {"own", "serve", own_serve},
+    {"own", "send", own_send},
+    {"own", "ping", own_ping},
+    {"own", "connect", own_connect},
+    {"own", "calm", own_calm},
+    {"frames", "idle", frames_idle},
+    {"plain", "idle", plain_idle},
+    {"ei", "serve", ei_serve},
+    {"ei", "send", ei_bench_send},
+    {"ei", "ping", ei_ping},
+    {"ei", "connect", ei_bench_connect},
+    {"frames", "serve", frames_serve},
+    {"frames", "send", frames_send},
+    {"frames", "crowd", frames_crowd},
+    {"plain", "serve", plain_serve},
+    {"plain", "send", plain_send},
+    {"plain", "ping", plain_ping},
+    {"uv", "serve", uv_serve},
+    {"uv", "ping", uv_ping},
 };
 
 static const command *find(const char *kind, const char *verb) {

@@ -14,6 +14,7 @@
 -mode(compile).
 
 -define(SLICE, 120000000).              % nanoseconds a measurement takes
+-define(IDLE_SECONDS, "3").
 -define(KB, 1024).
 -define(MB, 1048576).
 
@@ -27,7 +28,9 @@ main([Program, Rounds, Json, Beam | Beam29]) ->
     Results = [round_of(Counts, Servers)
                || _ <- lists:seq(1, list_to_integer(Rounds))],
     Memory = [{N, measure({crowd, N}, N, Servers)} || N <- [10, 100, 1000]],
-    report(Results, Memory, Json).
+    Idle = [{measure({idle, own}, 1000, Servers),
+             measure({idle, plain}, 1000, Servers)} || _ <- lists:seq(1, 3)],
+    report(Results, Memory, Idle, Json).
 
 %% --- programs ----------------------------------------------------------------
 
@@ -48,8 +51,10 @@ beam(Command, K) ->
     "ready " ++ Otp = line(Port),
     #{port => Port, otp => Otp, tcp => tcp_port(K)}.
 
-serve(Kind, Name) ->
-    Port = run([Kind, "serve", Name]),
+serve(Kind, Name) -> serve(Kind, "serve", Name).
+
+serve(Kind, Verb, Name) ->
+    Port = run([Kind, Verb, Name]),
     "ready " ++ Tcp = line(Port),
     #{port => Port, tcp => Tcp}.
 
@@ -129,6 +134,16 @@ measure(Job, N, Servers) ->
         error:Reason -> error({Job, N, Reason})
     end.
 
+do({idle, plain}, N, _) ->
+    answer(run(["plain", "idle", fresh(), "-", "0", ?IDLE_SECONDS,
+                integer_to_list(N)]));
+do({idle, own}, N, _) ->
+    Name = "i" ++ fresh(),
+    #{port := Server, tcp := Tcp} = serve("own", "calm", Name),
+    Result = answer(run(["frames", "idle", fresh(), Name, Tcp, ?IDLE_SECONDS,
+                         integer_to_list(N)])),
+    port_close(Server),
+    Result;
 do({crowd, N}, N, _) ->
     %% a server of its own, for memory that was used stays with a program
     Name = "m" ++ fresh(),
@@ -286,8 +301,8 @@ value(Round, Job, Key) -> max(1.0e-3, maps:get(Key, maps:get(Job, Round))).
 
 %% --- and how it is printed --------------------------------------------------
 
-report(Results, Memory, Json) ->
-    Rows = [row(R, Results) || R <- rows()] ++ [memory(Memory)],
+report(Results, Memory, Idle, Json) ->
+    Rows = [row(R, Results) || R <- rows()] ++ [memory(Memory), idle(Idle)],
     [print(R) || R <- Rows],
     Wanted = lists:append([W || {_, _, W} <- Rows]),
     io:format("~n~b of ~b wanted are met~n",
@@ -312,6 +327,15 @@ memory(Memory) ->
       || {1000, {_, R, _}} <- Memory],
      [want(io_lib:format("bytes, among ~b", [N]), at_most, 1536, {B, B, B})
       || {N, {B, _, _}} <- Memory]}.
+
+%% Each side ticks once a second. The sockets alone do what that takes, one
+%% write and one read for each peer, and nothing else.
+idle(Idle) ->
+    Ms = fun(Which) -> spread([element(1, element(Which, I)) / 1.0e6 || I <- Idle]) end,
+    {"1,000 idle peers at ticktime 4, CPU in a second",
+     [{"own", ms, Ms(1)}, {"sockets alone", ms, Ms(2)},
+      {"ticks out", per_s, spread([element(2, I) || {I, _} <- Idle])}],
+     [want("own, CPU ms", at_most, 2, Ms(1))]}.
 
 want(Text, at_least, Want, {Median, _, _} = S) ->
     {Text, ">=", Want, S, Median >= Want};

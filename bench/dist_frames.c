@@ -6,7 +6,7 @@
  * are counted by their lengths and not looked into.
  */
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -15,7 +15,12 @@
 #include "cnode/conn.h"
 #include "epmd/epmd.h"
 
-enum { BLOCK = 64 * 1024, ROOM = 256 * 1024, CREATION = 7 };
+enum {
+    BLOCK = 64 * 1024,
+    ROOM = 256 * 1024,
+    CREATION = 7,
+    TICK_MS = 1000 * CALM_TICKTIME / 4
+};
 
 typedef struct line {
     int fd;
@@ -25,9 +30,11 @@ typedef struct line {
 } line;
 
 static uint8_t room[ROOM];
+static uint32_t ticktime_s; /* of new lines; 0: the usual one */
+static uint64_t grain = 1;  /* of the lines' clock, ms */
 
 static uint64_t now_ms(void) {
-    return bench_now() / 1000000;
+    return bench_now() / 1000000 / grain * grain;
 }
 
 static void new_line(line *l, int fd, const char *name, const char *peer) {
@@ -41,6 +48,7 @@ static void new_line(line *l, int fd, const char *name, const char *peer) {
         .challenge = 77,
         .flags = cnode_conn_flags() &
                  ~(CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS),
+        .ticktime_ms = ticktime_s * 1000,
         .max_frame = 1 << 30,
         .max_queue = 1 << 30,
     };
@@ -307,15 +315,6 @@ static void ask_memory(line *l, int64_t *bytes, int64_t *rss) {
         DIE("frames: no answer\n");
 }
 
-static void raise_limit(void) {
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
-}
-
 /* What a connection takes on the other side: the difference between one and
  * count more. */
 void frames_crowd(const job *j) {
@@ -324,7 +323,7 @@ void frames_crowd(const job *j) {
 
     if (all == NULL)
         DIE("no memory\n");
-    raise_limit();
+    bench_raise_limit();
     dial_line(&first, j->port, j->name, j->target);
     ask_memory(&first, &bytes, &rss);
     for (long i = 0; i < j->count; i++) {
@@ -335,4 +334,104 @@ void frames_crowd(const job *j) {
     ask_memory(&first, &bytes_then, &rss_then);
     bench_say("ok %lld %lld 0\n", (long long)(bytes_then - bytes) / j->count,
               (long long)(rss_then - rss) / j->count);
+}
+
+/* --- peers with nothing to say -------------------------------------------- */
+
+typedef struct crowd {
+    int epoll;
+    line *all; /* the first one asks */
+    long n;
+} crowd;
+
+static void add_peer(crowd *k, const job *j) {
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = (uint64_t)k->n};
+    char name[256];
+    line *l = &k->all[k->n++];
+
+    (void)snprintf(name, sizeof name, "i%ld%s", k->n, j->name);
+    dial_line(l, j->port, strdup(name), j->target);
+    if (epoll_ctl(k->epoll, EPOLL_CTL_ADD, l->fd, &ev) != 0)
+        DIE("frames: epoll\n");
+}
+
+static void hear(line *l) {
+    size_t n = bench_read(l->fd, room, sizeof room);
+    cnode_event ev;
+
+    if (n == 0)
+        DIE("frames: %s was lost\n", l->name);
+    (void)cnode_conn_feed(l->conn, room, n, now_ms());
+    while (cnode_conn_next(l->conn, &ev) == 1)
+        ;
+}
+
+/* The ticks that are due; how long until the next ones. */
+static int tick_all(crowd *k) {
+    uint64_t now = now_ms();
+
+    for (long i = 0; i < k->n; i++) {
+        line *l = &k->all[i];
+        if (cnode_conn_timeout(l->conn, now) != 0)
+            DIE("frames: %s: %s\n", l->name, cnode_conn_error(l->conn)->text);
+        flush(l);
+    }
+    return (int)(now + grain - bench_now() / 1000000);
+}
+
+static void be_calm(crowd *k, uint64_t ms) {
+    struct epoll_event ev[64];
+    const uint64_t end = now_ms() + ms;
+
+    while (now_ms() < end) {
+        int n = epoll_wait(k->epoll, ev, 64, tick_all(k));
+        for (int i = 0; i < n; i++)
+            hear(&k->all[ev[i].data.u64]);
+    }
+}
+
+static uint64_t ticks_of(const crowd *k) {
+    uint64_t ticks = 0;
+
+    for (long i = 0; i < k->n; i++) {
+        cnode_conn_stats s;
+        cnode_conn_get_stats(k->all[i].conn, &s);
+        ticks += s.ticks_in;
+    }
+    return ticks;
+}
+
+static int64_t ask_cpu(line *l) {
+    cnode_event ev;
+    etf_pid me = own_pid(l);
+    int64_t cpu;
+
+    SEND(l, NULL, "{cpu, ~p}", &me);
+    if (!await(l, &ev, false) ||
+        etf_match(ev.ctrl->term, "{cpu, ~i}", &cpu) != 0)
+        DIE("frames: no answer\n");
+    return cpu;
+}
+
+void frames_idle(const job *j) {
+    crowd k = {.epoll = epoll_create1(0),
+               .all = calloc((size_t)j->count + 1, sizeof(line))};
+    uint64_t ticks;
+    int64_t cpu;
+
+    if (k.all == NULL || k.epoll < 0)
+        DIE("no memory\n");
+    bench_raise_limit();
+    ticktime_s = CALM_TICKTIME;
+    grain = TICK_MS; /* one ticker for all, as in a node */
+    while (k.n <= j->count)
+        add_peer(&k, j);
+    be_calm(&k, 1000);
+    ticks = ticks_of(&k);
+    cpu = ask_cpu(k.all);
+    be_calm(&k, 1000 * j->size);
+    cpu = ask_cpu(k.all) - cpu;
+    ticks = ticks_of(&k) - ticks;
+    bench_say("ok %llu %llu 0\n", (unsigned long long)cpu / j->size,
+              (unsigned long long)ticks / j->size);
 }

@@ -22,7 +22,8 @@ enum { LARGE = 64 * 1024 };
 static void on_drain(cnode *n, const char *peer, void *client);
 
 /* client: who sends, if any */
-static cnode *new_node(const char *name, uv_loop_t *loop, void *client) {
+static cnode *new_node(const char *name, uv_loop_t *loop, void *client,
+                       uint32_t ticktime_s) {
     cn_error why;
     cnode *n;
     cnode_config c = {.name = name,
@@ -30,6 +31,7 @@ static cnode *new_node(const char *name, uv_loop_t *loop, void *client) {
                       .address = "127.0.0.1",
                       .loop = loop,
                       .max_queue = MAX_QUEUE,
+                      .ticktime_s = ticktime_s,
                       .on_drain = on_drain,
                       .data = client,
                       .error = &why};
@@ -125,16 +127,26 @@ static void on_bench(cnode_proc *p, const cnode_msg *m, void *data) {
         open_session(p, &from, what, count);
     else if (etf_match(m->term, "{memory, ~p}", &from) == 0)
         tell_memory(p, &from);
+    else if (etf_match(m->term, "{cpu, ~p}", &from) == 0)
+        (void)cnode_send(p, &from, "{cpu, ~i}", (int64_t)bench_cpu());
 }
 
-void own_serve(const job *j) {
-    cnode *n = new_node(j->name, NULL, NULL);
+static void serve(const job *j, uint32_t ticktime_s) {
+    cnode *n = new_node(j->name, NULL, NULL, ticktime_s);
     cnode_proc_config c = {.name = "bench", .on_message = on_bench};
 
     must(n, cnode_spawn(n, &c, NULL), "spawn");
     must(n, cnode_listen(n), "listen");
     bench_say("ready %u\n", cnode_port(n));
     (void)cnode_run(n);
+}
+
+void own_serve(const job *j) {
+    serve(j, 0);
+}
+
+void own_calm(const job *j) {
+    serve(j, CALM_TICKTIME);
 }
 
 /* --- sending -------------------------------------------------------------- */
@@ -236,7 +248,7 @@ static void run_client(client *c, const char *what,
                        void (*on_message)(cnode_proc *, const cnode_msg *,
                                           void *)) {
     const job *j = c->job;
-    cnode *n = new_node(j->name, NULL, c);
+    cnode *n = new_node(j->name, NULL, c, 0);
     cnode_proc_config config = {.on_message = on_message, .data = c};
     cnode_proc *p;
     etf_pid me;
@@ -284,7 +296,7 @@ static cnode *connect_one(const job *j, uv_loop_t *loop, long i, long *left) {
     cnode *n;
 
     (void)snprintf(name, sizeof name, "c%ld%s", i, j->name);
-    n = new_node(name, loop, NULL);
+    n = new_node(name, loop, NULL, 0);
     must(n, cnode_connect(n, j->target, on_connected, left), "connect");
     return n;
 }

@@ -108,6 +108,31 @@ void plain_ping(const job *j) {
     bench_say_times(times, j->count, bench_cpu() - cpu);
 }
 
+void plain_idle(const job *j) {
+    int *fds = calloc(2 * (size_t)j->count, sizeof *fds);
+    uint16_t port;
+    int listener = bench_listen(&port);
+    uint64_t cpu = 0;
+
+    if (fds == NULL)
+        DIE("no memory\n");
+    bench_raise_limit();
+    for (long i = 0; i < 2 * j->count; i += 2) {
+        fds[i] = bench_dial(port);
+        fds[i + 1] = bench_accept(listener);
+    }
+    for (size_t second = 0; second <= j->size; second++) {
+        if (second == 1) /* the first one only warms up */
+            cpu = bench_cpu();
+        for (long i = 0; i < 2 * j->count; i += 2)
+            bench_write(fds[i], chunk, 4);
+        for (long i = 0; i < 2 * j->count; i += 2)
+            (void)bench_read(fds[i + 1], chunk, sizeof chunk);
+    }
+    bench_say("ok %llu %ld 0\n",
+              (unsigned long long)(bench_cpu() - cpu) / j->size, j->count);
+}
+
 /* --- on libuv ------------------------------------------------------------- */
 
 typedef struct end {
