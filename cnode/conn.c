@@ -82,6 +82,12 @@ cnode__rules *cnode__rules_new(const cnode_conn_config *config) {
     return r;
 }
 
+/* Not all nodes of a machine at once. */
+void cnode__rules_in_step(cnode__rules *r) {
+    r->in_step = true;
+    r->phase = r->config.challenge;
+}
+
 void cnode__rules_drop(cnode__rules *r) {
     cn_alloc alloc;
 
@@ -291,6 +297,15 @@ static void log_flags(const cnode_conn *c) {
                  "%s: both know %s", c->peer, flags);
 }
 
+/* The next time to look at the peer. */
+static uint64_t next_look(const cnode_conn *c, uint64_t now) {
+    uint64_t at = now + c->interval;
+
+    if (!c->rules->in_step)
+        return at;
+    return at - (at - c->rules->phase % c->interval) % c->interval;
+}
+
 /* The handshake just ended: from now on there are ticks. */
 static int come_up(cnode_conn *c, cnode_event *ev) {
     const cnode__hs *h = &c->greeting->hs;
@@ -300,7 +315,7 @@ static int come_up(cnode_conn *c, cnode_event *ev) {
         return cnode__conn_fail(c, CN_ENOMEM, "out of memory");
     c->up = true;
     c->common = h->flags & h->peer_flags;
-    c->deadline = c->fed_at + c->interval;
+    c->deadline = next_look(c, c->fed_at);
     c->heard = c->spoke = true;
     if (cn__buf_size(&c->in) == 0)
         cn__buf_free(&c->in);
@@ -468,7 +483,7 @@ int cnode_conn_timeout(cnode_conn *c, uint64_t now) {
     c->heard = c->spoke = false;
     cnode__conn_in_rest(c);
     cnode__conn_relax(c);
-    c->deadline = now + c->interval;
+    c->deadline = next_look(c, now);
     return tick ? send_tick(c) : 0;
 }
 

@@ -71,6 +71,8 @@ typedef struct cnode__greeting {
  * what is the same for all of them is looked at. */
 typedef struct cnode__rules {
     size_t refs;
+    bool in_step; /* all tick at the same time, see cnode__rules_in_step ... */
+    uint32_t phase; /* ... so many milliseconds after a whole interval */
     cnode_conn_config config;
     etf_writer writer; /* of control tuples, empty between two calls */
 } cnode__rules;
@@ -138,6 +140,9 @@ static inline bool cnode__conn_dead(const cnode_conn *c) {
 /* With one reference; NULL: no memory. */
 cnode__rules *cnode__rules_new(const cnode_conn_config *config);
 void cnode__rules_drop(cnode__rules *r);
+/* Connections that begin from now on look at their peers, and tick, at the same
+ * moments: a loop with a thousand of them wakes up once for all of that. */
+void cnode__rules_in_step(cnode__rules *r);
 /* cnode_conn_new with rules made of such a configuration, which are shared. */
 int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
                     const cnode_conn_config *config, uint64_t now);

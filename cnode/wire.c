@@ -194,8 +194,11 @@ static int new_conn(cnode__wire *w) {
     cnode_conn_config c;
 
     fill_conn_config(w, &c);
-    if (n->rules == NULL)
+    if (n->rules == NULL) {
         n->rules = cnode__rules_new(&c);
+        if (n->rules != NULL)
+            cnode__rules_in_step(n->rules);
+    }
     return n->rules == NULL
                ? CN_ENOMEM
                : cnode__conn_new(&w->conn, n->rules, &c, cnode__now(n));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cnode/conn_parts.h"
 #include "cnode/control.h"
 #include "cnode/handshake.h"
 #include "tests/unit/support.h"
@@ -556,15 +557,20 @@ static void drain(cnode_conn *c) {
         cnode_conn_wrote(c, n);
 }
 
-static cnode_conn *open_at(const cnode_conn_config *config, uint64_t now) {
-    cnode_conn *c;
+static void come_up(cnode_conn *c, uint64_t now) {
     cnode_event ev;
 
-    assert_int_equal(cnode_conn_new(&c, config, now), 0);
     assert_int_equal(feed_hex(c, SOK CHALLENGE ACK, SIZE_MAX / 2, now), 0);
     assert_int_equal(cnode_conn_next(c, &ev), 1);
     assert_int_equal(ev.type, CNODE_EV_UP);
     drain(c);
+}
+
+static cnode_conn *open_at(const cnode_conn_config *config, uint64_t now) {
+    cnode_conn *c;
+
+    assert_int_equal(cnode_conn_new(&c, config, now), 0);
+    come_up(c, now);
     return c;
 }
 
@@ -1021,6 +1027,37 @@ static void test_tick_settings(void **state) {
     cnode_conn_free(c);
 }
 
+/* Whenever they came up: they look at their peers at the same moments, and no
+ * later than they would alone; nor does it move them when somebody is late. */
+static void test_in_step(void **state) {
+    cnode_conn_config config = plain;
+    cnode__rules *rules;
+    uint64_t at[20] = {0};
+    cnode_conn *c;
+
+    (void)state;
+    config.ticktime_ms = 4000;
+    rules = cnode__rules_new(&config);
+    assert_non_null(rules);
+    cnode__rules_in_step(rules);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t now = 5000 + 97 * i;
+        assert_int_equal(cnode__conn_new(&c, rules, &config, now), 0);
+        come_up(c, now);
+        at[i] = cnode_conn_deadline(c);
+        assert_in_range(at[i], now + 1, now + 1000);
+        assert_int_equal(at[i] % 1000, at[0] % 1000);
+        for (unsigned k = 1; k <= 3; k++) {
+            assert_int_equal(cnode_conn_timeout(c, at[i] + 90 * k), 0);
+            assert_int_equal(cnode_conn_deadline(c), at[i] + 1000);
+            at[i] += 1000;
+            drain(c);
+        }
+        cnode_conn_free(c);
+    }
+    cnode__rules_drop(rules);
+}
+
 /* --- sending ------------------------------------------------------------- */
 
 static void test_queue(void **state) {
@@ -1265,6 +1302,7 @@ int main(void) {
         cmocka_unit_test(test_when_to_tick),
         cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_tick_settings),
+        cmocka_unit_test(test_in_step),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_lent),
         cmocka_unit_test(test_send_refused),
