@@ -301,7 +301,8 @@ static void write_more(cnode__socket *l) {
                                      : UV_EAGAIN;
         if (r > 0) {
             cnode_conn_wrote(c, (size_t)r);
-            done += (size_t)r;
+            /* One that takes not all of it is full, and need not be asked. */
+            done += (size_t)r < size ? CNODE__WRITE_TURN : (size_t)r;
             if (cnode_conn_queued(c) == 0)
                 break;
         } else if (r == 0 || r == UV_EAGAIN) {
