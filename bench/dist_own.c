@@ -16,8 +16,9 @@
  * waiting ones a message is not taken until on_drain. */
 enum { BATCH = 64 * 1024, MAX_QUEUE = 4 << 20 };
 
-/* From this size on messages go without a copy. */
-enum { LARGE = 64 * 1024 };
+/* From this size on messages go without a copy, and so many bytes of them in a
+ * turn, which is what the library writes at once. */
+enum { LARGE = 64 * 1024, LARGE_BATCH = 1024 * 1024 };
 
 static void on_drain(cnode *n, const char *peer, void *client);
 
@@ -187,10 +188,10 @@ static int send_one(cnode_proc *p, const client *c) {
 static void send_batch(cnode_proc *p, void *data) {
     client *c = data;
     etf_pid me = cnode_self(p);
-    size_t bytes = 0;
+    size_t bytes = 0, batch = c->job->size >= LARGE ? LARGE_BATCH : BATCH;
     int err = 0;
 
-    while (c->sent < c->job->count && bytes < BATCH &&
+    while (c->sent < c->job->count && bytes < batch &&
            (err = send_one(p, c)) == 0) {
         c->sent++;
         bytes += c->job->size + 64;
