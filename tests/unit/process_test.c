@@ -682,6 +682,8 @@ static void attack(mesh *m, cnode_proc *a, const char *name) {
     NEED(m, linked = mesh_proc(m, 0, "linked"));
     OK(m, cnode_link(linked, &pid));
     mesh_settle(m);
+    /* It ends when the link cannot be made. */
+    NEED(m, cnode_whereis(mesh_cnode(m, 0), "linked"));
     OK(m, cnode_exit(linked, "kill"));
     ASK(m, cnode_call(a, &sys, ended_sys, NULL, "{terminate, oops}"));
     mesh_advance(m, 6000);
