@@ -247,30 +247,40 @@ static int bad_text(etf__lex *x, size_t at, etf__chars text) {
 }
 
 /* Without a type a character is an integer, as in Erlang. */
-static int string_segment(etf__lex *x, packer *p) {
-    const etf__chars text = etf__lex_chars(x);
+static int add_character(packer *p, uint32_t c, const spec *s) {
+    if (s->kind == INTEGER && s->bits == 8)
+        return add_bits(p, (uint8_t)c, 8) ? 0 : CN_ETYPE;
+    if (s->kind == INTEGER)
+        return add_u64(p, c, s->bits, s->little) ? 0 : CN_ETYPE;
+    return s->kind == FLOAT ? add_float(p, c, s) : add_char(p, c, s);
+}
+
+static int one_string(etf__lex *x, packer *p, const etf__lex *string,
+                      const spec *s) {
+    const etf__chars text = etf__lex_chars(string);
     etf__chars chars = text;
-    size_t at = x->at;
     uint32_t c;
-    int err, more;
+    int err = 0, more;
+
+    while (err == 0 && (more = etf__chars_next(&chars, &c)) != 0)
+        err = more < 0 ? bad_text(x, string->at, text) : add_character(p, c, s);
+    return err;
+}
+
+/* Strings one after the other are one. What is behind the last says how all of
+ * them are put, so they are read twice. */
+static int string_segment(etf__lex *x, packer *p) {
+    etf__lex string = *x;
+    int err;
     spec s;
 
-    etf__lex_next(x);
+    while (x->tok == ETF__T_STRING)
+        etf__lex_next(x);
     err = suffix(x, &s);
     if (err == 0 && s.bits > CHARACTER_MAX_BITS)
         err = CN_ELIMIT;
-    while (err == 0 && (more = etf__chars_next(&chars, &c)) != 0) {
-        if (more < 0)
-            err = bad_text(x, at, text);
-        else if (s.kind == INTEGER && s.bits == 8)
-            err = add_bits(p, (uint8_t)c, 8) ? 0 : CN_ETYPE;
-        else if (s.kind == INTEGER)
-            err = add_u64(p, c, s.bits, s.little) ? 0 : CN_ETYPE;
-        else if (s.kind == FLOAT)
-            err = add_float(p, c, &s);
-        else
-            err = add_char(p, c, &s);
-    }
+    for (; err == 0 && string.tok == ETF__T_STRING; etf__lex_next(&string))
+        err = one_string(x, p, &string, &s);
     return err;
 }
 

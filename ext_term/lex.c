@@ -132,8 +132,9 @@ static void based_float(etf__lex *x, unsigned base) {
 static void based(etf__lex *x, size_t start, size_t n) {
     unsigned base = 0;
 
-    for (size_t i = 0; i < n && base <= 36; i++)
-        base = base * 10 + digit_of(x->in[start + i]);
+    for (size_t i = start; i < start + n && base <= 36; i++)
+        if (x->in[i] != '_')
+            base = base * 10 + digit_of(x->in[i]);
     x->text = x->in + start + n + 1;
     x->len = base >= 2 && base <= 36 ? digits(x, start + n + 1, base) : 0;
     x->base = (uint8_t)base;
@@ -153,7 +154,7 @@ static void number(etf__lex *x) {
         x->len = start + n + f - x->next;
         x->base = 10;
         token(x, ETF__T_FLOAT, x->len);
-    } else if (start + n < x->n && x->in[start + n] == '#' && n <= 2) {
+    } else if (start + n < x->n && x->in[start + n] == '#') {
         based(x, start, n);
     } else {
         x->base = 10;
@@ -249,11 +250,12 @@ bool etf__lex_float(const etf__lex *x, double *v) {
 
 static int hex_escape(etf__chars *s, uint32_t *c) {
     bool braces = s->left > 0 && *s->p == '{';
-    size_t i = braces ? 1 : 0, from = i, max = braces ? 8 : 2;
+    size_t i = braces ? 1 : 0, from = i;
 
     *c = 0;
-    while (i < s->left && i - from < max && digit_of(s->p[i]) < 16)
-        *c = *c << 4 | digit_of(s->p[i++]);
+    for (; i < s->left && digit_of(s->p[i]) < 16 && (braces || i < 2); i++)
+        if (*c <= 0x10ffff) /* else it is no character, and stays so */
+            *c = *c << 4 | digit_of(s->p[i]);
     if (i == from || (!braces && i != 2))
         return -1;
     if (braces && (i == s->left || s->p[i++] != '}'))
@@ -274,13 +276,21 @@ static int octal_escape(etf__chars *s, uint32_t *c) {
     return 1;
 }
 
+/* At the end of a line? */
+static bool ends_line(const char *p, size_t left) {
+    return left > 0 &&
+           (*p == '\n' || (left > 1 && p[0] == '\r' && p[1] == '\n'));
+}
+
 /* A new line in triple quotes is followed by their indentation, which the lexer
  * has seen, unless the line is empty. */
 static void skip_indent(etf__chars *s) {
-    if (s->left == 0 || *s->p == '\n')
+    size_t n = s->indent < s->left ? s->indent : s->left;
+
+    if (ends_line(s->p, s->left))
         return;
-    s->p += s->indent;
-    s->left -= s->indent;
+    s->p += n;
+    s->left -= n;
 }
 
 /* One character as it stands. */
@@ -439,7 +449,7 @@ static bool triple(etf__lex *x, size_t at, size_t *quotes, size_t *first_line) {
  * empty. */
 static bool has_indent(const etf__lex *x, size_t at, const char *indent,
                        size_t n) {
-    if (at < x->n && x->in[at] == '\n')
+    if (ends_line(x->in + at, x->n - at))
         return true;
     return x->n - at >= n && memcmp(x->in + at, indent, n) == 0;
 }
@@ -476,7 +486,9 @@ static void triple_quoted(etf__lex *x, size_t first, size_t quotes,
     x->plain = false;
     x->text = x->in + first;
     x->len = last > first ? last - first - 1 : 0;
-    if (x->len >= indent && indent > 0 && x->text[0] != '\n') {
+    if (x->len > 0 && x->text[x->len - 1] == '\r')
+        x->len--;
+    if (x->len >= indent && !ends_line(x->text, x->len)) {
         x->text += indent;
         x->len -= indent;
     }

@@ -67,7 +67,14 @@ static void numbers(void **state) {
     parses("1_000_000", "62000f4240");
     parses("-16#1_0", "62fffffff0");
     parses("-0", "6100");
+    parses("[0016#ff,1_6#f_f]", "6b0002 ffff");
+    refuses("00#1", CN_ESYNTAX, 0);
+    refuses("16_#1", CN_ESYNTAX, 2);
+    refuses("99999999999999999999#1", CN_ESYNTAX, 0);
     parses("$a", "6161");
+    parses("$\\x{00000000000000041}", "6141");
+    refuses("$\\x{ffffffffffffffffff}", CN_ESYNTAX, 0);
+    refuses("$\\x{10000000000041}", CN_ESYNTAX, 0);
     parses("$\\n", "610a");
     parses("$\xe2\x82\xac", "62000020ac");
     parses("-1.5e+3", "46c097700000000000");
@@ -190,6 +197,9 @@ static void binaries(void **state) {
     parses("<<16#123456789abcdef0123:80/little, -16#123456789abcdef0123:72>>",
            "6d00000013 2301efcdab8967452301 dcba9876543210fedd");
     parses("<<18446744073709551616>>", "6d0000000100");
+    parses("<<\"a\" \"\" \"bc\":16,\"d\"\n\"e\",\"\xc3\xa9\" \"f\"/utf8>>",
+           "6d0000000b 006100620063 6465 c3a966");
+    refuses("<<\"a\" \"\\x{d800}\">>", CN_ESYNTAX, 6);
     parses("<<0:4096>>", NULL);
     refuses("<<0:4097>>", CN_ELIMIT, 4);
     refuses("<<0:4096/unit:2>>", CN_ELIMIT, 15);
@@ -280,6 +290,16 @@ static void sigils(void **state) {
     parses("~\"\"\"\n a\\n\n \"\"\"", "6d00000003615c6e");
     parses("~b\"\"\"\n a\\n\n \"\"\"", "6d00000002610a");
     parses("[~s\"ab\"]", "6c00000001 6b00026162 6a");
+    /* Lines that end as in DOS. */
+    parses("\"\"\"\r\na\r\nb\r\n\"\"\"", "6b0004 610d0a62");
+    parses("\"\"\"\r\n  a\r\n\r\n  b\r\n  \"\"\"", "6b0006 610d0a0d0a62");
+    parses("\"\"\"\n\r\na\n\"\"\"", "6b0003 0d0a61");
+    parses("\"\"\"\na\r\r\n\"\"\"", "6b0002 610d");
+    parses("\"\"\"\n\r\r\n\"\"\"", "6b0001 0d");
+    parses("\"\"\"\n  a\n\r\n  \"\"\"", "6b0002 610a");
+    parses("\"\"\"\n  \r\n  \"\"\"", "6a");
+    parses("\"\"\"\n\r\n  \"\"\"", "6a");
+    parses("\"\"\"\n\r\r\n\r\r\"\"\"", NULL);
     refuses("\"\"\"\n a\nb\n \"\"\"", CN_ESYNTAX, 0);
     refuses("\"\"\"\nabc", CN_ESYNTAX, 0);
     refuses("~x\"abc\"", CN_ESYNTAX, 0);
