@@ -397,8 +397,10 @@ void cnode__pg_ended(cnode_pg *s) {
     }
     /* Other processes that end may still ask for it. */
     if (!s->node->closing)
-        cn__log(&s->node->config.log, CN_LOG_ERROR, "pg",
-                "the scope %s was ended by an exit signal", s->name);
+        cn__log(
+            &s->node->config.log, CN_LOG_ERROR, "pg",
+            "the scope %s was ended by this program, not with cnode_pg_stop",
+            s->name);
     empty(s);
 }
 

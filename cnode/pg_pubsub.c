@@ -218,7 +218,8 @@ static void on_end(cnode_proc *self, etf_view reason, void *data) {
     ps->live--;
     if (!ps->stopped && !ps->node->closing)
         cn__log(&ps->node->config.log, CN_LOG_ERROR, "pubsub",
-                "%s was ended by an exit signal", self->name);
+                "%s was ended by this program, not with cnode_pubsub_stop",
+                self->name);
     else if (ps->stopped && ps->live == 0)
         free_pubsub(ps);
 }
