@@ -639,7 +639,8 @@ static inline bool cnode__pid_is_of(const etf_pid *pid, const char *node) {
 /* --- process.c --- */
 int cnode__proc_new(cnode *n, const cnode_proc_config *c, cnode_proc **out);
 /* A process that belongs to the library, as those of Erlang that a supervisor
- * starts again: no exit signal ends it, nor does sys:terminate. */
+ * starts again: no exit signal ends it, nor do system messages end or suspend
+ * it. */
 int cnode__spawn_lasting(cnode *n, const cnode_proc_config *c,
                          cnode_proc **out);
 cnode_proc *cnode__proc_of(cnode *n, const etf_pid *pid);

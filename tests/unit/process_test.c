@@ -663,7 +663,7 @@ static void ended_sys(cnode_proc *p, int status, etf_view result, void *data) {
     (void)data;
     mesh_of(cnode_of(p))->answered++;
     if (status == 0 && etf_match(result, "ok") == 0)
-        fail_msg("it says that it ends");
+        fail_msg("it says that it obeys");
 }
 
 /* Each exit signal that another node can send, and what sys:terminate does. */
@@ -686,8 +686,10 @@ static void attack(mesh *m, cnode_proc *a, const char *name) {
     NEED(m, cnode_whereis(mesh_cnode(m, 0), "linked"));
     OK(m, cnode_exit(linked, "kill"));
     ASK(m, cnode_call(a, &sys, ended_sys, NULL, "{terminate, oops}"));
+    ASK(m, cnode_call(a, &sys, ended_sys, NULL, "suspend"));
     mesh_advance(m, 6000);
     WANT(m, cnode_whereis(mesh_cnode(m, 1), name) == target && !target->ended);
+    WANT(m, target->extra == NULL || !target->extra->suspended);
 }
 
 static void outlast_signals(mesh *m) {
