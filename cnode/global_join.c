@@ -596,8 +596,13 @@ static void on_new_nodes(cnode__global *g, cnode__member *from, etf_view term) {
     cnode__merge_apply(g, ops, ext, lock);
 }
 
-static void on_in_sync(cnode__global *g, cnode__member *m) {
+/* Whoever has this node as a member does not join with it. That this one has
+ * him will come at once; if not, one of both has lost the other meanwhile, and
+ * he is looked for. */
+static void on_in_sync(cnode__global *g, cnode__member *m, bool has) {
     m->synced = true;
+    if (has && !m->known)
+        cnode__redial_begin(g, m);
     cnode__join_end(g, m, false);
     cnode__sync_look(g);
 }
@@ -627,8 +632,8 @@ void cnode__join_on_cast(cnode__global *g, cnode__member *m, etf_view term) {
             on_resolved(g, m, term);
     } else if (etf_match(term, "{new_nodes, _, _, _, _, _}") == 0) {
         on_new_nodes(g, m, term);
-    } else if (etf_match(term, "{in_sync, _, _}") == 0) {
-        on_in_sync(g, m);
+    } else if (etf_match(term, "{in_sync, _, ~a}", &a) == 0) {
+        on_in_sync(g, m, etf_view_is(a, "true"));
     }
 }
 

@@ -952,6 +952,29 @@ static void comes_itself(mesh *m) {
     WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
 }
 
+/* One has forgotten another, which has not noticed and tells it that all is
+ * well. */
+static void has_one_not_had(mesh *m) {
+    cnode__global *g;
+    cnode__member *c;
+    cnode_proc *q;
+
+    THREE(m);
+    NEED(m, q = mesh_proc(m, 2, "q"));
+    g = mesh_cnode(m, 0)->global;
+    NEED(m, c = cnode__member_find(g, etf_view_of("c@h", 3)));
+    cnode__member_lost(g, c);
+    KNOWN(m, 0, "b@h");
+    OK(m, cnode_cast(q, &at_a, "{in_sync, 'c@h', true}"));
+    mesh_settle(m);
+    WANT(m, missing(m, 0) == 1);
+    mesh_advance(m, 40000);
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 1, "a@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+    WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
+}
+
 /* It is gone for all: nobody looks for it for long. */
 static void lost_by_all(mesh *m) {
     THREE(m);
@@ -1318,6 +1341,7 @@ RUN_TWICE(holds_up)
 RUN_TWICE(waits_in_vain)
 RUN_TWICE(lost_for_good)
 RUN_TWICE(comes_itself)
+RUN_TWICE(has_one_not_had)
 RUN_TWICE(lost_by_all)
 RUN_TWICE(lost_while_asking)
 
@@ -1353,6 +1377,7 @@ int main(void) {
         cmocka_unit_test(lost_by_two_twice),
         cmocka_unit_test(lost_for_good_twice),
         cmocka_unit_test(comes_itself_twice),
+        cmocka_unit_test(has_one_not_had_twice),
         cmocka_unit_test(lost_by_all_twice),
         cmocka_unit_test(lost_while_asking_twice),
         MESH_CASE(takes_late),
