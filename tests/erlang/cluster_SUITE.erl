@@ -344,9 +344,10 @@ storm(_) ->
     figure("~p gusts, the last ~p ms ago, and all are back",
            [Steps, now_ms() - Start]),
     [begin
-         [Pid] = lists:usort([whereis_name(N, {of_it, name(C)})
-                              || N <- Es ++ Last]),
-         ?assertEqual(name(C), node(Pid))
+         Name = {of_it, name(C)},
+         Pid = whereis_name(C, Name),
+         ?assertEqual(name(C), node(Pid)),
+         await_name(Es ++ Last, Name, Pid)
      end || C <- Last],
     sync_all(Es ++ Last),
     none_lost(Es).
