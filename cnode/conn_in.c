@@ -219,6 +219,8 @@ static int measure(cnode_conn *c, etf_view bytes, size_t *size) {
 }
 
 static etf_view in_view(const cnode_conn *c) {
+    if (c->in.data == NULL)
+        return (etf_view){NULL, 0};
     return (etf_view){cn__buf_at(&c->in), cn__buf_size(&c->in)};
 }
 
@@ -612,7 +614,7 @@ static int step_frame(cnode_conn *c) {
 static bool measure_in(const cnode_conn *c, size_t *size) {
     etf_view all = in_view(c);
 
-    if (all.data == NULL || all.len < 4)
+    if (all.len < 4)
         return false;
     *size = (size_t)cn__be32(all.data) + 4;
     return *size - 4 <= c->rules->config.max_frame && *size > all.len;
