@@ -174,15 +174,19 @@ static ssize_t read_some(cnode__socket *l, const struct iovec v[2]) {
     return n < 0 ? -errno : n;
 }
 
+/* In a handshake nothing is answered from here: what gives way to a connection
+ * is closed before the peer hears of that. */
 static void take_in(cnode__socket *l, const struct iovec v[2], size_t n) {
     size_t first = n < v[0].iov_len ? n : v[0].iov_len;
+    bool up = l->wire != NULL && l->wire->conn != NULL &&
+              cnode_conn_up(l->wire->conn);
 
     l->read += (uint32_t)n;
     if (first > 0 && l->wire != NULL)
         cnode__wire_filled(l->wire, v[0].iov_base, first);
     if (n > first && l->wire != NULL)
         cnode__wire_read(l->wire, v[1].iov_base, n - first);
-    if (l->wire != NULL)
+    if (up && l->wire != NULL)
         answer(l);
 }
 

@@ -1041,7 +1041,7 @@ static void test_in_step(void **state) {
     assert_non_null(rules);
     cnode__rules_in_step(rules);
     for (unsigned i = 0; i < 20; i++) {
-        uint64_t now = 5000 + 97 * i;
+        uint64_t now = 5000 + (uint64_t)97 * i;
         assert_int_equal(cnode__conn_new(&c, rules, &config, now), 0);
         come_up(c, now);
         at[i] = cnode_conn_deadline(c);
