@@ -52,26 +52,6 @@ static inline uint8_t *cn__put_bytes(uint8_t *p, const void *v, size_t n) {
     return p + n;
 }
 
-static inline uint64_t cn__differ(const uint8_t *a, const uint8_t *b) {
-    uint64_t x, y;
-
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return x ^ y;
-}
-/* memcmp(a, b, n) == 0 without a call, for what is short: names of nodes. */
-static inline bool cn__same(const void *a, const void *b, size_t n) {
-    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
-    uint64_t other;
-
-    if (n < 8)
-        return memcmp(a, b, n) == 0;
-    other = cn__differ(p + n - 8, q + n - 8);
-    for (size_t i = 0; i + 8 < n; i += 8)
-        other |= cn__differ(p + i, q + i);
-    return other == 0;
-}
-
 typedef struct cn_cursor {
     const uint8_t *p;
     size_t left;

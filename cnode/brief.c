@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/same.h"
 #include "cnode/conn_parts.h"
 #include "cnode/control.h"
 #include "cnode/node.h"

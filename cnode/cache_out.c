@@ -17,6 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/bytes.h"
+#include "base/same.h"
 #include "cnode/cache_out.h"
 #include "ext_term/tags.h"
 
