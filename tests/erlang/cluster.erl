@@ -26,8 +26,8 @@
 
 %% ------------------------------------------------------------------- nodes
 
-%% Opts: args; host; wrap, a program with arguments to run it by; for an Erlang
-%% node root, the folder of another release.
+%% Opts: args; host; node, its whole name; wrap, a program with arguments to run
+%% it by; for an Erlang node root, the folder of another release.
 erl(Prefix) ->
     erl(Prefix, #{}).
 
@@ -66,6 +66,8 @@ stop() ->
     [cnode_test:stop_peer(P) || {{?MODULE, _}, {erl, P}} <- get()],
     ok.
 
+unique(_, #{node := Node}) ->
+    Node;
 unique(Prefix, Opts) ->
     Host = maps:get(host, Opts, cnode_test:host()),
     list_to_atom(cnode_test:unique(Prefix) ++ "@" ++ Host).

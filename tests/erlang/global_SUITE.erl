@@ -35,7 +35,8 @@ cases() ->
      conflict_notify, conflict_notify_all, resolved_by_a_third,
      two_parts_merge, race, lost_one, c_nodes_part, others_part, reachable,
      stalled, stopped, erlang_has_the_lock, c_has_the_lock,
-     lock_goes_with_its_holder, lock_is_fought_for, lock_taken_late].
+     lock_goes_with_its_holder, lock_is_fought_for, lock_taken_late,
+     global_groups].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -680,3 +681,31 @@ by_server(What, Id) ->
 server() ->
     receive {From, What, Id} -> From ! {locker, global:What(Id)} end,
     server().
+
+%% ------------------------------------------------------------------ groups
+
+%% Nodes with global_groups ask whom they have in theirs for the same list, and
+%% join with nobody else.
+global_groups(_) ->
+    [A, B, M, N] = Own =
+        lists:sort([list_to_atom(cnode_test:unique(P) ++ "@" ++
+                                 cnode_test:host()) || P <- ["a", "b", "m", "n"]]),
+    Args = ["-kernel", "global_groups",
+            lists:flatten(io_lib:format("[{shop,normal,~w}]", [Own]))],
+    {c, D, _} = C = c("a", #{node => A}),
+    ok(D, {export, global_group, get_own_nodes, Own}),
+    [E1, E2] = Es = [erl("e", #{node => Node, args => Args}) || Node <- [M, N]],
+    connect(E1, E2),
+    connect(C, E1),
+    await_cluster([C | Es]),
+    [wait_until(fun() -> of_group(E) =:= {Own -- [B, name(E)], []} end)
+     || E <- Es],
+    connect(c("b", #{node => B}), E1),
+    wait_until(fun() -> of_group(E1) =:= {[A, N], [B]} end),
+    ?assertEqual([A, N], known(E1)).
+
+of_group(E) ->
+    Info = call(E, global_group, info, []),
+    {_, Synced} = lists:keyfind(synced_nodes, 1, Info),
+    {_, Failed} = lists:keyfind(sync_error, 1, Info),
+    {lists:sort(Synced), Failed}.

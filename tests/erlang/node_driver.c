@@ -76,6 +76,8 @@
  *   {global_lock, Group, Resource, Nodes, Tries}
  *                             for the first of the group; Nodes []: all
  *   {global_unlock, Group, Resource, Nodes}
+ *   {export, M, F, Value}     M:F() gives Value here, as does what was exported
+ *                             before
  *   stop
  */
 #include <errno.h>
@@ -205,6 +207,7 @@ typedef struct driver {
     etf_writer out;
     etf_writer told; /* elements for global_told */
     size_t told_count;
+    etf_view value; /* of the functions that are exported; a copy */
 } driver;
 
 static _Noreturn void die(const char *what, const char *why) {
@@ -1530,6 +1533,34 @@ static void do_pg_members(driver *d, asker *a, etf_view term) {
     answer(a);
 }
 
+/* --- functions ------------------------------------------------------------ */
+
+static int give_value(cnode_proc *self, etf_view args, etf_writer *result,
+                      void *data) {
+    const driver *d = data;
+
+    (void)self;
+    (void)args;
+    etf_put_term(result, d->value);
+    return 0;
+}
+
+static void do_export(driver *d, asker *a, etf_view term) {
+    char module[NAME_MAX_], function[NAME_MAX_];
+    etf_view m, f, value;
+    int rc = CN_EBADARG;
+
+    if (etf_match(term, "{_, ~a, ~a, ~t}", &m, &f, &value) == 0 &&
+        text_of(m, module) && text_of(f, function)) {
+        etf_copy_free(NULL, d->value);
+        d->value = (etf_view){NULL, 0};
+        rc = etf_copy(NULL, value, &d->value);
+    }
+    if (rc == 0)
+        rc = cnode_export(d->node, module, function, 0, give_value, d);
+    answer_code(a, rc);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static void do_crc(driver *d, asker *a, etf_view term) {
@@ -1611,6 +1642,7 @@ static const struct command {
     {"pg_members", do_pg_members},
     {"global_lock", do_global_lock},
     {"global_unlock", do_global_unlock},
+    {"export", do_export},
 };
 
 /* {Name, ...}, or Name alone. */
@@ -1847,6 +1879,7 @@ static void end(driver *d) {
     free(d->events);
     etf_writer_free(&d->out);
     etf_writer_free(&d->told);
+    etf_copy_free(NULL, d->value);
 }
 
 int main(int argc, char **argv) {
