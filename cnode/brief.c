@@ -34,11 +34,13 @@ static bool is_traced(const cnode_proc *p) {
     return p->extra != NULL && p->extra->trace != NULL;
 }
 
-/* "~b" and a view: there is nothing to pack. */
+/* "~b" and a view: there is nothing to pack. Bytes that are nowhere are for
+ * who packs to refuse. */
 static bool is_binary(const etf_in *in, size_t count) {
     return count == 2 && in[0].type == ETF_ARG_STR && in[0].v.str != NULL &&
            strcmp(in[0].v.str, "~b") == 0 && in[1].type == ETF_ARG_VIEW &&
-           in[1].v.view.len < LARGE;
+           in[1].v.view.len < LARGE &&
+           (in[1].v.view.data != NULL || in[1].v.view.len == 0);
 }
 
 static void take_binary(cnode__brief *m, etf_view bytes) {

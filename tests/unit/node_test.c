@@ -92,6 +92,23 @@ static void exits_while_it_goes_down(mesh *m) {
     SAID(m, "bob: one\nbob: exit two\nbob: three");
 }
 
+/* Whichever way a message takes, what cannot be is refused. */
+static void sends_bytes_that_are_nowhere(mesh *m) {
+    const etf_view nowhere = {NULL, 5}, none = {NULL, 0};
+    cnode_proc *a, *b;
+    etf_pid bob;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 1, "bob"));
+    bob = cnode_self(b);
+    for (int i = 0; i < 3; i++) {
+        WANT(m, cnode_send(a, &bob, "~b", nowhere) == CN_EBADARG);
+        OK(m, cnode_send(a, &bob, "~b", none));
+        SAID(m, "bob: <<>>");
+    }
+}
+
 static void cannot_connect(mesh *m) {
     cnode *a;
 
@@ -672,6 +689,7 @@ int main(void) {
         MESH_CASE(connects),
         MESH_CASE(sends_while_it_goes_down),
         MESH_CASE(exits_while_it_goes_down),
+        MESH_CASE(sends_bytes_that_are_nowhere),
         MESH_CASE(cannot_connect),
         MESH_CASE(refused),
         MESH_CASE(too_many_dials),
