@@ -299,14 +299,17 @@ static int taken(cnode_conn *c, int err, const char *why) {
 }
 
 /* What follows would be the same again if the next frame began with the same
- * bytes up to its payload: see take_same. A trace token is another each time.
- */
-static void remember(cnode__work *w, etf_view head) {
+ * bytes up to its payload: see take_same. A trace token is another each time;
+ * and so may be the atoms of a header that puts one in the place of another,
+ * which it may refer to, too. */
+static void remember(const cnode_conn *c, etf_view head) {
+    cnode__work *w = c->work;
     cnode_ctrl *ctrl = &w->ctrl;
     const uint8_t *name = ctrl->name.data;
 
     if (head.len > sizeof w->same || ctrl->signal > CNODE_SIG_ALIAS_SEND ||
-        ctrl->token.len > 0 || name == w->reader.scratch)
+        ctrl->token.len > 0 || name == w->reader.scratch ||
+        c->cache->replaced != NULL)
         return;
     w->same_len = head.len;
     (void)cn__put_bytes(w->same, head.data, head.len);
@@ -331,7 +334,7 @@ static int take_terms(cnode_conn *c, const uint8_t *frame, etf_view terms,
     if (err == 0 && payload && versions)
         etf_get_version(r);
     if (err == 0 && payload && frame != NULL)
-        remember(w, (etf_view){frame, (size_t)(r->at - frame)});
+        remember(c, (etf_view){frame, (size_t)(r->at - frame)});
     if (err == 0)
         err = cnode__ctrl_get_rest(&w->ctrl, r, payload, &w->expanded,
                                    c->rules->config.max_frame, &why);
