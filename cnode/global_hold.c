@@ -6,6 +6,10 @@
  * that two who want the same ones cannot wait for each other for ever; it is
  * tried again after a random time, which becomes longer.
  *
+ * What a process asks for one lock is done one at a time, an unlock never after
+ * what was asked later: else its answers, or those of an attempt that is given
+ * up, would take away what the later one has got.
+ *
  * What is under way belongs to the process, for the answers come to it: with
  * the process it ends, and each node drops what that one held there.
  */
@@ -22,6 +26,7 @@ typedef struct hold {
     cnode__timer timer;
     bool locks; /* else it unlocks */
     bool begun; /* it waits for answers, not for its time */
+    bool waits; /* for another one of its process */
     bool given_up;
     uint32_t tries; /* 0: any number */
     uint32_t times;
@@ -62,24 +67,53 @@ static void tell(cnode *n, cnode_global_cb cb, void *data, int status) {
         cb(n, status, &why, data);
 }
 
-static void end(hold *h, int status) {
-    cnode *n = h->proc->node;
-    cnode_global_cb cb = h->cb;
-    void *data = h->data;
-
-    cnode__pending_leave(&h->pending);
-    free_hold(h);
-    tell(n, cb, data, status);
-}
-
-/* --- one ----------------------------------------------------------------- */
-
 static void in_a_while(hold *h, uint32_t ms) {
     cnode *n = h->proc->node;
 
     cnode__timer_arm(&n->timers, &h->timer, cnode__now(n) + ms);
     cnode__wake(n);
 }
+
+/* The next one behind a link, of the same process and for the same lock; NULL:
+ * there is none. */
+static hold *like(const hold *h, const cnode__list *l) {
+    const cnode__list *all = &h->proc->extra->pendings;
+
+    while ((l = l->next) != all) {
+        cnode__pending *x =
+            cnode__list_of(cnode__pending, in_proc, (cnode__list *)l);
+        hold *other = cnode__list_of(hold, pending, x);
+
+        if (x->ended == proc_ended && etf_view_eq(other->grip.id, h->grip.id))
+            return other;
+    }
+    return NULL;
+}
+
+#define FOR_LIKE(h, other)                                                     \
+    for (hold *other = like((h), &(h)->proc->extra->pendings); other != NULL;  \
+         other = like((h), &other->pending.in_proc))
+
+/* Those that wait look again. */
+static void let_others(const hold *h) {
+    FOR_LIKE(h, other) {
+        if (other->waits)
+            in_a_while(other, 0);
+    }
+}
+
+static void end(hold *h, int status) {
+    cnode *n = h->proc->node;
+    cnode_global_cb cb = h->cb;
+    void *data = h->data;
+
+    let_others(h);
+    cnode__pending_leave(&h->pending);
+    free_hold(h);
+    tell(n, cb, data, status);
+}
+
+/* --- one ----------------------------------------------------------------- */
 
 static void on_taken(cnode__grip *grip, bool got) {
     hold *h = cnode__list_of(hold, grip, grip);
@@ -95,14 +129,16 @@ static void on_released(cnode__grip *grip) {
     cnode__global *g = h->proc->node->global;
 
     h->begun = false;
-    if (!h->locks)
+    if (!h->locks) {
         end(h, 0);
-    else if (h->given_up || g == NULL)
+    } else if (h->given_up || g == NULL) {
         end(h, CN_ECANCELED);
-    else if (h->times == h->tries)
+    } else if (h->times == h->tries) {
         end(h, CN_EBUSY);
-    else
+    } else {
         in_a_while(h, cnode__global_pause(g, h->times));
+        let_others(h);
+    }
 }
 
 static void give_up(hold *h) {
@@ -112,32 +148,44 @@ static void give_up(hold *h) {
         end(h, CN_ECANCELED);
 }
 
-/* The same process does not want what it waits for any more. */
-static void give_up_others(const hold *h) {
-    const cnode__global *g = h->proc->node->global;
-    const cnode__list *l = g == NULL ? NULL : g->holds.next;
-
-    while (g != NULL && l != &g->holds) {
-        hold *other = cnode__list_of(hold, in_list, l);
-
-        l = l->next;
-        if (other->locks && other->proc == h->proc &&
-            etf_view_eq(other->grip.id, h->grip.id))
-            give_up(other);
+/* A lock that was asked for before this unlock, and is wanted still. */
+static hold *wanted_before(const hold *h) {
+    FOR_LIKE(h, other) {
+        if (other == h)
+            break;
+        if (other->locks && !other->given_up)
+            return other;
     }
+    return NULL;
 }
 
-static void on_time(cnode__timer *t) {
-    hold *h = cnode__list_of(hold, timer, t);
+static bool must_wait(const hold *h) {
+    bool before = true;
 
+    FOR_LIKE(h, other) {
+        before = before && other != h;
+        if (other != h && (other->begun || (before && !other->locks)))
+            return true;
+    }
+    return false;
+}
+
+/* The process may end in a callback; then h is about to be freed with it. */
+static void on_time(cnode__timer *t) {
+    hold *h = cnode__list_of(hold, timer, t), *other;
+
+    while (!h->locks && !h->proc->ended && (other = wanted_before(h)) != NULL)
+        give_up(other);
     if (h->proc->ended)
-        return; /* and is about to be freed, with this */
+        return;
+    h->waits = must_wait(h);
+    if (h->waits)
+        return;
     h->begun = true;
     if (h->locks) {
         h->times++;
         cnode__grip_take(&h->grip);
     } else {
-        give_up_others(h);
         cnode__grip_release(&h->grip);
     }
 }

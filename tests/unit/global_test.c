@@ -1210,6 +1210,71 @@ static void lock_is_given_up(mesh *m) {
     WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
 }
 
+/* What a process asks for one and the same lock is done in the order in which
+ * it was asked. */
+static void lock_is_taken_again(mesh *m) {
+    cnode_proc *p, *q;
+
+    TWO(m, p, q);
+    LOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    ASK(m, cnode_global_unlock(p, "x", NULL, on_global, r1));
+    ASK(m, cnode_global_lock(p, "x", NULL, on_global, r1));
+    mesh_advance(m, 9000);
+    SAID(m, "r1: OK\nr1: OK");
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 1);
+    LOCK(m, q, "x", &once);
+    SAID(m, "r1: EBUSY");
+    UNLOCK(m, p, "x", NULL);
+    SAID(m, "r1: OK");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+    /* Only what was asked before it is given up. */
+    mesh_stall(m, 0, true);
+    LOCK(m, p, "x", NULL);
+    UNLOCK(m, p, "x", NULL);
+    LOCK(m, p, "x", NULL);
+    LOCK(m, p, "x", NULL);
+    SAID(m, "");
+    mesh_stall(m, 0, false);
+    mesh_advance(m, 9000);
+    SAID(m, "r1: ECANCELED\nr1: OK\nr1: OK\nr1: OK");
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 1);
+    /* All that wait for their turn go with the process. */
+    mesh_stall(m, 0, true);
+    OK(m, cnode_global_unlock(p, "x", NULL, heard, NULL));
+    OK(m, cnode_global_lock(p, "x", NULL, heard, NULL));
+    OK(m, cnode_global_unlock(p, "x", NULL, heard, NULL));
+    mesh_settle(m);
+    OK(m, cnode_exit(p, "normal"));
+    mesh_stall(m, 0, false);
+    mesh_settle(m);
+    SAID(m, "heard: ECANCELED\np: ended normal");
+    WANT(m, locks_at(m, 0) == 0 && locks_at(m, 1) == 0);
+}
+
+static void ends_it(cnode *n, int status, const cn_error *err, void *data) {
+    heard(n, status, err, data);
+    if (cnode_exit(data, "normal") != 0)
+        mesh_of(n)->noticed = true;
+}
+
+/* Who ends when it hears that its lock was given up gives back nothing more,
+ * and that is no reason to disconnect anybody. */
+static void lock_ends_its_process(mesh *m) {
+    cnode_proc *p, *q;
+
+    TWO(m, p, q);
+    LOCK(m, q, "x", NULL);
+    SAID(m, "r1: OK");
+    OK(m, cnode_global_lock(p, "x", NULL, ends_it, p));
+    mesh_settle(m);
+    OK(m, cnode_global_unlock(p, "x", NULL, heard, NULL));
+    mesh_settle(m);
+    SAID(m, "heard: ECANCELED\np: ended normal");
+    WANT(m, cnode_connected(mesh_cnode(m, 0), "b@h"));
+    WANT(m, locks_at(m, 0) == 1 && locks_at(m, 1) == 1);
+}
+
 /* All who want it on the same nodes get it, one after the other. */
 static void lock_is_fought_for(mesh *m) {
     cnode_proc *p[3];
@@ -1385,6 +1450,8 @@ int main(void) {
         MESH_CASE(lock_is_shared),
         MESH_CASE(lock_on_nodes),
         MESH_CASE(lock_is_given_up),
+        MESH_CASE(lock_is_taken_again),
+        MESH_CASE(lock_ends_its_process),
         MESH_CASE(lock_server_is_killed),
         cmocka_unit_test(lock_is_fought_for_twice),
         MESH_CASE(must_listen),
