@@ -117,6 +117,8 @@ static int later(cnode_proc *self, question *q, etf_writer *out, int err) {
     if (err == CN_EEXIST) {
         etf_put_atom(out, q->no);
         err = 0;
+    } else if (err == CN_ELIMIT) {
+        err = cnode_raise(self, CNODE_ERROR, "system_limit");
     }
     cn__free(&self->node->alloc, q, 1, sizeof *q);
     return err;
@@ -183,8 +185,7 @@ static int sync_0(cnode_proc *self, etf_view args, etf_writer *out,
     q = new_question(self, "ok", "ok");
     if (q == NULL)
         return CN_ENOMEM;
-    return later(self, q, out,
-                 cnode_global_sync(self->node, UINT32_MAX, on_done, q));
+    return later(self, q, out, cnode__sync_all(self->node, on_done, q));
 }
 
 /* --- all ----------------------------------------------------------------- */

@@ -64,7 +64,8 @@ typedef void (*cnode_global_cb)(cnode *n, int status, const cn_error *err,
  * the changes of one node are made one after the other. o may be NULL. The
  * name is gone when the process or its node ends. What the call itself may
  * return: CN_ENOTSUP, CN_ENOPROC, CN_ENOMEM; CN_EEXIST: the process has
- * another global name already; CN_ELIMIT: too many wait (64 MiB of names); of
+ * another global name already; CN_ELIMIT: too many wait (64 MiB, with some 400
+ * bytes for each besides its name); of
  * _term: CN_ELIMIT (a name of 64 KiB), or what is wrong with the term. */
 CN_API int cnode_global_register(cnode_proc *p, const char *name,
                                  const cnode_global_opts *o, cnode_global_cb cb,

@@ -27,6 +27,10 @@ typedef struct change {
     etf_pid pid;
 } change;
 
+static size_t weight(etf_view name) {
+    return sizeof(change) + name.len;
+}
+
 /* --- the end of one ------------------------------------------------------ */
 
 static void answer(cnode__global *g, change *c) {
@@ -34,7 +38,7 @@ static void answer(cnode__global *g, change *c) {
     cn_error why = {0};
 
     cnode__list_leave(&c->in_list);
-    g->change_bytes -= c->name.len;
+    g->change_bytes -= weight(c->name);
     if (c->status != 0)
         (void)cn__fail(
             &why, c->status, 0, "%s",
@@ -222,7 +226,8 @@ void cnode__changes_free(cnode__global *g) {
 
 /* --- public -------------------------------------------------------------- */
 
-/* The bytes of a name, and of all that wait: others ask for them by rpc. */
+/* The bytes of a name, and of all changes that wait: others ask for them by
+ * rpc. */
 enum { MOST_NAME = 64 * 1024 - 256, MOST_WAITING = 64 * 1024 * 1024 };
 
 static int add_change(cnode *n, const change *what, etf_view name) {
@@ -235,7 +240,7 @@ static int add_change(cnode *n, const change *what, etf_view name) {
         return CN_ENOTSUP;
     if (name.len > MOST_NAME)
         return cnode__err(n, CN_ELIMIT, "the name is too long");
-    if (g->change_bytes + name.len > MOST_WAITING)
+    if (g->change_bytes + weight(name) > MOST_WAITING)
         return cnode__err(n, CN_ELIMIT, "too many names wait to be changed");
     err = cnode__global_key(g, name, &key);
     if (err != 0)
@@ -250,7 +255,7 @@ static int add_change(cnode *n, const change *what, etf_view name) {
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
     cnode__list_add(&g->changes, &c->in_list);
-    g->change_bytes += c->name.len;
+    g->change_bytes += weight(c->name);
     if (!g->changing && g->pause.place == 0)
         in_a_while(g, 0);
     return 0;

@@ -163,7 +163,7 @@ struct cnode__global {
     uint64_t quiet_clashes;
     /* global_change.c */
     cnode__list changes;
-    size_t change_bytes; /* of their names */
+    size_t change_bytes; /* that they take */
     cnode__grip change_grip;
     uint64_t change_grown;
     bool changing;
@@ -173,7 +173,7 @@ struct cnode__global {
     size_t doubt_count;
     /* global_sync.c */
     cnode__list syncs;
-    size_t sync_bytes; /* that calls of these take */
+    size_t sync_bytes; /* that those of other nodes take */
     cnode__timer watch;
     uint64_t awake_at;     /* the loop turned then; ms */
     cnode__list questions; /* whereis that waits for the lock */
@@ -341,6 +341,9 @@ int cnode__change_register(cnode *n, etf_view name, const etf_pid *pid,
 /* --- global_sync.c --- */
 int cnode__syncs_init(cnode__global *g);
 void cnode__syncs_free(cnode__global *g);
+/* cnode_global_sync without a timeout for another node, which may go away while
+ * it waits. CN_ELIMIT: too many wait. */
+int cnode__sync_all(cnode *n, cnode_global_cb cb, void *data);
 /* Somebody asks to be told when these are in step. */
 void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes);
 /* Something has changed. */

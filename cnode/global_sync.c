@@ -14,8 +14,8 @@
 
 enum { DEFAULT_SYNC_MS = 5000, DEFAULT_TICKTIME_S = 60, LOOKS = 4 };
 
-/* What calls that wait can make this node keep, in bytes. OTP asks no other
- * node but its own. */
+/* What other nodes that wait, by a call or by rpc, can make this one keep, in
+ * bytes. OTP asks no other node but its own. */
 enum { MOST_WAITING = 1024 * 1024 };
 
 /* --- sync ---------------------------------------------------------------- */
@@ -28,7 +28,7 @@ typedef struct waiter {
     cnode_global_cb cb; /* the program ... */
     void *data;
     bool remote;   /* ... or a call */
-    size_t weight; /* of a call */
+    size_t weight; /* in sync_bytes; 0: the program's own */
     cnode_from from;
     etf_view nodes; /* these; empty: all that are connected */
 } waiter;
@@ -41,8 +41,7 @@ static void free_waiter(waiter *w) {
     cnode *n = w->g->node;
 
     cnode__list_leave(&w->in_list);
-    if (w->remote)
-        w->g->sync_bytes -= w->weight;
+    w->g->sync_bytes -= w->weight;
     cnode__timer_drop(&n->timers, &w->timer);
     etf_copy_free(&n->alloc, w->from.tag);
     etf_copy_free(&n->alloc, w->nodes);
@@ -166,18 +165,43 @@ void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes) {
     cnode__answered(n, from->pid.node, cnode__err(n, err, "out of memory"));
 }
 
-int cnode_global_sync(cnode *n, uint32_t timeout_ms, cnode_global_cb cb,
-                      void *data) {
+static int wait_for_all(cnode *n, cnode_global_cb cb, void *data,
+                        waiter **out) {
     cnode__global *g = cnode__global_full(n);
-    waiter *w;
 
     if (g == NULL)
         return CN_ENOTSUP;
-    w = new_waiter(g);
-    if (w == NULL)
+    *out = new_waiter(g);
+    if (*out == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
-    w->cb = cb;
-    w->data = data;
+    (*out)->cb = cb;
+    (*out)->data = data;
+    return 0;
+}
+
+int cnode__sync_all(cnode *n, cnode_global_cb cb, void *data) {
+    cnode__global *g = n->global;
+    waiter *w;
+    int err;
+
+    if (g != NULL && sizeof *w > MOST_WAITING - g->sync_bytes)
+        return cnode__err(n, CN_ELIMIT,
+                          "too many calls wait for a sync already");
+    err = wait_for_all(n, cb, data, &w);
+    if (err != 0)
+        return err;
+    w->weight = sizeof *w;
+    g->sync_bytes += w->weight;
+    return 0;
+}
+
+int cnode_global_sync(cnode *n, uint32_t timeout_ms, cnode_global_cb cb,
+                      void *data) {
+    waiter *w;
+    int err = wait_for_all(n, cb, data, &w);
+
+    if (err != 0)
+        return err;
     if (timeout_ms != UINT32_MAX)
         w->until = cnode__now(n) +
                    (timeout_ms == 0 ? (uint32_t)DEFAULT_SYNC_MS : timeout_ms);

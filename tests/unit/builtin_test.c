@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cnode/global.h"
+#include "cnode/global_parts.h"
 #include "cnode/pg.h"
 #include "tests/unit/mesh.h"
 
@@ -296,6 +296,39 @@ static void global_names(mesh *m) {
     BADARG(m, "global", "register_name", "3", "[x, ~p, {my, method}]", &bob);
 }
 
+/* Who waits for a sync may go, and come again with more: what waits is bounded
+ * all the same. */
+static void syncs_are_bounded(mesh *m) {
+    static const cnode_config full = {.full = true};
+    const size_t others = (size_t)1024 * 1024 - 1000;
+    cnode_rpc_opts o = at_b("global", "sync");
+    cnode__global *g;
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &full));
+    mesh_cnode(m, 1)->listens = true;
+    OK(m, mesh_start(m, 2, &full));
+    mesh_cnode(m, 2)->listens = true;
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    ASK(m, cnode_connect(mesh_cnode(m, 2), "b@h", mesh_connected, r1));
+    SAID(m, "r1: b@h OK"); /* and takes its time to join */
+    g = mesh_cnode(m, 1)->global;
+    g->sync_bytes += others; /* as if there were more */
+    o.timeout_ms = UINT32_MAX;
+    for (int i = 0; i < 4; i++)
+        ASK(m, cnode_rpc(a, &o, mesh_result, r1, "[]"));
+    mesh_settle(m);
+    WANT(m,
+         strstr(m->said, "r1: EREMOTE "
+                         "{error,system_limit,[{global,sync,0,[]}]}") != NULL);
+    WANT(m, g->sync_bytes > others);
+    WANT(m, strstr(m->said, "r1: OK") == NULL);
+    mesh_advance(m, 9000);
+    WANT(m, strstr(m->said, "r1: OK ok") != NULL);
+    WANT(m, g->sync_bytes == others);
+}
+
 static void groups(mesh *m) {
     cnode_pg *pg, *other;
     etf_pid bob;
@@ -336,7 +369,7 @@ int main(void) {
         MESH_CASE(infos),           MESH_CASE(too_many_infos),
         MESH_CASE(pings),           MESH_CASE(applies),
         MESH_CASE(no_global_names), MESH_CASE(global_names),
-        MESH_CASE(groups)};
+        MESH_CASE(groups),          MESH_CASE(syncs_are_bounded)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
