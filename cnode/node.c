@@ -326,7 +326,10 @@ bool cnode__pump(cnode *n) {
              ++rounds < LOCAL_ROUNDS);
     run_born(n);
     cnode__left(n);
-    return rest_writer(n) || worked || carried || has_work(n);
+    /* on_drain, say, may have sent something since the wires were written to.
+     */
+    return rest_writer(n) || worked || carried || has_work(n) ||
+           !cnode__list_empty(&n->dirty);
 }
 
 uint64_t cnode__deadline(const cnode *n) {

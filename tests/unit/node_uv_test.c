@@ -20,6 +20,7 @@
 
 #include "cnode/cnode.h"
 #include "cnode/node.h"
+#include "cnode/uv_shell.h"
 #include "tests/unit/support.h"
 
 enum { LONG = 20000, SENDERS = 8, EACH = 500 };
@@ -173,6 +174,67 @@ static void stop_other(other *o) {
     cnode_stop(o->node);
     assert_int_equal(uv_thread_join(&o->thread), 0);
     uv_sem_destroy(&o->ready);
+}
+
+/* --- on_drain ------------------------------------------------------------- */
+
+enum { BLOCKS = 400 };
+
+typedef struct filler {
+    cnode_proc *p;
+    int sent; /* the last one is a question */
+    int answered;
+} filler;
+
+static void fill(filler *f) {
+    static const uint8_t block[20000];
+    etf_view bytes = {block, sizeof block};
+    etf_pid self = cnode_self(f->p);
+    int err = 0;
+
+    while (err == 0 && f->sent <= BLOCKS) {
+        err = f->sent < BLOCKS
+                  ? cnode_send_name(f->p, "b@127.0.0.1", "echo", "~b", bytes)
+                  : cnode_send_name(f->p, "b@127.0.0.1", "echo", "{~p, done}",
+                                    &self);
+        f->sent += err == 0;
+    }
+    assert_true(err == 0 || err == CN_EBUSY);
+}
+
+static void fill_again(cnode *n, const char *peer, void *data) {
+    (void)n, (void)peer;
+    fill(data);
+}
+
+/* The socket takes at once what the queue holds, so on_drain comes while the
+ * output is written; what it sends goes out without another event. */
+static void sends_when_it_is_drained(void **state) {
+    filler f = {0};
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .no_epmd = true,
+                            .max_queue = 50000,
+                            .on_drain = fill_again,
+                            .data = &f};
+    const cnode_proc_config box = {.on_message = count_message,
+                                   .data = &f.answered};
+    cnode_stats s;
+    other o;
+    cnode *a;
+
+    (void)state;
+    start_other(&o);
+    assert_int_equal(cnode_new(&a, &c), 0);
+    introduce(a, "b@127.0.0.1", o.port);
+    assert_int_equal(cnode_spawn(a, &box, &f.p), 0);
+    fill(&f);
+    while (f.answered == 0)
+        (void)uv_run(cnode__uv_of(a)->loop, UV_RUN_ONCE);
+    cnode_get_stats(a, &s);
+    assert_int_equal(s.ticks_in + s.ticks_out, 0); /* nor did it wait for any */
+    cnode_free(a);
+    stop_other(&o);
 }
 
 typedef struct sender {
@@ -1078,6 +1140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
         cmocka_unit_test(answers_in_the_same_turn),
+        cmocka_unit_test(sends_when_it_is_drained),
         cmocka_unit_test(sends_from_threads),
         cmocka_unit_test(is_stopped_from_a_thread),
         cmocka_unit_test(is_freed_with_unsent_output),
