@@ -15,6 +15,13 @@
  *                  given back, and all of his are connected to and greeted
  *                  (in_sync)
  *
+ * Two that were in one cluster and have lost only each other join like that
+ * too. Of his, this node has some then already; what both have in common is not
+ * in the changes, as neither misses it. A third one that had lost one of those
+ * must not think that it gets his names here: new_nodes says whom the sender
+ * had before, {had, Node}. To Erlang, whose nodes do not come back to a part
+ * that they have left, that means nothing.
+ *
  * Whatever goes wrong ends this quietly: lock_set false, and there is another
  * try later; tags that do not fit (a connection was replaced while messages
  * were under way), and it begins anew on both sides; a lost connection. Who
@@ -489,6 +496,24 @@ static void put_elements(etf_writer *w, etf_view list) {
             etf_put_term(w, e);
 }
 
+/* {had, Node} for each of his that is known here already. */
+static void put_had(cnode__global *g, etf_view known) {
+    etf_list list;
+    etf_view e, node;
+
+    if (etf_match(known, "~l", &list) != 0)
+        return;
+    while (etf_list_next(&list, &e)) {
+        const cnode__member *m = NULL;
+
+        if (etf_match(e, "{~a, _}", &node) == 0 ||
+            etf_match(e, "~a", &node) == 0)
+            m = cnode__member_find(g, node);
+        if (m != NULL && m->known)
+            (void)etf_pack(&g->his_ops, "{had, ~a}", m->name);
+    }
+}
+
 /* What both have made of the names, and {new_nodes, ...} with it. */
 static int put_new_nodes(cnode__global *g, const cnode__member *m,
                          etf_view his_ops, etf_view known, etf_view ext,
@@ -514,8 +539,11 @@ static int put_new_nodes(cnode__global *g, const cnode__member *m,
     (void)etf_pack(w, "{~a, ~i}", m->name, m->version);
     put_elements(w, known);
     etf_end_list(w);
-    (void)etf_pack(w, "[{vsn, ~i}, {lock, ~t}]", (int)CNODE__GLOBAL_VERSION,
-                   g->grip.id);
+    etf_begin_list(w);
+    (void)etf_pack(w, "{vsn, ~i}", (int)CNODE__GLOBAL_VERSION);
+    (void)etf_pack(w, "{lock, ~t}", g->grip.id);
+    put_had(g, known);
+    etf_end_list(w);
     return etf_writer_finish(w, out);
 }
 
@@ -574,9 +602,50 @@ void cnode__join_merged(cnode__global *g, cnode__member *m) {
 static void greet_new(cnode__global *g, cnode__member *m, uint32_t version) {
     bool was_known = m->known;
 
+    if (m->missed)
+        return;
     cnode__member_known(g, m, version);
     if (!was_known)
         cnode__member_reach(g, m);
+}
+
+static void each_had(cnode__global *g, etf_view extra, cnode__member_fn fn) {
+    etf_list list;
+    etf_view e, node;
+
+    if (etf_match(extra, "~l", &list) != 0)
+        return;
+    while (etf_list_next(&list, &e)) {
+        cnode__member *m = NULL;
+
+        if (etf_match(e, "{had, ~a}", &node) == 0)
+            m = cnode__member_get(g, node);
+        if (m != NULL)
+            fn(g, m, 0);
+    }
+}
+
+/* The sender had him and told this node so then: he was lost here since, and
+ * his names with him. They come when both have met again, and join. */
+static void miss(cnode__global *g, cnode__member *m, uint32_t version) {
+    (void)version;
+    m->missed = !m->known && cnode__redial_begin(g, m);
+}
+
+static void missed(cnode__global *g, cnode__member *m, uint32_t version) {
+    (void)version;
+    m->missed = false;
+    cnode__member_release(g, m);
+}
+
+/* False: it is no list of nodes. */
+static bool greet_all(cnode__global *g, etf_view nodes, etf_view extra) {
+    bool ok;
+
+    each_had(g, extra, miss);
+    ok = cnode__members_each(g, nodes, greet_new);
+    each_had(g, extra, missed);
+    return ok;
 }
 
 static void on_new_nodes(cnode__global *g, cnode__member *from, etf_view term) {
@@ -585,7 +654,7 @@ static void on_new_nodes(cnode__global *g, cnode__member *from, etf_view term) {
 
     if (etf_match(term, "{new_nodes, _, ~t, ~t, ~t, ~t}", &ops, &ext, &nodes,
                   &extra) != 0 ||
-        !cnode__members_each(g, nodes, greet_new)) {
+        !greet_all(g, nodes, extra)) {
         cnode__global_bad(g, from, "new_nodes");
         return;
     }
@@ -602,7 +671,7 @@ static void on_new_nodes(cnode__global *g, cnode__member *from, etf_view term) {
 static void on_in_sync(cnode__global *g, cnode__member *m, bool has) {
     m->synced = true;
     if (has && !m->known)
-        cnode__redial_begin(g, m);
+        (void)cnode__redial_begin(g, m);
     cnode__join_end(g, m, false);
     cnode__sync_look(g);
 }

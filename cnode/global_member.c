@@ -177,7 +177,7 @@ static void reached(cnode__global *g, cnode__member *m, int status,
                 "a member of the cluster cannot be reached: %s",
                 status == 0 ? "it is hidden" : err->text);
         if (status != 0 && m->known)
-            cnode__redial_begin(g, m);
+            (void)cnode__redial_begin(g, m);
         cnode__member_lost(g, m);
         cnode__member_release(g, m);
     }
@@ -237,7 +237,7 @@ void cnode__member_reach(cnode__global *g, cnode__member *m) {
     cn__log(&n->config.log, CN_LOG_WARN, "global",
             "a member of the cluster is not connected to: %s", n->error.text);
     if (n->error.code != CN_ENOTALLOWED)
-        cnode__redial_begin(g, m);
+        (void)cnode__redial_begin(g, m);
     cnode__member_lost(g, m);
     cnode__member_release(g, m);
 }
@@ -285,7 +285,7 @@ void cnode__global_down(cnode *n, const cnode__peer *p, int why) {
         return;
     m->up = false;
     if (why != 0 && is_potential(m))
-        cnode__redial_begin(g, m);
+        (void)cnode__redial_begin(g, m);
     cnode__member_lost(g, m);
     cnode__member_release(g, m);
 }

@@ -84,6 +84,7 @@ typedef struct cnode__member {
     bool up;
     bool known;
     bool synced;
+    bool missed; /* while new_nodes is read: its names are not in it */
     uint32_t version;
     cnode__join *join; /* NULL: not on the way to become known */
     size_t len;
@@ -273,8 +274,9 @@ void cnode__member_remove(cnode__global *g, cnode__member *m);
 /* --- global_redial.c --- */
 void cnode__redials_init(cnode__global *g, uint64_t seed);
 void cnode__redials_free(cnode__global *g);
-/* The connection to a member was lost, or could not be made; m goes. */
-void cnode__redial_begin(cnode__global *g, const cnode__member *m);
+/* The connection to a member was lost, or could not be made; m goes. False: it
+ * is not looked for. */
+bool cnode__redial_begin(cnode__global *g, const cnode__member *m);
 /* It is a member. */
 void cnode__redial_end(cnode__global *g, const cnode__member *m);
 

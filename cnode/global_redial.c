@@ -218,23 +218,25 @@ static missing *new_missing(cnode__global *g, const cnode__member *m) {
     return NULL;
 }
 
-void cnode__redial_begin(cnode__global *g, const cnode__member *m) {
+bool cnode__redial_begin(cnode__global *g, const cnode__member *m) {
     cnode *n = g->node;
     missing *x = NULL;
 
-    if (n->leaving || n->closing ||
-        cn__map_get(&g->missing, m->name, m->len) != NULL)
-        return;
+    if (n->leaving || n->closing)
+        return false;
+    if (cn__map_get(&g->missing, m->name, m->len) != NULL)
+        return true;
     if (g->missing.count < MOST_MISSING)
         x = new_missing(g, m);
     if (x == NULL) {
         if (cnode__seldom(n, &g->quiet_missing))
             cn__log(&n->config.log, CN_LOG_ERROR, "global",
                     "%s is lost, and there is no room to look for it", m->name);
-        return;
+        return false;
     }
     x->until = cnode__now(n) + patience(n);
     in_a_while(x);
+    return true;
 }
 
 void cnode__redial_end(cnode__global *g, const cnode__member *m) {

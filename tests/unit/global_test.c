@@ -910,6 +910,91 @@ static void lost_by_two(mesh *m) {
     WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
 }
 
+/* Two pairs of four lose each other, and one pair joins again before the other
+ * does: it tells the others of each other, whose names it does not bring. */
+static void two_pairs(mesh *m, bool slow) {
+    static const char *const others[] = {"b@h c@h d@h", "a@h c@h d@h",
+                                         "a@h b@h d@h", "a@h b@h c@h"};
+    static const char *const names[] = {"w", "x", "y", "z"};
+    cnode_proc *p[4];
+
+    START(m, 4);
+    for (int i = 1; i < 4; i++)
+        JOIN(m, i, "a@h");
+    for (int i = 0; i < 4; i++) {
+        KNOWN(m, i, others[i]);
+        NEED(m, p[i] = mesh_proc(m, i, names[i]));
+        REGISTER(m, p[i], names[i], NULL);
+        SAID(m, "r1: OK");
+    }
+    m->nodes[0].slow = m->nodes[2].slow = slow;
+    cut(m, 0, "c@h");
+    cut(m, 1, "d@h");
+    WANT(m, has(m, 0, "y", NULL) && has(m, 2, "w", NULL));
+    OK(m, cnode_connect(mesh_cnode(m, 1), "d@h", NULL, NULL));
+    mesh_advance(m, 4000);
+    WANT(m, has(m, 1, "z", p[3]) && has(m, 3, "x", p[1]));
+    WANT(m, !slow || missing(m, 0) == 1);
+    m->nodes[0].slow = m->nodes[2].slow = false;
+    mesh_advance(m, 20000);
+    for (int i = 0; i < 4; i++) {
+        KNOWN(m, i, others[i]);
+        for (int k = 0; k < 4; k++)
+            WANT(m, has(m, i, names[k], p[k]));
+        WANT(m, missing(m, i) == 0);
+        ASK(m, cnode_global_sync(mesh_cnode(m, i), 1000, on_global, r1));
+        mesh_advance(m, 1);
+        SAID(m, "r1: OK");
+    }
+}
+
+static void lost_by_two_pairs(mesh *m) {
+    two_pairs(m, false);
+}
+
+static void lost_by_slow_pairs(mesh *m) {
+    two_pairs(m, true);
+}
+
+/* A member names many that it had, and that are not here: so many are looked
+ * for as there is room for, and the others are members at once. */
+static void had_many(mesh *m) {
+    enum { MANY = 300, ROOM = 256 };
+    cnode__global *gl;
+    etf_view nodes, extra;
+    etf_writer w[2];
+    char name[16];
+    cnode_proc *g;
+
+    OK(m, start(m, 0));
+    OK(m, play(m, &g));
+    MEET(m, "1");
+    gl = mesh_cnode(m, 0)->global;
+    for (int k = 0; k < 2; k++) {
+        etf_writer_init(&w[k], NULL);
+        etf_begin_list(&w[k]);
+        for (int i = 0; i < MANY; i++) {
+            (void)snprintf(name, sizeof name, "n%d@h", i);
+            (void)etf_pack(&w[k], k == 0 ? "{~a, 8}" : "{had, ~a}", name);
+        }
+        etf_end_list(&w[k]);
+    }
+    m->nodes[0].slow = true;
+    if (etf_writer_finish(&w[0], &nodes) == 0 &&
+        etf_writer_finish(&w[1], &extra) == 0)
+        OK(m, cnode_cast(g, &at_a, "{new_nodes, 'b@h', [], [], ~t, ~t}", nodes,
+                         extra));
+    etf_writer_free(&w[0]);
+    etf_writer_free(&w[1]);
+    WANT(m, missing(m, 0) == ROOM && gl->known == MANY - ROOM);
+    WANT(m, gl->members.count == MANY - ROOM + 1);
+    m->nodes[0].slow = false;
+    mesh_advance(m, 60000);
+    WANT(m, missing(m, 0) == 0 && gl->known == 0 && gl->members.count == 1);
+    WANT(m, cnode_connected(mesh_cnode(m, 0), "b@h"));
+    m->said[0] = '\0';
+}
+
 /* They cannot: the larger one goes. */
 static void lost_for_good(mesh *m) {
     THREE(m);
@@ -1403,6 +1488,9 @@ RUN_TWICE(many_wait)
 RUN_TWICE(locks_for_others)
 RUN_TWICE(lock_is_fought_for)
 RUN_TWICE(lost_by_two)
+RUN_TWICE(lost_by_two_pairs)
+RUN_TWICE(lost_by_slow_pairs)
+RUN_TWICE(had_many)
 RUN_TWICE(names_of_many)
 RUN_TWICE(holds_up)
 RUN_TWICE(waits_in_vain)
@@ -1442,6 +1530,9 @@ int main(void) {
         cmocka_unit_test(waits_in_vain_twice),
         MESH_CASE(clashes),
         cmocka_unit_test(lost_by_two_twice),
+        cmocka_unit_test(lost_by_two_pairs_twice),
+        cmocka_unit_test(lost_by_slow_pairs_twice),
+        cmocka_unit_test(had_many_twice),
         cmocka_unit_test(lost_for_good_twice),
         cmocka_unit_test(comes_itself_twice),
         cmocka_unit_test(has_one_not_had_twice),

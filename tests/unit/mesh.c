@@ -266,7 +266,7 @@ static void on_peer(cnode *n, const cnode_peer *p, void *data) {
 
 int mesh_start(mesh *m, int i, const cnode_config *config) {
     static const cnode_config plain = {0};
-    static const char *const names[MESH_NODES] = {"a@h", "b@h", "c@h"};
+    static const char *const names[MESH_NODES] = {"a@h", "b@h", "c@h", "d@h"};
     cnode_config c = config == NULL ? plain : *config;
     mesh_node *x = &m->nodes[i];
 

@@ -17,7 +17,7 @@
 #include "cnode/node.h"
 #include "tests/unit/support.h"
 
-enum { MESH_NODES = 3, MESH_RAWS = 2, MESH_TEXT = 1 << 14 };
+enum { MESH_NODES = 4, MESH_RAWS = 2, MESH_TEXT = 1 << 14 };
 
 typedef struct mesh mesh;
 typedef struct mesh_end mesh_end;
@@ -92,7 +92,7 @@ void mesh_run_case(void **state);
         }                                                                      \
     }
 
-/* Node number i, "a@h", "b@h" or "c@h". config may be NULL; its name, cookie,
+/* Node number i, "a@h" to "d@h". config may be NULL; its name, cookie,
  * log, alloc and on_peer are filled in where they are not set. */
 int mesh_start(mesh *m, int i, const cnode_config *config);
 void mesh_stop(mesh *m, int i);
