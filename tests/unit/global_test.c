@@ -1354,7 +1354,7 @@ static void lock_ends_its_process(mesh *m) {
     LOCK(m, q, "x", NULL);
     SAID(m, "r1: OK");
     OK(m, cnode_global_lock(p, "x", NULL, ends_it, p));
-    mesh_settle(m);
+    SAID(m, "");
     OK(m, cnode_global_unlock(p, "x", NULL, heard, NULL));
     mesh_settle(m);
     SAID(m, "heard: ECANCELED\np: ended normal");
