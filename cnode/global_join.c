@@ -604,7 +604,7 @@ static void greet_new(cnode__global *g, cnode__member *m, uint32_t version) {
 
     if (m->missed)
         return;
-    cnode__member_known(g, m, version);
+    learn(g, m, version);
     if (!was_known)
         cnode__member_reach(g, m);
 }

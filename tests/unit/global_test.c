@@ -910,23 +910,42 @@ static void lost_by_two(mesh *m) {
     WANT(m, missing(m, 0) == 0 && missing(m, 2) == 0);
 }
 
-/* Two pairs of four lose each other, and one pair joins again before the other
- * does: it tells the others of each other, whose names it does not bring. */
-static void two_pairs(mesh *m, bool slow) {
-    static const char *const others[] = {"b@h c@h d@h", "a@h c@h d@h",
-                                         "a@h b@h d@h", "a@h b@h c@h"};
-    static const char *const names[] = {"w", "x", "y", "z"};
-    cnode_proc *p[4];
+static const char *const of_four[] = {"w", "x", "y", "z"};
 
+/* Four, each with a name. */
+static void four(mesh *m, cnode_proc **p) {
     START(m, 4);
     for (int i = 1; i < 4; i++)
         JOIN(m, i, "a@h");
     for (int i = 0; i < 4; i++) {
-        KNOWN(m, i, others[i]);
-        NEED(m, p[i] = mesh_proc(m, i, names[i]));
-        REGISTER(m, p[i], names[i], NULL);
+        NEED(m, p[i] = mesh_proc(m, i, of_four[i]));
+        REGISTER(m, p[i], of_four[i], NULL);
         SAID(m, "r1: OK");
     }
+}
+
+static void all_have_all(mesh *m, cnode_proc *const *p) {
+    static const char *const others[] = {"b@h c@h d@h", "a@h c@h d@h",
+                                         "a@h b@h d@h", "a@h b@h c@h"};
+
+    for (int i = 0; i < 4; i++) {
+        KNOWN(m, i, others[i]);
+        for (int k = 0; k < 4; k++)
+            WANT(m, has(m, i, of_four[k], p[k]));
+        WANT(m, missing(m, i) == 0);
+        ASK(m, cnode_global_sync(mesh_cnode(m, i), 1000, on_global, r1));
+        mesh_advance(m, 1);
+        SAID(m, "r1: OK");
+    }
+}
+
+/* Two pairs of four lose each other, and one pair joins again before the other
+ * does: it tells the others of each other, whose names it does not bring. */
+static void two_pairs(mesh *m, bool slow) {
+    cnode_proc *p[4];
+
+    four(m, p);
+    all_have_all(m, p);
     m->nodes[0].slow = m->nodes[2].slow = slow;
     cut(m, 0, "c@h");
     cut(m, 1, "d@h");
@@ -937,15 +956,7 @@ static void two_pairs(mesh *m, bool slow) {
     WANT(m, !slow || missing(m, 0) == 1);
     m->nodes[0].slow = m->nodes[2].slow = false;
     mesh_advance(m, 20000);
-    for (int i = 0; i < 4; i++) {
-        KNOWN(m, i, others[i]);
-        for (int k = 0; k < 4; k++)
-            WANT(m, has(m, i, names[k], p[k]));
-        WANT(m, missing(m, i) == 0);
-        ASK(m, cnode_global_sync(mesh_cnode(m, i), 1000, on_global, r1));
-        mesh_advance(m, 1);
-        SAID(m, "r1: OK");
-    }
+    all_have_all(m, p);
 }
 
 static void lost_by_two_pairs(mesh *m) {
@@ -954,6 +965,30 @@ static void lost_by_two_pairs(mesh *m) {
 
 static void lost_by_slow_pairs(mesh *m) {
     two_pairs(m, true);
+}
+
+/* Two are joining when one of them hears of the other, with its names, and the
+ * other hears of the first what does not bring its: nobody waits, with the
+ * cluster locked, for a join that the other does not make. */
+static void lost_by_one_of_pair(mesh *m) {
+    const cnode__member *b = NULL;
+    cnode_proc *p[4];
+
+    four(m, p);
+    cut(m, 0, "b@h");
+    cut(m, 0, "d@h");
+    cut(m, 1, "c@h");
+    OK(m, cnode_connect(mesh_cnode(m, 0), "d@h", NULL, NULL));
+    mesh_advance(m, 900);
+    OK(m, cnode_connect(mesh_cnode(m, 1), "c@h", NULL, NULL));
+    for (int i = 0; i < 100 && (b == NULL || !b->known); i++) {
+        mesh_advance(m, 50);
+        b = cnode__member_find(mesh_cnode(m, 2)->global, etf_view_of("b@h", 3));
+    }
+    WANT(m, b->known && b->join == NULL);
+    KNOWN(m, 1, "a@h d@h");
+    mesh_advance(m, 20000);
+    all_have_all(m, p);
 }
 
 /* A member names many that it had, and that are not here: so many are looked
@@ -1490,6 +1525,7 @@ RUN_TWICE(lock_is_fought_for)
 RUN_TWICE(lost_by_two)
 RUN_TWICE(lost_by_two_pairs)
 RUN_TWICE(lost_by_slow_pairs)
+RUN_TWICE(lost_by_one_of_pair)
 RUN_TWICE(had_many)
 RUN_TWICE(names_of_many)
 RUN_TWICE(holds_up)
@@ -1532,6 +1568,7 @@ int main(void) {
         cmocka_unit_test(lost_by_two_twice),
         cmocka_unit_test(lost_by_two_pairs_twice),
         cmocka_unit_test(lost_by_slow_pairs_twice),
+        cmocka_unit_test(lost_by_one_of_pair_twice),
         cmocka_unit_test(had_many_twice),
         cmocka_unit_test(lost_for_good_twice),
         cmocka_unit_test(comes_itself_twice),
