@@ -112,6 +112,17 @@ static void end_link(cnode__socket *l, int uv_err, const char *what) {
         cnode__uv_fail(l, CN_EIO, uv_err, what);
 }
 
+/* Nothing more can be written. Where that is because the peer has closed, what
+ * it had said before is still there to be read, and the end behind it. */
+static void end_writing(cnode__socket *l, int uv_err) {
+    bool closed = uv_err == UV_ECONNRESET || uv_err == UV_EPIPE;
+
+    if (l->wire != NULL && closed)
+        l->ended = true;
+    else
+        end_link(l, uv_err, "writing");
+}
+
 /* --- reading ------------------------------------------------------------- */
 
 /* libuv tells when there is something to read, and gets no memory to read it
@@ -231,7 +242,7 @@ static void on_written(uv_write_t *req, int status) {
     if (closing)
         return;
     if (status != 0) {
-        end_link(l, status, "writing");
+        end_writing(l, status);
         return;
     }
     cnode_conn_wrote(conn_of(l), lent);
@@ -272,7 +283,7 @@ static void write_later(cnode__socket *l, const uv_buf_t *bufs, unsigned n,
         r = uv_write(&e->u.write, &l->u.stream, bufs, n, on_written);
     }
     if (r != 0) {
-        end_link(l, r, "writing");
+        end_writing(l, r);
         return;
     }
     l->writing = true;
@@ -313,7 +324,7 @@ static void write_more(cnode__socket *l) {
             write_later(l, bufs, n, size);
             return;
         } else {
-            end_link(l, r, "writing");
+            end_writing(l, r);
             return;
         }
     }

@@ -819,6 +819,116 @@ static void adopts_descriptors(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* --- one that says a lot, and goes ---------------------------------------- */
+
+typedef struct goer {
+    uv_loop_t loop;
+    int fd;
+    cnode_conn *c;
+    bool up;
+    int heard; /* of what it has said */
+} goer;
+
+enum { GOER_LARGE = 150000, GOER_SMALL = 1000, GOER_LAST = 40 };
+
+static void goer_writes(goer *g) {
+    cn_slice v;
+
+    while (cnode_conn_output(g->c, &v, 1) > 0) {
+        ssize_t n = write(g->fd, v.data, v.len);
+        if (n < 0)
+            assert_int_equal(errno, EAGAIN);
+        else
+            cnode_conn_wrote(g->c, (size_t)n);
+        if (n < 0)
+            return;
+    }
+}
+
+static void goer_says(goer *g, size_t size, int times) {
+    static const uint8_t zeros[GOER_LARGE];
+    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND};
+    etf_writer w;
+
+    c.from = (etf_pid){.id = 1, .creation = 9, .node_len = 3, .node = "r@h"};
+    c.name = (etf_view){(const uint8_t *)"ear", 3};
+    etf_writer_init(&w, NULL);
+    etf_put_binary(&w, zeros, size);
+    assert_int_equal(etf_writer_finish(&w, &c.term), 0);
+    for (int i = 0; i < times; i++)
+        assert_int_equal(cnode_conn_send(g->c, &c), 0);
+    etf_writer_free(&w);
+    goer_writes(g);
+}
+
+static void goer_listens(goer *g) {
+    uint8_t buf[4096];
+    cnode_event ev;
+    ssize_t n = read(g->fd, buf, sizeof buf);
+
+    if (n > 0)
+        assert_int_equal(cnode_conn_feed(g->c, buf, (size_t)n, 1), 0);
+    while (cnode_conn_next(g->c, &ev) == 1) {
+        if (ev.type == CNODE_EV_NAME)
+            assert_int_equal(
+                cnode_conn_answer(g->c, CNODE_ANSWER_OK, "secret", NULL, 0), 0);
+        g->up = g->up || ev.type == CNODE_EV_UP;
+    }
+    goer_writes(g);
+}
+
+/* At the first message, which is large, it says the last, and goes: nobody
+ * reads the answer. */
+static void hear_goer(cnode_proc *p, const cnode_msg *m, void *data) {
+    goer *g = data;
+
+    (void)m;
+    if (g->heard++ == 0) {
+        goer_says(g, GOER_SMALL, GOER_LAST);
+        assert_int_equal(cnode_conn_queued(g->c), 0);
+        assert_int_equal(close(g->fd), 0);
+    }
+    (void)cnode_send_name(p, "r@h", "nobody", "answer");
+}
+
+static void hears_all_of_one_that_goes(void **state) {
+    const cnode_conn_config cc = {.name = "r@h",
+                                  .creation = 9,
+                                  .challenge = 4711,
+                                  .flags = cnode_conn_flags()};
+    goer g = {0};
+    const cnode_proc_config ear = {
+        .name = "ear", .on_message = hear_goer, .data = &g};
+    int fds[2];
+    cnode *a;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&g.loop), 0);
+    a = plain_node("a@h", &g.loop);
+    assert_int_equal(cnode_spawn(a, &ear, NULL), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    g.fd = fds[1];
+    assert_int_equal(fcntl(g.fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(cnode_conn_new(&g.c, &cc, 1), 0);
+    assert_int_equal(cnode_connect_fd(a, fds[0], "r@h", NULL, NULL), 0);
+    while (!g.up || !cnode_connected(a, "r@h")) {
+        (void)uv_run(&g.loop, UV_RUN_NOWAIT);
+        goer_listens(&g);
+    }
+    goer_says(&g, GOER_LARGE, 1);
+    while (g.heard == 0) {
+        (void)uv_run(&g.loop, UV_RUN_NOWAIT);
+        if (g.heard == 0)
+            goer_writes(&g);
+    }
+    while (cnode_connected(a, "r@h"))
+        (void)uv_run(&g.loop, UV_RUN_ONCE);
+    assert_int_equal(g.heard, 1 + GOER_LAST);
+    cnode_conn_free(g.c);
+    cnode_free(a);
+    assert_int_equal(uv_loop_close(&g.loop), 0);
+}
+
 static void keep_code(cnode *n, const char *peer, int status,
                       const cn_error *err, void *data) {
     (void)peer;
@@ -1153,6 +1263,7 @@ int main(void) {
         cmocka_unit_test(listens_at_a_unix_socket),
         cmocka_unit_test(replaces_a_stale_socket),
         cmocka_unit_test(adopts_descriptors),
+        cmocka_unit_test(hears_all_of_one_that_goes),
         cmocka_unit_test(finds_by_callback),
         cmocka_unit_test(leaves_when_all_is_sent),
         cmocka_unit_test(runs_out_of_descriptors),
