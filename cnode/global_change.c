@@ -4,8 +4,10 @@
  * the other: the lock `global` is taken on all nodes that are known, by the
  * registrar; the name is looked for in the own table, which is that of all now;
  * all nodes are told; the lock is given back. Who does not get the lock, or
- * finds that there are more nodes than it has locked, sleeps a random time,
- * which becomes longer, and tries again.
+ * finds that the members are others by then, sleeps a random time, which
+ * becomes longer, and tries again: to a new one the name would be unknown, and
+ * one that was lost may be in another part of the cluster, of which it would be
+ * the only one to know the name.
  */
 #include <string.h>
 
@@ -102,7 +104,7 @@ static int take_lock(cnode__global *g) {
     if (err != 0)
         return err;
     g->changing = true;
-    g->change_grown = g->grown;
+    g->change_moves = g->known_moves;
     cnode__grip_take(&g->change_grip);
     return 0;
 }
@@ -161,7 +163,7 @@ static void on_taken(cnode__grip *grip, bool got) {
     cnode__global *g = cnode__list_of(cnode__global, change_grip, grip);
     change *c = first(g);
 
-    if (!got || g->grown != g->change_grown)
+    if (!got || g->known_moves != g->change_moves)
         c->again = true;
     else if (c->kind == REGISTER && cnode__names_find(g, c->name) != NULL)
         c->status = CN_EEXIST;

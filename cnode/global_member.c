@@ -85,7 +85,7 @@ void cnode__member_known(cnode__global *g, cnode__member *m, uint32_t version) {
     m->version = version;
     cnode__redial_end(g, m);
     g->known++;
-    g->grown++;
+    g->known_moves++;
     cn__log(&g->node->config.log, CN_LOG_INFO, "global",
             "%s is a member of this node's cluster", m->name);
 }
@@ -96,6 +96,7 @@ void cnode__member_lost(cnode__global *g, cnode__member *m) {
     if (m->known) {
         m->known = false;
         g->known--;
+        g->known_moves++;
     }
     m->synced = false;
     cnode__sync_look(g);

@@ -138,7 +138,7 @@ struct cnode__global {
     /* global_member.c */
     cn_map members;
     size_t known;
-    uint64_t grown; /* how often known has */
+    uint64_t known_moves; /* how often somebody became known, or was lost */
     cnode__list unreached;
     size_t reaching; /* attempts that are not over */
     cn_map losses;   /* connections that others have lost */
@@ -166,7 +166,7 @@ struct cnode__global {
     cnode__list changes;
     size_t change_bytes; /* that they take */
     cnode__grip change_grip;
-    uint64_t change_grown;
+    uint64_t change_moves;
     bool changing;
     cnode__timer pause;
     /* global_grip.c */

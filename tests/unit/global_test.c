@@ -201,6 +201,29 @@ static void names_go(mesh *m) {
     SAID(m, "r1: ENOPROC\nr: ended normal");
 }
 
+/* While it takes the lock it is lost by all, and finds its way back: nobody
+ * gets a name from it that the others do not get too. */
+static void lost_while_it_registers(mesh *m) {
+    cnode_proc *p;
+
+    START(m, 3);
+    JOIN(m, 0, "c@h");
+    JOIN(m, 1, "c@h");
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    mesh_stall(m, 2, true); /* whom all ask first */
+    ASK(m, cnode_global_register(p, "x", NULL, on_global, r1));
+    mesh_settle(m);
+    mesh_break(m, 0);
+    mesh_settle(m);
+    mesh_stall(m, 2, false);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
+    mesh_advance(m, 60000);
+    KNOWN(m, 0, "b@h c@h");
+    KNOWN(m, 2, "a@h b@h");
+    WANT(m, has(m, 0, "x", p) && has(m, 1, "x", p) && has(m, 2, "x", p));
+    m->said[0] = '\0';
+}
+
 /* However many and long they are. */
 static void names_are_bounded(mesh *m) {
     const size_t others = (size_t)512 * 1024 * 1024;
@@ -1535,6 +1558,7 @@ RUN_TWICE(comes_itself)
 RUN_TWICE(has_one_not_had)
 RUN_TWICE(lost_by_all)
 RUN_TWICE(lost_while_asking)
+RUN_TWICE(lost_while_it_registers)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -1545,6 +1569,7 @@ int main(void) {
         MESH_CASE(with_others),
         MESH_CASE(names),
         MESH_CASE(names_go),
+        cmocka_unit_test(lost_while_it_registers_twice),
         MESH_CASE(names_are_bounded),
         MESH_CASE(changes_are_bounded),
         MESH_CASE(no_room_elsewhere),
