@@ -74,10 +74,11 @@ static void in_a_while(hold *h, uint32_t ms) {
     cnode__wake(n);
 }
 
-/* The next one behind a link, of the same process and for the same lock; NULL:
- * there is none. */
-static hold *like(const hold *h, const cnode__list *l) {
+/* Of the same process and for the same lock, the first behind another one, or
+ * of all; NULL: there is none. */
+static hold *next_like(const hold *h, const hold *last) {
     const cnode__list *all = &h->proc->extra->pendings;
+    const cnode__list *l = last == NULL ? all : &last->pending.in_proc;
 
     while ((l = l->next) != all) {
         cnode__pending *x =
@@ -90,16 +91,13 @@ static hold *like(const hold *h, const cnode__list *l) {
     return NULL;
 }
 
-#define FOR_LIKE(h, other)                                                     \
-    for (hold *other = like((h), &(h)->proc->extra->pendings); other != NULL;  \
-         other = like((h), &other->pending.in_proc))
-
 /* Those that wait look again. */
 static void let_others(const hold *h) {
-    FOR_LIKE(h, other) {
+    hold *other = NULL;
+
+    while ((other = next_like(h, other)) != NULL)
         if (other->waits)
             in_a_while(other, 0);
-    }
 }
 
 static void end(hold *h, int status) {
@@ -150,21 +148,22 @@ static void give_up(hold *h) {
 
 /* A lock that was asked for before this unlock, and is wanted still. */
 static hold *wanted_before(const hold *h) {
-    FOR_LIKE(h, other) {
-        if (other == h)
-            break;
+    hold *other = NULL;
+
+    while ((other = next_like(h, other)) != h)
         if (other->locks && !other->given_up)
             return other;
-    }
     return NULL;
 }
 
 static bool must_wait(const hold *h) {
+    const hold *other = NULL;
     bool before = true;
 
-    FOR_LIKE(h, other) {
-        before = before && other != h;
-        if (other != h && (other->begun || (before && !other->locks)))
+    while ((other = next_like(h, other)) != NULL) {
+        if (other == h)
+            before = false;
+        else if (other->begun || (before && !other->locks))
             return true;
     }
     return false;

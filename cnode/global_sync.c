@@ -165,29 +165,27 @@ void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes) {
     cnode__answered(n, from->pid.node, cnode__err(n, err, "out of memory"));
 }
 
-static int wait_for_all(cnode *n, cnode_global_cb cb, void *data,
+static int wait_for_all(cnode__global *g, cnode_global_cb cb, void *data,
                         waiter **out) {
-    cnode__global *g = cnode__global_full(n);
-
-    if (g == NULL)
-        return CN_ENOTSUP;
     *out = new_waiter(g);
     if (*out == NULL)
-        return cnode__err(n, CN_ENOMEM, "out of memory");
+        return cnode__err(g->node, CN_ENOMEM, "out of memory");
     (*out)->cb = cb;
     (*out)->data = data;
     return 0;
 }
 
 int cnode__sync_all(cnode *n, cnode_global_cb cb, void *data) {
-    cnode__global *g = n->global;
+    cnode__global *g = cnode__global_full(n);
     waiter *w;
     int err;
 
-    if (g != NULL && sizeof *w > MOST_WAITING - g->sync_bytes)
+    if (g == NULL)
+        return CN_ENOTSUP;
+    if (sizeof *w > MOST_WAITING - g->sync_bytes)
         return cnode__err(n, CN_ELIMIT,
                           "too many calls wait for a sync already");
-    err = wait_for_all(n, cb, data, &w);
+    err = wait_for_all(g, cb, data, &w);
     if (err != 0)
         return err;
     w->weight = sizeof *w;
@@ -197,9 +195,13 @@ int cnode__sync_all(cnode *n, cnode_global_cb cb, void *data) {
 
 int cnode_global_sync(cnode *n, uint32_t timeout_ms, cnode_global_cb cb,
                       void *data) {
+    cnode__global *g = cnode__global_full(n);
     waiter *w;
-    int err = wait_for_all(n, cb, data, &w);
+    int err;
 
+    if (g == NULL)
+        return CN_ENOTSUP;
+    err = wait_for_all(g, cb, data, &w);
     if (err != 0)
         return err;
     if (timeout_ms != UINT32_MAX)
