@@ -115,6 +115,33 @@ static int pack_args(cnode *n, const etf_in *in, size_t count, etf_view *out) {
     return err == 0 ? 0 : cnode__err(n, err, "arguments: %s", cn_strerror(err));
 }
 
+/* Is there a function to ask another node for? what: the call. */
+static int check_function(cnode *n, const char *what, const char *module,
+                          const char *function) {
+    if (module == NULL || function == NULL)
+        return cnode__err(n, CN_EBADARG, "%s: no .%s is given", what,
+                          module == NULL ? "module" : "function");
+    if (cnode__is_atom(module) && cnode__is_atom(function))
+        return 0;
+    return cnode__err(n, CN_EBADARG, "%s: '%.100s' is no atom", what,
+                      cnode__is_atom(module) ? function : module);
+}
+
+static int check_args(cnode *n, const char *what, etf_view args) {
+    if (cnode__list_length(args) >= 0)
+        return 0;
+    return cnode__err(n, CN_EBADARG,
+                      "%s: the arguments are no list; one argument is "
+                      "\"[~i]\", none is \"[]\"",
+                      what);
+}
+
+int cnode__check_rpc(cnode *n, const cnode_rpc_opts *o, etf_view args) {
+    int err = check_function(n, "rpc", o->module, o->function);
+
+    return err != 0 ? err : check_args(n, "rpc", args);
+}
+
 /* What a monitor of the server is about: its pid, or {Name, Node}. */
 static int put_server(const cnode_call_opts *o, const char *node, uint8_t *buf,
                       size_t cap, etf_view *item) {
@@ -196,6 +223,8 @@ static int find_server(cnode *n, const cnode_call_opts *o, const char **node,
     *node = n->name;
     if ((o->pid == NULL) == (o->server == NULL))
         return cnode__err(n, CN_EBADARG, "give a server by pid or by name");
+    if (o->server != NULL && !cnode__is_atom(o->server))
+        return cnode__err(n, CN_EBADARG, "'%.100s' is no atom", o->server);
     *node = o->pid != NULL ? o->pid->node : o->node != NULL ? o->node : n->name;
     return cnode__find_peer(n, *node, peer);
 }
@@ -439,6 +468,8 @@ int cnode_rpc_args_sized(cnode_proc *p, const cnode_rpc_opts *given,
 
     if (err == 0)
         err = pack_args(n, in, count, &args);
+    if (err == 0)
+        err = cnode__check_rpc(n, o, args);
     if (err != 0)
         return err;
     return o->by_rex || o->block ? call_rex(p, o, cb, data, args)
@@ -461,6 +492,8 @@ int cnode_rpc_cast_args_sized(cnode_proc *p, const cnode_rpc_opts *given,
 
     if (err == 0)
         err = pack_args(n, in, count, &args);
+    if (err == 0)
+        err = cnode__check_rpc(n, o, args);
     if (err != 0)
         return err;
     etf_writer_init(&w, &n->alloc);
@@ -583,20 +616,20 @@ int cnode_spawn_remote_args_sized(cnode_proc *p, const cnode_spawn_opts *given,
     cnode__peer *peer;
     cnode__waiter *w;
     etf_writer opts;
-    etf_reader r;
     etf_ref id;
     int err = check_options(n, o);
 
     if (err == 0)
+        err = check_function(n, "spawn", o->module, o->function);
+    if (err == 0)
         err = cnode__find_peer(n, o->node, &peer);
     if (err == 0)
         err = pack_args(n, in, count, &s.args);
+    if (err == 0)
+        err = check_args(n, "spawn", s.args);
     if (err != 0)
         return err;
-    etf_reader_init(&r, s.args);
-    s.arity = etf_get_list(&r);
-    if (etf_reader_finish(&r) != 0)
-        return cnode__err(n, CN_EBADARG, "spawn: the arguments are no list");
+    s.arity = cnode__list_length(s.args);
     etf_writer_init(&opts, &n->alloc);
     err = put_options(&opts, o, &s.opts);
     if (err != 0)

@@ -817,7 +817,8 @@ typedef struct cnode_rpc_opts {
     bool block; /* rpc:block_call: rex does nothing else meanwhile */
 } cnode_rpc_opts;
 /* erpc:call; the arguments are a list: cnode_rpc(p, &o, cb, data, "[~i]", 1).
- * When it times out the function keeps running there, as in Erlang. */
+ * CN_EBADARG: they are not, or module or function is missing. When it times out
+ * the function keeps running there, as in Erlang. */
 #define cnode_rpc(p, o, cb, data, ...)                                         \
     cnode_rpc_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
 CN_API int cnode_rpc_args_sized(cnode_proc *p, const cnode_rpc_opts *o,

@@ -155,7 +155,7 @@ static int ask(cnode_proc *p, const char *const *nodes, size_t n, question *q,
                cnode_many_cb cb, void *data, const etf_in *in, size_t count) {
     cnode *node = p->node;
     etf_writer w;
-    many *m;
+    many *m = NULL;
     int err;
 
     if (p->ended)
@@ -165,9 +165,11 @@ static int ask(cnode_proc *p, const char *const *nodes, size_t n, question *q,
     err = etf_writer_finish(&w, &q->term);
     if (err != 0)
         cnode__set_error(node, err, "arguments: %s", cn_strerror(err));
-    else if ((m = make(p, nodes, n, cb, data)) == NULL)
+    else if (q->rpc != NULL)
+        err = cnode__check_rpc(node, q->rpc, q->term);
+    if (err == 0 && (m = make(p, nodes, n, cb, data)) == NULL)
         err = cnode__err(node, CN_ENOMEM, "out of memory");
-    else
+    if (err == 0)
         err = ask_all(m, q);
     etf_writer_free(&w);
     return err;

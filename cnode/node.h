@@ -667,6 +667,8 @@ void cnode__end(cnode_proc *p, etf_view reason);
 void cnode__bury(cnode *n);
 void cnode__exit_signal(cnode_proc *p, const cnode__exit *e);
 etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap);
+/* Can it be one? Not NULL. */
+bool cnode__is_atom(const char *text);
 
 /* Of p, which has none of its own: CN_ENOMEM. */
 int cnode__lead(cnode_proc *p, const etf_pid *leader);
@@ -757,6 +759,9 @@ void cnode__call_lost(cnode__waiter *w, const cn_error *why);
 void cnode__call_timer(cnode__timer *t);
 /* Takes back what a call asked for; it gets no answer. */
 void cnode__call_cancel(cnode__waiter *w);
+/* CN_EBADARG, for a person to read: what another node is to apply is no
+ * function of a module, or what it is to be given no list. what: the call. */
+int cnode__check_rpc(cnode *n, const cnode_rpc_opts *o, etf_view args);
 
 /* --- call_global.c --- */
 /* cnode_call and cnode_cast with o->global; request may be in n->packer. */
@@ -800,6 +805,8 @@ const cnode__code *cnode__builtin(etf_view module, etf_view function,
 void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 void cnode__exports_free(cnode *n);
 void cnode__task_free(cnode_proc *p);
+/* Length of a proper list, or -1. */
+int64_t cnode__list_length(etf_view list);
 
 /* --- stats.c --- */
 /* Takes over what a connection has counted; before it or its peer goes. */

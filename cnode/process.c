@@ -10,6 +10,7 @@
 #include "cnode/control.h"
 #include "cnode/node.h"
 #include "cnode/sized.h"
+#include "ext_term/term.h"
 
 /* --- pids ---------------------------------------------------------------- */
 
@@ -288,7 +289,9 @@ int cnode_spawn_sized(cnode *n, const cnode_proc_config *given, size_t size,
     const cnode_proc_config *c =
         cnode__take_sized(&known, sizeof known, given, size);
     cnode_proc *p;
-    int err = cnode__proc_new(n, c, &p);
+    int err = c != NULL ? cnode__proc_new(n, c, &p)
+                        : cnode__err(n, CN_EBADARG,
+                                     "spawn: no configuration is given");
 
     if (out != NULL)
         *out = NULL;
@@ -454,6 +457,11 @@ etf_view cnode__atom(const char *text, uint8_t *buf, size_t cap) {
     etf_put_atom(&w, text);
     (void)etf_writer_finish(&w, &v);
     return v;
+}
+
+bool cnode__is_atom(const char *text) {
+    return text != NULL &&
+           etf__utf8_count((const uint8_t *)text, strlen(text)) <= 255;
 }
 
 static void deliver_exit(cnode_proc *p, const cnode__exit *e) {
@@ -660,12 +668,21 @@ int cnode_send_args(cnode_proc *p, const etf_pid *to, const etf_in *in,
     return send_packed(p, to->node, to->node_len, &c, in, n);
 }
 
+/* The error belongs to the thread of the loop. */
+static int bad_send(cnode *n, const char *why) {
+    if (n->shell->on_loop(n->shell_ctx))
+        cnode__set_error(n, CN_EBADARG, "send: %s", why);
+    return CN_EBADARG;
+}
+
 int cnode_send_name_args(cnode_proc *p, const char *node, const char *name,
                          const etf_in *in, size_t n) {
     cnode_ctrl c;
 
+    if (name == NULL)
+        return bad_send(p->node, "no name is given");
     if (node != NULL && strlen(node) > CNODE__NAME_MAX)
-        return CN_EBADARG;
+        return bad_send(p->node, "the name of the node is too long");
     cnode__ctrl_clear(&c, CNODE_SIG_REG_SEND);
     c.name = (etf_view){(const uint8_t *)name, strlen(name)};
     return send_packed(p, node, node == NULL ? 0 : strlen(node), &c, in, n);

@@ -169,9 +169,13 @@ int cnode_send_shared(cnode_proc *p, const etf_pid *to, etf_writer *w,
 int cnode_send_name_shared(cnode_proc *p, const char *node, const char *name,
                            etf_writer *w, void (*release)(void *arg),
                            void *arg) {
-    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND,
-                    .name = {(const uint8_t *)name, strlen(name)}};
+    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND};
 
+    if (name == NULL && p->node->shell->on_loop(p->node->shell_ctx))
+        return cnode__err(p->node, CN_EBADARG, "send: no name is given");
+    if (name == NULL)
+        return CN_EBUG;
+    c.name = (etf_view){(const uint8_t *)name, strlen(name)};
     return send_shared(p, node, node == NULL ? 0 : strlen(node), &c, w, release,
                        arg);
 }

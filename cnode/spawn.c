@@ -308,8 +308,7 @@ typedef struct application {
     etf_view args;
 } application;
 
-/* Length of a proper list, or -1. */
-static int64_t list_length(etf_view list) {
+int64_t cnode__list_length(etf_view list) {
     etf_reader r;
     uint32_t n;
 
@@ -350,7 +349,7 @@ static bool is_apply(const application *a, application *inner) {
         return true;
     return etf_match(a->args, "[~t, ~t]", &fun, &inner->args) == 0 &&
            etf_type_of(fun) == ETF_EXPORT && open_export(fun, inner, &arity) &&
-           list_length(inner->args) == arity;
+           cnode__list_length(inner->args) == arity;
 }
 
 /* erpc asks for its own functions, which apply the one that is meant. */
@@ -447,7 +446,7 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
     const cnode__code *code;
 
     unwrap(c, &a);
-    arity = list_length(a.args);
+    arity = cnode__list_length(a.args);
     code = find_code(p->node, a.module, a.function, arity);
     if (make_task(p, &a, arity, code == NULL,
                   cnode__watch_find(p->node, &c->ref, &c->from)) != 0) {
