@@ -238,8 +238,9 @@ typedef struct cnode_log_event {
  * Sends the log of this program to the logger of a node, as events of level
  * error, warning, info or debug, for a program whose log is kept there:
  *
- *     cnode_logger_new(&logger, &(cnode_logger_config){.node =
- * "log@10.0.0.7"}); config.log = cnode_logger_hook(logger, CN_LOG_INFO);
+ *     cnode_logger_config log = {.node = "log@10.0.0.7"};
+ *     cnode_logger_new(&logger, &log);
+ *     config.log = cnode_logger_hook(logger, CN_LOG_INFO);
  *     cnode_new(&node, &config);
  *     cnode_logger_attach(logger, node);
  *     cnode_keep(node, "log@10.0.0.7", NULL);

@@ -912,13 +912,16 @@ CN_API void etf_scanner_free(etf_scanner *s);
 /* data: all n bytes from the first one of the term on, each time; it may have
  * moved. What was scanned before is not looked at again, so a term costs as
  * much in any parts as in one.
+ *
  *   0            the term is complete, and *need its whole length, from data
- * on; there may be more bytes behind it CN_ETRUNC    so far it is good; call
- * again with at least *need more bytes, that is with n + *need or more in all
+ *                on; there may be more bytes behind it
+ *   CN_ETRUNC    so far it is good; call again with at least *need more bytes,
+ *                that is with n + *need or more in all
  *   CN_EBADTERM  malformed, as etf_check would find it, but for equal keys and
  *                fields; CN_ELIMIT: over limits->terms, big_bytes, inflated.
  *                s->error is set, and every later call gives the same
  *   CN_ENOMEM    see below; CN_EBADARG: fewer bytes than before
+ *
  * After other errors *need is 0. need may be NULL. For the next term the
  * scanner is initialized again. No memory is taken, but for a compressed term.
  * Its bytes do not tell where it ends, so it is inflated as it comes, and the
