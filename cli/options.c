@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/text.h"
+
 /* --- values -------------------------------------------------------------- */
 
 static int number(const char *text, uint64_t min, uint64_t max, uint64_t *out) {
@@ -113,7 +115,8 @@ typedef enum kind {
     NODE,
     QUIET,
     VERBOSE,
-    SOURCE
+    SOURCE,
+    SCOPE
 } kind;
 
 /* What a value of this kind must be; flags have none. */
@@ -128,7 +131,8 @@ static const char *const wanted[] = {
     [FORMAT] = "it is erlang, json or raw",
     [ENCODING] = "it is erlang, json, etf or hex",
     [NODE] = "too many nodes",
-    [SOURCE] = "too many sources"};
+    [SOURCE] = "too many sources",
+    [SCOPE] = "it is an atom, without quotes; at most 64 of them"};
 
 typedef struct option {
     const char *name; /* without dashes */
@@ -172,6 +176,8 @@ static const option table[] = {
      "time for a handshake (default 7000)"},
     {"full", 0, FLAG, AT(full), NULL, CLI_SERVE,
      "be a member of global; visible is implied"},
+    {"pg-scope", 0, SCOPE, AT(pg_scopes), "SCOPE", CLI_SERVE,
+     "have this scope of pg; may be repeated"},
     {"sync", 0, FLAG, AT(sync), NULL, CLI_GLOBAL,
      "first wait until global has met all nodes"},
     {"name", 'n', TEXT, AT(name), "NAME[@HOST]", CLI_NODE, "name of this node"},
@@ -244,6 +250,16 @@ static int add_source(cli_options *o, const char *value) {
     return 0;
 }
 
+static int add_scope(cli_options *o, const char *value) {
+    char atom[CLI_ATOM_MAX];
+
+    if (o->npg_scopes == CLI_MAX_CONNECT || value[0] == '\'' ||
+        cli_atom(value, strlen(value), atom) != 0)
+        return -1;
+    o->pg_scopes[o->npg_scopes++] = value;
+    return 0;
+}
+
 /* In milliseconds it is at least one. */
 static int timeout(cli_options *o, const char *value) {
     if (seconds(value, &o->timeout_s) != 0)
@@ -291,6 +307,8 @@ static int store(cli_options *o, const option *opt, const char *value) {
         return 0;
     case SOURCE:
         return add_source(o, value);
+    case SCOPE:
+        return add_scope(o, value);
     }
     return -1;
 }

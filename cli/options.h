@@ -97,6 +97,8 @@ typedef struct cli_options {
     const char *scope; /* pg; NULL: the default */
     const char *join;  /* NULL: nothing */
     bool watch;
+    const char *pg_scopes[CLI_MAX_CONNECT]; /* serve */
+    size_t npg_scopes;
 } cli_options;
 
 /* Fills o from the command line; argv is reordered. 0, or -1 when it makes no

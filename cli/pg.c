@@ -93,14 +93,30 @@ static void line_done(pg *p, int rc) {
 
 /* --- what a node knows --------------------------------------------------- */
 
+/* How a scope comes to be there: Erlang starts none by itself. */
+static void say_no_scope(const pg *p) {
+    const cli_options *o = p->s->o;
+
+    cli_say(o, "%s has no scope %s", p->s->peer, p->scope);
+    if (strcmp(p->scope, "pg") == 0)
+        cli_say_hint(o,
+                     "start it there: pg:start(pg), or erl -kernel start_pg "
+                     "true; of `%s serve`: --pg-scope pg",
+                     o->program);
+    else
+        cli_say_hint(o,
+                     "start it there: pg:start/1, or --pg-scope of `%s "
+                     "serve`; that of Phoenix.PubSub is "
+                     "Elixir.Phoenix.PubSub",
+                     o->program);
+}
+
 static int end_unknown(const pg *p, int status, etf_view result) {
     const cli_options *o = p->s->o;
     char text[CLI_NAME_MAX + 80];
 
     if (status == CN_EREMOTE && etf_match(result, "{error, badarg, _}") == 0) {
-        cli_say(o, "%s has no scope %s", p->s->peer, p->scope);
-        cli_say_hint(o, "--scope SCOPE names another one; that of "
-                        "Phoenix.PubSub is Elixir.Phoenix.PubSub");
+        say_no_scope(p);
     } else {
         (void)snprintf(text, sizeof text,
                        "%s does not list its groups: ", p->s->peer);

@@ -10,6 +10,8 @@
 
 #include <uv.h>
 
+#include <cnode/pg.h>
+
 #include "cli/commands.h"
 #include "cli/lines.h"
 #include "cli/serve.h"
@@ -195,6 +197,21 @@ static void say_not_registered(const serve *s) {
                  s->o->program);
 }
 
+static int start_scopes(const serve *s) {
+    for (size_t i = 0; i < s->o->npg_scopes; i++) {
+        const cnode_pg_opts o = {.scope = s->o->pg_scopes[i]};
+        cnode_pg *pg;
+        int rc = cnode_pg_start(s->server.node, &o, &pg);
+
+        if (rc == CN_EEXIST)
+            return cli_usage(s->o, "--pg-scope %s: %s", o.scope,
+                             cnode_error(s->server.node)->text);
+        if (rc != 0)
+            return cli_fail(s->o, rc);
+    }
+    return 0;
+}
+
 static int start_listening(serve *s) {
     int rc;
 
@@ -205,6 +222,9 @@ static int start_listening(serve *s) {
         rc = cli_serve_functions(&s->server);
     if (rc != 0)
         return cli_fail(s->o, rc);
+    rc = start_scopes(s);
+    if (rc != 0)
+        return rc;
     s->listening = true;
     rc = cnode_listen(s->server.node);
     s->listening = false;

@@ -945,7 +945,7 @@ options_as_in_help(_) ->
                "capture-max" => ["9"], "discover" => ["gossip"],
                "gossip-group" => ["230.1.1.251"],
                "gossip-interface" => ["127.0.0.1"],
-               "gossip-secret-file" => ["/none"]},
+               "gossip-secret-file" => ["/none"], "pg-scope" => ["pg"]},
     Commands = [["ping", "x@"], ["names", "h", "--epmd-port", "1"],
                 ["call", "x@", "a:b"], ["cast", "x@", "a:b"],
                 ["send", "x@", "a", "b"], ["term", "/none"], ["dump", "/none"],

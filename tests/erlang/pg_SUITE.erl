@@ -23,7 +23,8 @@ groups() ->
             scope_goes, scope_comes_late, many, storm],
     [{hidden, [], Both ++ [two_c_nodes, nonsense, too_much, leave_unknown,
                            topics, topics_of_a_pool, killed, command_lists,
-                           command_lists_of_c, command_watches, command_joins]},
+                           command_lists_of_c, command_watches, command_joins,
+                           command_serves_scopes]},
      {visible, [], Both}].
 
 init_per_suite(Config) ->
@@ -539,6 +540,36 @@ command_lists_of_c(Config) ->
     ?assertEqual([], erpc:call(C, pg, get_local_members, [S, "it is"])),
     ?assertEqual([{room, 7}], rpc:call(C, pg, which_local_groups, [S])),
     ?assertError({exception, badarg, _}, erpc:call(C, pg, which_groups, [])).
+
+%% A scope is there when somebody has started it; the text says how.
+command_serves_scopes(_) ->
+    List = fun(#{node := N}, More) ->
+                   cnode_test:run(["pg", atom_to_list(N) | More])
+           end,
+    None = cnode_test:serve(#{}),
+    {1, <<>>, Why} = List(None, []),
+    ?assertMatch({match, _},
+                 re:run(Why, "has no scope pg\nhint: start it there: "
+                        "pg:start\\(pg\\), or erl -kernel start_pg true; .*"
+                        "--pg-scope pg\n$")),
+    cnode_test:stop(None),
+    Some = #{node := Node} =
+        cnode_test:serve(#{args => ["--pg-scope", "pg", "--pg-scope=x y"]}),
+    {0, <<>>, <<>>} = List(Some, ["--scope", "x y"]),
+    {0, <<>>, <<>>} = List(Some, []),
+    Run = cnode_test:start(["pg", atom_to_list(Node), "--join", "carts"], #{}),
+    has_line(Run, "joined\tcarts\t"),
+    wait(fun() ->
+                 {0, Out, <<>>} = List(Some, []),
+                 string:prefix(Out, "carts\t") =/= nomatch
+         end),
+    cnode_test:signal(Run, "TERM"),
+    0 = cnode_test:status(Run, 10000),
+    wait(fun() -> {0, <<>>, <<>>} =:= List(Some, []) end),
+    cnode_test:stop(Some),
+    {2, <<>>, Taken} = cnode_test:run(["serve", "-n", "x@127.0.0.1",
+                                       "--no-epmd", "--pg-scope", "echo"]),
+    {match, _} = re:run(Taken, "--pg-scope echo: 'echo' is registered").
 
 has_line(Run, Want) ->
     wait(fun() -> lists:any(fun(L) -> lists:prefix(Want, L) end,
