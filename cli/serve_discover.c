@@ -92,26 +92,33 @@ static int add_srv(source *s) {
     return add_name(s, true);
 }
 
-/* The first line of a file. */
+/* The first line of f. 0, an errno, or -1 when there is nothing on it. */
+static int read_line(FILE *f, char line[SECRET_MAX]) {
+    errno = 0;
+    if (fgets(line, SECRET_MAX, f) == NULL)
+        return ferror(f) ? errno : -1;
+    line[strcspn(line, "\r\n")] = '\0';
+    return line[0] == '\0' ? -1 : 0;
+}
+
 static int read_secret(const source *s, const char *path,
                        char secret[SECRET_MAX]) {
     FILE *f = fopen(path, "re");
+    int error = f == NULL ? errno : 0;
     struct stat st;
-    bool read;
 
     if (f != NULL && fstat(fileno(f), &st) == 0 &&
         (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
         cli_say(s->o, "warning: other users may read the secret in %s", path);
-    errno = 0;
-    read = f != NULL && fgets(secret, SECRET_MAX, f) != NULL;
-    if (!read)
-        cli_say(s->o, "cannot read the secret of gossip from %s: %s", path,
-                errno != 0 ? strerror(errno) : "it is empty");
-    if (f != NULL)
+    if (f != NULL) {
+        error = read_line(f, secret);
         (void)fclose(f);
-    if (read)
-        secret[strcspn(secret, "\r\n")] = '\0';
-    return read ? 0 : CLI_LOCAL;
+    }
+    if (error == 0)
+        return 0;
+    cli_say(s->o, "cannot read the secret of gossip from %s: %s", path,
+            error > 0 ? strerror(error) : "its first line is empty");
+    return CLI_LOCAL;
 }
 
 static int open_gossip(source *s, cnode_gossip_source *c) {

@@ -26,7 +26,8 @@ all() ->
     [list, epmd, epmd_drops, hosts_file, dns, dns_drops,
      dns_trouble, dns_of_the_system, srv, gossip, gossip_forms, gossip_secret,
      gossip_wrong_secret, gossip_broadcast, gossip_between_c, gossip_old_group,
-     gossip_floods, gossip_garbage, serve, serve_bad_words, serve_secret].
+     gossip_floods, gossip_garbage, serve, serve_bad_words, serve_secret,
+     serve_no_secret].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -600,6 +601,18 @@ serve_secret(_) ->
      end || {Opts, Args} <-
                 [{#{env => [{"CNODE_GOSSIP_SECRET", "somepassword"}]}, []},
                  {#{}, ["--gossip-secret-file", File]}]].
+
+serve_no_secret(_) ->
+    Empty = cnode_test:file(<<"\nsecret\n">>, 8#600),
+    [begin
+         {6, <<>>, Text} =
+             cnode_test:run(["serve", "--name", "x@127.0.0.1", "--no-epmd",
+                             "--discover", "gossip", "--gossip-secret-file",
+                             File]),
+         ?assertNotEqual(nomatch, string:find(Text, File ++ ": " ++ Why))
+     end || {File, Why} <- [{"/no/such", "No such file or directory"},
+                            {"/tmp", "Is a directory"},
+                            {Empty, "its first line is empty"}]].
 
 flush_udp(S) ->
     receive {udp, S, _, _, _} -> flush_udp(S) after 0 -> ok end.
