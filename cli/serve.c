@@ -297,7 +297,7 @@ static int run_node(serve *s) {
         return rc;
     if (!s->stopped)
         (void)uv_run(&s->loop, UV_RUN_DEFAULT);
-    if (s->o->verbose > 0)
+    if (s->o->verbose > 0 && s->server.dropped > 0)
         cli_say(s->o, "echo dropped %llu messages that it did not know",
                 (unsigned long long)s->server.dropped);
     if (s->server.unsent > 0)
