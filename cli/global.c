@@ -4,7 +4,6 @@
  * registers a process of that node under one, and takes one away. The node is
  * asked to do it, by erpc, so this command is in no way part of global itself.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -74,20 +73,6 @@ static void ask_args(global *g, const char *module, const char *function,
 
 /* --- output -------------------------------------------------------------- */
 
-/* A term as a string of Erlang's text. */
-static void put_text(etf_writer *w, etf_view term) {
-    size_t n = etf_print(term, NULL, 0);
-    char *text = malloc(n + 1);
-
-    if (text == NULL) {
-        etf_writer_fail(w, CN_ENOMEM);
-        return;
-    }
-    (void)etf_print(term, text, n + 1);
-    etf_put_binary(w, text, n);
-    free(text);
-}
-
 static int print_json(etf_view name, etf_view pid_term, const etf_pid *pid) {
     etf_writer w;
     etf_view term;
@@ -96,11 +81,11 @@ static int print_json(etf_view name, etf_view pid_term, const etf_pid *pid) {
     etf_writer_init(&w, NULL);
     etf_put_map(&w, 3);
     etf_put_binary_str(&w, "name");
-    put_text(&w, name);
+    etf_put_term(&w, name);
     etf_put_binary_str(&w, "node");
     etf_put_binary_str(&w, pid->node);
     etf_put_binary_str(&w, "pid");
-    put_text(&w, pid_term);
+    etf_put_term(&w, pid_term);
     rc = etf_writer_finish(&w, &term);
     if (rc == 0)
         rc = cli_json_print(term, stdout);

@@ -353,8 +353,15 @@ global_names(_) ->
     {0, Other} = global(["whereis", "{a, \"b\"}"]),
     {0, Json} = global(["whereis", "shop", "--json"]),
     Node = atom_to_binary(node()),
-    ?assertEqual(<<"{\"name\":\"shop\",\"node\":\"", Node/binary,
-                   "\",\"pid\":\"", Pid/binary, "\"}\n">>, Json),
+    %% The pid and the name are terms, as `cnode pg --json` has them.
+    {0, PidJson, <<>>} = cnode_test:run(["call", binary_to_list(Node),
+                                         "global:whereis_name", "[shop]",
+                                         "--format", "json"]),
+    ?assertEqual(<<"{\"name\":{\"a\":\"shop\"},\"node\":\"", Node/binary,
+                   "\",\"pid\":", (string:trim(PidJson))/binary, "}\n">>,
+                 Json),
+    {0, <<"{\"name\":{\"t\":[{\"a\":\"a\"},[98]]},", _/binary>>} =
+        global(["whereis", "{a, \"b\"}", "--json"]),
     {0, <<>>} = global(["unregister", "shop"]),
     undefined = global:whereis_name(shop),
     {1, <<>>} = global(["unregister", "shop"]),
