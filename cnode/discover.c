@@ -401,7 +401,9 @@ static int sight(cnode_source *s, const char *name, uint64_t until) {
     sighting *g = f == NULL ? NULL : sighting_of(f, s);
     int err = 0;
 
-    if (s->removed || cnode__is_self(d->node, name, strlen(name)))
+    /* "" would be this node, as it is to calls. */
+    if (s->removed ||
+        (name[0] != '\0' && cnode__is_self(d->node, name, strlen(name))))
         return 0;
     if (g == NULL)
         err = sight_anew(s, name, &g);
@@ -438,11 +440,11 @@ static void on_sweep(cnode__timer *t) {
 /* --- what sources say ---------------------------------------------------- */
 
 int cnode_source_found(cnode_source *s, const char *node) {
-    return sight(s, node, UINT64_MAX);
+    return sight(s, node != NULL ? node : "", UINT64_MAX);
 }
 
 int cnode_source_heard(cnode_source *s, const char *node, uint32_t ms) {
-    return sight(s, node, cnode__now(s->d->node) + ms);
+    return sight(s, node != NULL ? node : "", cnode__now(s->d->node) + ms);
 }
 
 void cnode_source_gone(cnode_source *s, const char *node) {

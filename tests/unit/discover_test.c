@@ -300,7 +300,10 @@ static void is_bounded(mesh *m) {
     OK(m, cnode_source_found(one.s, "d@h"));
     WANT(m, cnode_source_found(one.s, "nohost") == CN_EBADARG);
     WANT(m, cnode_source_found(one.s, "two@at@h") == CN_EBADARG);
-    WANT(m, cnode_source_found(one.s, "") == 0); /* as this node */
+    WANT(m, cnode_source_found(one.s, "") == CN_EBADARG);
+    WANT(m, cnode_source_heard(one.s, "", 1) == CN_EBADARG);
+    WANT(m, cnode_source_found(one.s, NULL) == CN_EBADARG);
+    WANT(m, cnode_source_found(one.s, "a@h") == 0); /* this node */
     memset(name, 'x', sizeof name);
     name[1] = '@';
     name[sizeof name - 1] = '\0';
