@@ -404,7 +404,8 @@ CN_API bool cnode_connected(const cnode *n, const char *peer);
 /* Peers that are up; *at starts at 0; NULL at the end. */
 CN_API const char *cnode_next_peer(const cnode *n, size_t *at);
 /* Dial this peer at "host:port", "[v6]:port" or "unix:path" and leave EPMD
- * out. NULL takes it back. */
+ * out. NULL takes it back. CN_EBADARG: it is none of these, or not of a node;
+ * whether the host is there is seen when it is dialled. */
 CN_API int cnode_set_address(cnode *n, const char *peer, const char *address);
 /* The cookie for one peer, both ways; NULL takes it back. */
 CN_API int cnode_set_cookie(cnode *n, const char *peer, const char *cookie);

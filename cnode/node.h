@@ -477,6 +477,12 @@ int cnode__find_peer(cnode *n, const char *name, cnode__peer **out);
 int cnode__find_peer_n(cnode *n, const char *name, size_t len,
                        cnode__peer **out);
 bool cnode__is_self(const cnode *n, const char *name, size_t len);
+enum { CNODE__HOST_MAX = 255 };
+/* Of "host:port" and "[v6]:port"; false: it is neither. */
+bool cnode__split_address(const char *text, char host[CNODE__HOST_MAX + 1],
+                          uint16_t *port);
+#define CNODE__NO_ADDRESS                                                      \
+    "'%.100s' is no address; it looks like host:port, [v6]:port or unix:path"
 void cnode__peer_free(cnode__peer *p);
 /* Frees it when nothing is known or wanted of it any more. */
 void cnode__peer_release(cnode__peer *p);

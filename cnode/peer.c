@@ -13,6 +13,7 @@
  * connection hears why.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -730,7 +731,39 @@ static int set_peer_string(cnode *n, const char *peer, const char *value,
     return 0;
 }
 
+bool cnode__split_address(const char *text, char host[CNODE__HOST_MAX + 1],
+                          uint16_t *port) {
+    const char *colon = strrchr(text, ':');
+    size_t n = colon == NULL ? 0 : (size_t)(colon - text);
+    unsigned long p;
+    char *end;
+
+    if (n > 1 && text[0] == '[' && text[n - 1] == ']')
+        text++, n -= 2;
+    else if (n > 0 && (text[0] == '[' || memchr(text, ':', n) != NULL))
+        return false;
+    if (n == 0 || n > CNODE__HOST_MAX || colon[1] < '0' || colon[1] > '9')
+        return false;
+    p = strtoul(colon + 1, &end, 10);
+    if (*end != '\0' || p == 0 || p > 65535)
+        return false;
+    memcpy(host, text, n);
+    host[n] = '\0';
+    *port = (uint16_t)p;
+    return true;
+}
+
+static bool is_address(const char *text) {
+    char host[CNODE__HOST_MAX + 1];
+    uint16_t port;
+
+    return (strncmp(text, "unix:", 5) == 0 && text[5] != '\0') ||
+           cnode__split_address(text, host, &port);
+}
+
 int cnode_set_address(cnode *n, const char *peer, const char *address) {
+    if (address != NULL && !is_address(address))
+        return cnode__err(n, CN_EBADARG, CNODE__NO_ADDRESS, address);
     return set_peer_string(n, peer, address, false);
 }
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -145,43 +144,17 @@ static int resolve(cnode__socket *l, const char *host, uint16_t port) {
     return 0;
 }
 
-/* "host:port", "[v6]:port" */
-static bool split_address(const char *text, char *host, size_t cap,
-                          uint16_t *port) {
-    const char *colon = strrchr(text, ':');
-    size_t n = colon == NULL ? 0 : (size_t)(colon - text);
-    unsigned long p;
-    char *end;
-
-    if (n > 1 && text[0] == '[' && text[n - 1] == ']')
-        text++, n -= 2;
-    else if (n > 0 && (text[0] == '[' || memchr(text, ':', n) != NULL))
-        return false;
-    if (n == 0 || n >= cap)
-        return false;
-    p = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || p == 0 || p > 65535)
-        return false;
-    memcpy(host, text, n);
-    host[n] = '\0';
-    *port = (uint16_t)p;
-    return true;
-}
-
 static int dial_address(cnode__socket *l, const char *address) {
-    char text[CN_ERROR_TEXT], host[256];
+    char text[CN_ERROR_TEXT], host[CNODE__HOST_MAX + 1];
     uint16_t port;
 
     if (strncmp(address, "unix:", 5) == 0 && address[5] != '\0') {
         connect_pipe(l, address + 5);
         return 0;
     }
-    if (split_address(address, host, sizeof host, &port))
+    if (cnode__split_address(address, host, &port))
         return resolve(l, host, port);
-    (void)snprintf(text, sizeof text,
-                   "'%.100s' is no address; it looks like host:port, "
-                   "[v6]:port or unix:path",
-                   address);
+    (void)snprintf(text, sizeof text, CNODE__NO_ADDRESS, address);
     cnode__wire_fail(l->wire, CN_EBADARG, 0, text);
     return 0;
 }

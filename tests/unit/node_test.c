@@ -498,7 +498,7 @@ static void forget_peer(cnode_proc *p, const cnode_down *d, void *data) {
 
     (void)data;
     mesh_say_term(mesh_of(n), "f", "down", d->term);
-    (void)cnode_set_address(n, "b@h", "x");
+    (void)cnode_set_address(n, "b@h", "x:1");
     (void)cnode_set_address(n, "b@h", NULL);
     (void)cnode_set_cookie(n, "b@h", NULL);
 }
@@ -630,7 +630,27 @@ static void identity(mesh *m) {
     WANT(m, cnode_creation(mesh_cnode(m, 0)) == 4711);
     WANT(m, cnode_set_cookie(mesh_cnode(m, 0), "b@h", "") == CN_EBADARG);
     WANT(m, cnode_set_cookie(mesh_cnode(m, 0), "b@h", text) == CN_EBADARG);
-    WANT(m, cnode_set_address(mesh_cnode(m, 0), "a@h", "x") == CN_EBADARG);
+    WANT(m, cnode_set_address(mesh_cnode(m, 0), "a@h", "x:1") == CN_EBADARG);
+}
+
+static void addresses(mesh *m) {
+    static const char *const bad[] = {
+        "",      "garbage", "h:",      "h:0",   "h:65536", "1.2.3.4:99999",
+        ":4369", "h:+1",    "h:1x",    "h: 1",  "::1:80",  "[::1]",
+        "[]:80", "unix:",   "[::1:80", "h:1:2", "h:-1"};
+    static const char *const good[] = {"h:1", "1.2.3.4:65535", "[::1]:80",
+                                       "host.example:4370", "unix:/tmp/x"};
+    cnode *n;
+
+    OK(m, mesh_start(m, 0, NULL));
+    n = mesh_cnode(m, 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        WANT(m, cnode_set_address(n, "b@h", bad[i]) == CN_EBADARG);
+        WANT(m, strstr(cnode_error(n)->text, "is no address") != NULL);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        OK(m, cnode_set_address(n, "b@h", good[i]));
+    OK(m, cnode_set_address(n, "b@h", NULL));
 }
 
 static void ends_with_everything_open(mesh *m) {
@@ -686,6 +706,7 @@ static void asks_again(mesh *m) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        MESH_CASE(addresses),
         MESH_CASE(connects),
         MESH_CASE(sends_while_it_goes_down),
         MESH_CASE(exits_while_it_goes_down),
