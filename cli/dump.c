@@ -147,9 +147,11 @@ static int print_messages(const cli_options *o, cnode_dump *d) {
 static int print_file(const cli_options *o, cnode_dump *d, FILE *f) {
     static uint8_t chunk[65536];
     size_t n;
+    bool empty = true;
     int rc = 0;
 
     while (rc == 0 && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
+        empty = false;
         if (cnode_dump_feed(d, chunk, n) != 0)
             return say_broken(o, d);
         rc = print_messages(o, d);
@@ -159,6 +161,10 @@ static int print_file(const cli_options *o, cnode_dump *d, FILE *f) {
     if (ferror(f)) {
         cli_say(o, "%s: %s", o->args[0], strerror(errno));
         return CLI_LOCAL;
+    }
+    if (empty) {
+        cli_say(o, "%s: the capture is empty", o->args[0]);
+        return CLI_USAGE;
     }
     rc = cli_wrote(o);
     return rc == 0 && cnode_dump_eof(d) != 0 ? say_broken(o, d) : rc;

@@ -161,9 +161,12 @@ int cli_bad_text(const cli_options *o, int code, const char *what,
     const char *why = code == CN_ESYNTAX  ? "syntax error"
                       : code == CN_ERANGE ? "number too large"
                       : code == CN_ELIMIT ? "too long, or nested too deep,"
+                      : code == CN_EEXIST ? "only one term is taken: another"
                                           : NULL;
     size_t row, column;
 
+    if (code == CN_ENOENT)
+        return cli_usage(o, "%s: no term", what);
     if (why == NULL)
         return cli_fail(o, code);
     cli_position(text, at, &row, &column);
@@ -181,7 +184,7 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
     if (rc == 0)
         return cli_check_term(o, what, *out);
     status = cli_bad_text(o, rc, what, text, at);
-    if (rc == CN_ESYNTAX)
+    if (rc == CN_ESYNTAX || rc == CN_ENOENT)
         cli_say_hint(o, "a term is written as in Erlang, such as "
                         "[1,{tea,\"kg\"},'Name'], and quoted for the shell");
     return status;

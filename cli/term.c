@@ -91,6 +91,8 @@ static int from_json(input *in) {
     char why[CLI_JSON_WHY];
     int rc = cli_json_parse(&in->w, in->text, in->len, why);
 
+    if (rc == CN_ESYNTAX && cli_is_no_term(in->text, in->len))
+        return cli_usage(in->o, "%s: no term", in->name);
     if (rc == CN_ESYNTAX)
         return cli_usage(in->o, "%s: %s", in->name, why);
     return rc == 0 ? check_written(in) : cli_fail(in->o, rc);

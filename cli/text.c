@@ -250,25 +250,56 @@ int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
 
 /* --- terms --------------------------------------------------------------- */
 
-/* etf_parse_n wants no dot behind a term. One that ends a float or `$.` is
- * needed, so it is tried with it first. */
-static size_t without_dot(const char *text, size_t len) {
-    size_t n = len;
-
-    while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL)
-        n--;
-    return n > 0 && text[n - 1] == '.' ? n - 1 : len;
+static bool is_blank(char c) {
+    return c != '\0' && strchr(" \t\r\n\f\v", c) != NULL;
 }
 
-int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at) {
-    size_t less = without_dot(text, n);
-    int rc = etf_parse_n(w, text, n, at);
-
-    if (rc == CN_ESYNTAX && less < n) {
-        etf_writer_reset(w);
-        rc = etf_parse_n(w, text, less, at);
+/* Where, from i on, something else than blanks and comments stands. */
+static size_t skip_blank(const char *text, size_t n, size_t i) {
+    while (i < n && (is_blank(text[i]) || text[i] == '%')) {
+        if (text[i] == '%')
+            while (i + 1 < n && text[i + 1] != '\n')
+                i++;
+        i++;
     }
-    return rc;
+    return i;
+}
+
+bool cli_is_no_term(const char *text, size_t n) {
+    return skip_blank(text, n, 0) == n;
+}
+
+/* A dot as behind a form of Erlang. */
+static bool is_full_stop(const char *text, size_t n, size_t i) {
+    return i < n && text[i] == '.' &&
+           (i + 1 == n || is_blank(text[i + 1]) || text[i + 1] == '%');
+}
+
+static bool begins_term(char c) {
+    return c != '\0' && strchr("+-*/=>!|,;:.()]}", c) == NULL;
+}
+
+/* etf_parse_n takes a term and nothing but it; what is wrong for it at `at`
+ * may be the dot behind a term, or one more term. */
+int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at) {
+    int rc = etf_parse_n(w, text, n, at);
+    size_t end = *at, next = end;
+
+    if (rc == CN_ESYNTAX && cli_is_no_term(text, n))
+        return CN_ENOENT;
+    if (rc != CN_ESYNTAX || end == 0 || end >= n)
+        return rc;
+    if (is_full_stop(text, n, end))
+        next = skip_blank(text, n, end + 1);
+    else if (!is_blank(text[end - 1]))
+        return rc;
+    if (next < n && !begins_term(text[next]))
+        return rc;
+    etf_writer_reset(w);
+    if (etf_parse_n(w, text, end, NULL) != 0)
+        return rc;
+    *at = next;
+    return next == n ? 0 : CN_EEXIST;
 }
 
 void cli_position(const char *text, size_t at, size_t *row, size_t *column) {

@@ -6,6 +6,7 @@
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <ext_term/ext_term.h>
@@ -46,8 +47,12 @@ int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]);
 
 /* Writes the term of a text, with or without the dot behind it that Erlang's
- * files have. As etf_parse_n; *at is where it is wrong. */
+ * files have, and comments. As etf_parse_n; *at is where it is wrong.
+ * CN_ENOENT: there is no term; CN_EEXIST: at *at there is one more. */
 int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at);
+
+/* Nothing but blanks and comments? */
+bool cli_is_no_term(const char *text, size_t n);
 
 /* Where in a text the byte at `at` is, both from 1; column counts
  * characters. */

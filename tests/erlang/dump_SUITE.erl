@@ -124,7 +124,11 @@ is_cut(_) ->
 is_no_capture(_) ->
     ?assertMatch({2, <<>>, <<"cnode: dump: ", _/binary>>},
                  run(["dump", os:getenv("CNODE")])),
-    ?assertMatch({2, <<>>, _}, run(["dump", file(<<>>, 8#600)])),
+    Empty = file(<<>>, 8#600),
+    {2, <<>>, Why} = run(["dump", Empty]),
+    has([Why], Empty ++ ": the capture is empty\n"),
+    {2, <<>>, Same} = run(["dump", "-"], #{stdin => <<>>}),
+    has([Same], "-: the capture is empty\n"),
     ?assertMatch({6, <<>>, _}, run(["dump", "/no/such/file"])),
     ?assertMatch({2, <<>>, _}, run(["dump"])).
 
