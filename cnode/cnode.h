@@ -26,6 +26,15 @@
  * Errors: calls return 0 or a negative CN_E* code; cnode_error tells more
  * about the last one. Terms given to a call are copied before it returns.
  *
+ * Options: several calls are macros, those with a pattern and its arguments.
+ * The preprocessor takes the commas of a compound literal for theirs, and what
+ * the compiler says then helps nobody. Give such options a name, or the literal
+ * parentheses of its own:
+ *
+ *     cnode_rpc(p, (&(cnode_rpc_opts){.node = peer, .module = "lists",
+ *                                     .function = "sum"}),
+ *               on_sum, NULL, "[[~i, ~i]]", 1, 2);
+ *
  * Growth: structs that the program fills or is given may get more fields at
  * their end. Start them zeroed; the inline functions pass the size that the
  * program was compiled with on to those that end in _sized, which bindings
@@ -50,13 +59,14 @@ typedef struct cnode_proc cnode_proc; /* a process on it */
 
 /* --- the node ------------------------------------------------------------ */
 
-/* A connection to another node came up or went down. For each node that is
- * told by turns. Why it is down: 0 when this node asked for it; CN_ECLOSED:
- * the peer closed it, or has made a new one; CN_ETIMEDOUT: nothing was heard
- * of it for the tick time; CN_EPROTO, CN_ELIMIT, CN_EBADTERM: it sent what a
- * node does not send, or more than is taken; CN_EIO: the socket failed;
- * CN_ENOTALLOWED: cnode_set_policy; CN_ENOMEM, CN_EBUSY: a signal for it that
- * must not be lost could not be kept. */
+/* A connection to another node came up or went down: for one and the same node
+ * first up, then down, then up again, and never the same twice in a row. Why it
+ * is down: 0 when this node asked for it; CN_ECLOSED: the peer closed it, or
+ * has made a new one; CN_ETIMEDOUT: nothing was heard of it for the tick time;
+ * CN_EPROTO, CN_ELIMIT, CN_EBADTERM: it sent what a node does not send, or more
+ * than is taken; CN_EIO: the socket failed; CN_ENOTALLOWED: cnode_set_policy;
+ * CN_ENOMEM, CN_EBUSY: a signal for it that must not be lost could not be kept.
+ */
 typedef struct cnode_peer {
     const char *name;
     bool up;
