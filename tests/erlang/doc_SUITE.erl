@@ -13,7 +13,7 @@ suite() ->
 
 all() ->
     [echo, counter, primes, client, guard, stay, join, workers, clock, pump,
-     doctor, leader, turn, terminal, room].
+     doctor, leader, turn, terminal, room, fail].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config),
@@ -267,3 +267,15 @@ room(_) ->
     ?assertEqual(0, ended(Port)),
     cnode_test:wait_until(fun() -> pg:get_members({room, 7}) =:= [self()] end),
     [gen_server:stop(S) || S <- [Pg, Scope]].
+
+%% What cannot be done is not silent, nor a success.
+fail(_) ->
+    Nobody = ["nobody@127.0.0.1"],
+    Ports = [start(Name, Nobody) || Name <- ["client", "workers", "pump",
+                                             "doctor", "leader", "turn",
+                                             "terminal"]],
+    [?assertEqual(1, ended(P)) || P <- Ports],
+    Port = start("counter", []),
+    up('counter@127.0.0.1'),
+    ?assertEqual(1, ended(start("counter", []))),
+    terminate(Port).
