@@ -33,8 +33,9 @@ CN_API const char *cn_version(void);
     X(ETRUNC, -4, "the data ends too early")                                   \
     X(EBADTERM, -5, "malformed external term")                                 \
     X(ETYPE, -6, "the term is of another type or does not match")              \
-    X(ERANGE, -7, "the number does not fit")                                   \
-    X(ELIMIT, -8, "over a configured limit")                                   \
+    X(ERANGE, -7,                                                              \
+      "out of range: it does not fit, or there is no such element")            \
+    X(ELIMIT, -8, "over a limit, or larger than the room for it")              \
     X(ESYNTAX, -9, "syntax error")                                             \
     X(EPROTO, -10, "the peer broke the protocol")                              \
     X(EVERSION, -11, "the peer speaks an unsupported protocol version")        \
@@ -44,7 +45,7 @@ CN_API const char *cn_version(void);
     X(ENOPROC, -15, "no such process")                                         \
     X(EBUSY, -16, "too much is queued already")                                \
     X(EEXIST, -17, "the name is in use")                                       \
-    X(ENOENT, -18, "the name is not registered")                               \
+    X(ENOENT, -18, "not found: there is no such name or key")                  \
     X(EHOST, -19, "the host name cannot be resolved")                          \
     X(EEPMD, -20, "the port mapper (EPMD) cannot be reached")                  \
     X(EREFUSED, -21, "the connection was refused")                             \

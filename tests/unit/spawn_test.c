@@ -88,7 +88,7 @@ static void erpc(mesh *m) {
         {"sum", "[1]", "r1: EREMOTE {error,undef,[{calc,sum,[1],[]}]}"},
         {"none", "[]", "r1: EREMOTE {error,undef,[{calc,none,[],[]}]}"},
         {"act", "[code]",
-         "r1: EREMOTE {error,'the name is not registered',"
+         "r1: EREMOTE {error,'not found: there is no such name or key',"
          "[{calc,act,1,[]}]}"},
         {"act", "[error]", "r1: EREMOTE {error,{bad,thing},[{calc,act,1,[]}]}"},
         {"act", "[exit]", "r1: EREMOTE {exit,why,[]}"},
