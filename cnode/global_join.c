@@ -15,12 +15,11 @@
  *                  given back, and all of his are connected to and greeted
  *                  (in_sync)
  *
- * Two that were in one cluster and have lost only each other join like that
- * too. Of his, this node has some then already; what both have in common is not
- * in the changes, as neither misses it. A third one that had lost one of those
- * must not think that it gets his names here: new_nodes says whom the sender
- * had before, {had, Node}. To Erlang, whose nodes do not come back to a part
- * that they have left, that means nothing.
+ * Two that have lost only each other join like that too, and know many of the
+ * same nodes. The names of these are on both sides and so in no change, but a
+ * third node that has lost one of them lacks his. So new_nodes says whom the
+ * sender had before, {had, Node} behind what Erlang nodes read; who does not
+ * have one of those looks for him, and joins with him.
  *
  * Whatever goes wrong ends this quietly: lock_set false, and there is another
  * try later; tags that do not fit (a connection was replaced while messages
