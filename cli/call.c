@@ -248,11 +248,32 @@ static bool proper_list(etf_view term, uint32_t *n) {
     return etf_reader_finish(&r) == 0;
 }
 
+/* Written as in Erlang: lists:seq(1,10). */
+static int not_mod_fun(const cli_options *o) {
+    const char *text = o->args[1], *open = strchr(text, '(');
+    const char *close = strrchr(text, ')');
+
+    (void)cli_usage(o, "not MOD:FUN, such as lists:seq: %s", text);
+    if (open != NULL && close != NULL && close > open && close[1] == '\0' &&
+        strchr(open, '\'') == NULL)
+        cli_say_hint(o,
+                     "the arguments are a list of their own: `%s %s NODE %.*s "
+                     "'[%.*s]'`",
+                     o->program, o->command_name, (int)(open - text), text,
+                     (int)(close - open - 1), open + 1);
+    else
+        cli_say_hint(o,
+                     "`%s %s NODE lists:seq '[1,10]'` is how it is written; a "
+                     "name with blanks or brackets is quoted as in Erlang",
+                     o->program, o->command_name);
+    return CLI_USAGE;
+}
+
 static int read_args(const cli_options *o, etf_writer *w, call *c) {
     int rc;
 
     if (cli_mod_fun(o->args[1], c->module, c->function) != 0)
-        return cli_usage(o, "not MOD:FUN, such as lists:seq: %s", o->args[1]);
+        return not_mod_fun(o);
     rc = cli_parse_argument(o, w, "ARGS", o->nargs > 2 ? o->args[2] : "[]",
                             &c->args);
     if (rc == 0 && !proper_list(c->args, &c->arity))

@@ -235,17 +235,29 @@ static bool ends_with_arity(const char *fun) {
            slash[1 + strspn(slash + 1, "0123456789")] == '\0';
 }
 
+/* What stands in a call or a list needs quotes to be a name. */
+static bool is_plain(const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strchr(" \t\r\n()[]{},;\"", text[i]) != NULL)
+            return false;
+    return true;
+}
+
+static int name_in_call(const char *text, size_t n, char out[CLI_ATOM_MAX]) {
+    return text[0] == '\'' || is_plain(text, n) ? cli_atom(text, n, out) : -1;
+}
+
 int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]) {
     size_t n = atom_end(given);
 
-    if (given[n] != ':' || cli_atom(given, n, mod) != 0)
+    if (given[n] != ':' || name_in_call(given, n, mod) != 0)
         return -1;
     given += n + 1;
     n = atom_end(given);
     if (given[n] != '\0' || ends_with_arity(given))
         return -1;
-    return cli_atom(given, n, fun);
+    return name_in_call(given, n, fun);
 }
 
 /* --- terms --------------------------------------------------------------- */

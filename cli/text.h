@@ -42,7 +42,7 @@ void cli_own_name(const char *peer, char out[CLI_NAME_MAX]);
  * At most 255 characters of UTF-8. 0 or -1. */
 #define CLI_ATOM_MAX (255 * 4 + 1)
 int cli_atom(const char *given, size_t n, char out[CLI_ATOM_MAX]);
-/* MOD:FUN, each an atom. 0 or -1. */
+/* MOD:FUN, each an atom, in quotes if it has blanks or brackets. 0 or -1. */
 int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]);
 

@@ -1001,8 +1001,19 @@ bad_arguments(_) ->
     Named = "hint: NAME@HOST is one, or NAME alone for this machine; without "
         "blanks",
     [begin
-         [fails(2, ["not MOD:FUN, such as lists:seq: " ++ F], [C, Node, F])
-          || F <- ["foo", "foo:", ":foo", "a:b:c", "'a", "'a'b:c",
+         [fails(2, ["not MOD:FUN, such as lists:seq: " ++ F,
+                    text("hint: the arguments are a list of their own: "
+                         "`~ts ~ts NODE ~ts`", [program(), C, Is])],
+                [C, Node, F])
+          || {F, Is} <- [{"lists:seq(1,10)", "lists:seq '[1,10]'"},
+                         {"erlang:node()", "erlang:node '[]'"},
+                         {"a:b(\"x\", f(1))", "a:b '[\"x\", f(1)]'"}]],
+         [fails(2, ["not MOD:FUN, such as lists:seq: " ++ F,
+                    text("hint: `~ts ~ts NODE lists:seq '[1,10]'` is how it is "
+                         "written; a name with blanks or brackets is quoted as "
+                         "in Erlang", [program(), C])], [C, Node, F])
+          || F <- ["a:b('x')", "a b:c", "a:b(1) ",
+                    "foo", "foo:", ":foo", "a:b:c", "'a", "'a'b:c",
                     "erlang:node/0"]],
          [fails(2, ["ARGS must be a list, such as '[1,10]'"],
                 [C, Node, "a:b", Args])

@@ -118,6 +118,12 @@ static void test_mod_fun(void **state) {
     assert_int_equal(cli_mod_fun("'a:b", m, f), -1);
     assert_int_equal(cli_mod_fun("'a'x:b", m, f), -1);
     assert_int_equal(cli_mod_fun("a:'b\\", m, f), -1);
+    assert_int_equal(cli_mod_fun("lists:seq(1,10)", m, f), -1);
+    assert_int_equal(cli_mod_fun("lists:seq ", m, f), -1);
+    assert_int_equal(cli_mod_fun("a b:c", m, f), -1);
+    assert_int_equal(cli_mod_fun("'a b':'c(1)'", m, f), 0);
+    assert_string_equal(m, "a b");
+    assert_string_equal(f, "c(1)");
 }
 
 static void test_position(void **state) {
