@@ -534,6 +534,19 @@ static bool join_named(cnode__wire *w, const char *name) {
     return w->peer != NULL;
 }
 
+/* Erlang does not connect to a node with the other kind of name, but lets it
+ * in: so a member would be there for those that it has found itself only. */
+#define MIXED_NAMES                                                            \
+    "%s: long and short names do not mix: this node is %s, and nodes of "      \
+    "Erlang do not connect from one kind to the other; give all of a cluster " \
+    "hosts with a dot (long), or none (short)"
+
+static bool is_long(const char *name) {
+    const char *at = strchr(name, '@');
+
+    return at != NULL && strpbrk(at + 1, ".:") != NULL;
+}
+
 void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     static const cn_error fine = {0};
     cnode *n = w->node;
@@ -562,6 +575,10 @@ void cnode__peer_up(cnode__wire *w, const cnode_event *ev) {
     adopt_name(n, ev);
     cn__log(&n->config.log, CN_LOG_INFO, "node", "%s is up (%s)", p->name,
             p->flags & CNODE_FLAG_PUBLISHED ? "visible" : "hidden");
+    if (n->config.full && (p->flags & CNODE_FLAG_PUBLISHED) != 0 &&
+        is_long(p->name) != is_long(n->name))
+        cn__log(&n->config.log, CN_LOG_WARN, "node", MIXED_NAMES, p->name,
+                n->name);
     tell_peer_event(p, true, 0, "");
     flush_pending(p);
     cnode__peer_answer(p, &fine);

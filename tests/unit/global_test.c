@@ -1481,6 +1481,38 @@ static void lock_server_is_killed(mesh *m) {
 
 /* --- limits --------------------------------------------------------------- */
 
+/* Others of the cluster could not connect to it. */
+static void names_that_do_not_mix(mesh *m) {
+    static const struct {
+        const char *ours, *theirs;
+        int troubles;
+    } rows[] = {{"a@h", "r@h.example", 1},
+                {"a@h.example", "r@h", 1},
+                {"a@h", "r@::1", 1},
+                {"a@h.example", "r@127.0.0.1", 0},
+                {"a@h", "r@h2", 0}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const cnode_config a = {.name = rows[i].ours, .full = true};
+        const cnode_config b = {.name = rows[i].theirs, .visible = true};
+        int before;
+
+        OK(m, mesh_start(m, 0, &a));
+        OK(m, mesh_start(m, 1, &b));
+        mesh_cnode(m, 0)->listens = true;
+        before = m->nodes[0].troubles;
+        ASK(m, cnode_connect(mesh_cnode(m, 0), b.name, mesh_connected, r1));
+        WANT(m, cnode_connected(mesh_cnode(m, 0), b.name));
+        WANT(m, m->nodes[0].troubles == before + rows[i].troubles);
+        WANT(m, rows[i].troubles == 0 ||
+                    strstr(m->nodes[0].log, "do not mix") != NULL);
+        for (int k = 0; k < 2; k++)
+            mesh_stop(m, k);
+        mesh_settle(m);
+        m->said[0] = '\0';
+    }
+}
+
 /* Nothing goes out before others can come in. */
 static void must_listen(mesh *m) {
     cnode_proc *p;
@@ -1609,6 +1641,7 @@ int main(void) {
         MESH_CASE(lock_ends_its_process),
         MESH_CASE(lock_server_is_killed),
         cmocka_unit_test(lock_is_fought_for_twice),
+        MESH_CASE(names_that_do_not_mix),
         MESH_CASE(must_listen),
         MESH_CASE(stood_still),
         MESH_CASE(server_is_killed),
