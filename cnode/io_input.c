@@ -407,12 +407,12 @@ void cnode__io_begin_read(cnode_io *io, const cnode__io_read *r) {
 
 int cnode_io_feed(cnode_io *io, const char *text, size_t len) {
     if (etf__utf8_count((const uint8_t *)text, len) == SIZE_MAX)
-        return CN_EBADARG;
+        return cnode__err(io->node, CN_EBADARG, "input: it is no UTF-8");
     if (cn__buf_size(&io->input) > io->config.max_input ||
         len > io->config.max_input - cn__buf_size(&io->input))
-        return CN_ELIMIT;
+        return cnode__err(io->node, CN_ELIMIT, "input: over max_input");
     if (cn__buf_append(&io->input, text, len) != 0)
-        return CN_ENOMEM;
+        return cnode__err(io->node, CN_ENOMEM, "out of memory");
     cnode__io_soon(io);
     return 0;
 }

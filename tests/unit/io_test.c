@@ -284,6 +284,8 @@ static void lines(mesh *m) {
     cnode_io_eof(t.io);
     SAID(m, "alice: {io_reply,r,eof}");
     assert_int_equal(cnode_io_feed(t.io, "\xff", 1), CN_EBADARG);
+    assert_string_equal(cnode_error(mesh_cnode(m, 1))->text,
+                        "input: it is no UTF-8");
 }
 
 static void characters(mesh *m) {
