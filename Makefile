@@ -331,6 +331,8 @@ cluster-soak: ## clusters and races for names at length; OTP=29 for that release
 # Inputs that reach new code gather in $(BUILD)/fuzz/corpus.
 .PHONY: fuzz fuzz-bin
 fuzz: ## each fuzz target, or TARGET=name, for SECONDS=60
+	$(if $(FUZZ_SRC),,$(error no fuzz target `$(TARGET)`; there are: \
+	    $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))))
 	@$(MAKE) CC=clang BUILD=$(BUILD)/fuzz \
 	    SAN="$(ASAN) -fsanitize=fuzzer-no-link" fuzz-bin
 	@scripts/run-fuzz $(SECONDS) $(FUZZ_BIN:$(BUILD)/%=$(BUILD)/fuzz/%)
