@@ -167,6 +167,9 @@ static int run(const cli_options *o, const command *c) {
         return usage_of(o, c, "too few arguments");
     if (o->nargs > c->max)
         return usage_of(o, c, "too many arguments");
+    if (cli_options_bad_epmd_port(o, c->bit) != NULL)
+        return cli_usage(o, "$ERL_EPMD_PORT is no port, 1 to 65535: %s",
+                         cli_options_bad_epmd_port(o, c->bit));
     if (o->tls != NULL)
         return cli_usage(o, "this build has no TLS: --tls cannot be used");
     if ((c->bit & CLI_FILES) == 0 && enough_descriptors() != 0) {
@@ -199,6 +202,15 @@ static void limit_time(cli_options *o, const command *c) {
     cli_deadline_start(o);
 }
 
+/* `help` and `help COMMAND` are what --help does. */
+static void help_of_word(cli_options *o) {
+    if (o->command_name == NULL || strcmp(o->command_name, "help") != 0 ||
+        o->nargs > 1)
+        return;
+    o->command_name = o->nargs == 1 ? o->args[0] : NULL;
+    o->help = true;
+}
+
 int main(int argc, char **argv) {
     cli_options o = {0};
     const command *c;
@@ -215,6 +227,7 @@ int main(int argc, char **argv) {
         cli_say_hint(&o, "`%s COMMAND --help` lists the options", o.program);
         return CLI_USAGE;
     }
+    help_of_word(&o);
     c = o.command_name != NULL ? find(o.command_name) : NULL;
     limit_time(&o, c);
     if (o.command_name != NULL && c == NULL)

@@ -468,6 +468,17 @@ static bool takes(unsigned command, const char *name) {
     return false;
 }
 
+const char *cli_options_bad_epmd_port(const cli_options *o, unsigned command) {
+    const char *text = getenv("ERL_EPMD_PORT");
+    uint16_t n;
+
+    if (text == NULL || *text == '\0' || (command & CLI_FILES) != 0 ||
+        o->epmd_port != 0 ||
+        (command == CLI_EPMD && cli_options_given(o, "port")))
+        return NULL;
+    return port(text, 1, &n) == 0 ? NULL : text;
+}
+
 /* Which of them was meant nobody can know. */
 static bool one_cookie(const cli_options *o) {
     return (o->cookie_file != NULL) + (o->cookie_fd >= 0) +
@@ -492,6 +503,10 @@ int cli_options_check(const cli_options *o, unsigned command, char *why,
         if (!is_given(o, i) || takes(command, table[i].name))
             continue;
         (void)snprintf(why, cap, "--%s is not for this command", table[i].name);
+        return -1;
+    }
+    if (o->capture_max != 0 && o->capture == NULL) {
+        (void)snprintf(why, cap, "--capture-max needs --capture");
         return -1;
     }
     if (one_cookie(o))

@@ -108,6 +108,9 @@ int cli_options_parse(cli_options *o, int argc, char **argv, char *why,
 /* After the command is known: does it take all that was given? */
 int cli_options_check(const cli_options *o, unsigned command, char *why,
                       size_t cap);
+/* The text of $ERL_EPMD_PORT where the command would use it and it is no port;
+ * NULL: all is well. Empty counts as not set. */
+const char *cli_options_bad_epmd_port(const cli_options *o, unsigned command);
 /* Was it given? */
 bool cli_options_given(const cli_options *o, const char *name);
 /* Prints the options that the command takes; 0: those of most commands. */

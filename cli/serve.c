@@ -182,6 +182,10 @@ static int say_not_listening(const serve *s, int code) {
                                                   : cn_strerror(code));
     if (code == CN_EEXIST)
         cli_say_hint(s->o, "%s", cli_hint(code));
+    else if (s->o->port > 0 && s->o->port < 1024 &&
+             strstr(e->text, "permission denied") != NULL)
+        cli_say_hint(s->o, "ports below 1024 are for root; --port takes a "
+                           "larger one, and without it any is taken");
     return code == CN_EEXIST ? CLI_REFUSED : CLI_LOCAL;
 }
 
@@ -333,11 +337,38 @@ static int run_loop(serve *s) {
 
 /* --- the command --------------------------------------------------------- */
 
+static int no_name(const cli_options *o) {
+    (void)cli_usage(o, "--name NAME[@HOST] is needed");
+    cli_say_hint(o, "such as `%s -n till@127.0.0.1 serve`", o->program);
+    return CLI_USAGE;
+}
+
+static bool discovers(const cli_options *o, const char *kind) {
+    size_t n = strlen(kind);
+
+    for (size_t i = 0; i < o->ndiscover; i++)
+        if (strncmp(o->discover[i], kind, n) == 0 &&
+            (o->discover[i][n] == '\0' || o->discover[i][n] == ':'))
+            return true;
+    return false;
+}
+
+/* A secret that nothing uses looks like safety. */
+static int check_uses(const cli_options *o) {
+    static const char *const gossip[] = {"gossip-secret-file",
+                                         "gossip-interface", "gossip-group"};
+
+    for (size_t i = 0; i < sizeof gossip / sizeof *gossip; i++)
+        if (cli_options_given(o, gossip[i]) && !discovers(o, "gossip"))
+            return cli_usage(o, "--%s needs --discover gossip", gossip[i]);
+    return 0;
+}
+
 static int check_names(serve *s) {
     const cli_options *o = s->o;
 
     if (o->name == NULL)
-        return cli_usage(o, "--name NAME[@HOST] is needed");
+        return no_name(o);
     if (cli_node_name(o->name, s->name) != 0)
         return cli_bad_name(o, o->name);
     for (size_t i = 0; i < o->nconnect; i++)
@@ -345,6 +376,8 @@ static int check_names(serve *s) {
             return cli_bad_name(o, o->connect[i]);
     if (o->address != NULL && o->nconnect != 1)
         return cli_usage(o, "--address needs exactly one --connect");
+    if (check_uses(o) != 0)
+        return CLI_USAGE;
     return cli_serve_discover(o, NULL);
 }
 

@@ -440,7 +440,14 @@ epmd_down(_) ->
                     Args ++ ["--epmd-port", Port])
       end),
     {3, <<>>, _} = run(["ping", "x@127.0.0.1"],
-                       #{env => [{"ERL_EPMD_PORT", Port}]}).
+                       #{env => [{"ERL_EPMD_PORT", Port}]}),
+    [fails(2, ["$ERL_EPMD_PORT is no port, 1 to 65535: " ++ Bad], Args,
+           #{env => [{"ERL_EPMD_PORT", Bad}]})
+     || Bad <- ["abc", "0", "65536", "4369x"],
+        Args <- [["ping", "x@127.0.0.1"], ["names"], ["epmd"],
+                 ["epmd", "--names"], ["serve", "-n", "x@127.0.0.1"]]],
+    {3, <<>>, _} = run(["ping", "x@127.0.0.1", "--epmd-port", Port],
+                       #{env => [{"ERL_EPMD_PORT", "abc"}]}).
 
 closed_port(_) ->
     Address = address(cnode_test:free_port()),
@@ -1054,10 +1061,12 @@ help(_) ->
                 "serve", "pg", "global"],
     {0, All, <<>>} = run(["--help"]),
     ?assertEqual({0, All, <<>>}, run(["-h"])),
+    ?assertEqual({0, All, <<>>}, run(["help"])),
     [begin
          ?assertMatch({match, _}, re:run(All, "\n  " ++ C ++ " ")),
          {0, Out, <<>>} = run([C, "--help"]),
          ?assertEqual({0, Out, <<>>}, run(["-h", C])),
+         ?assertEqual({0, Out, <<>>}, run(["help", C])),
          Usage = text("usage: ~ts ~ts", [program(), C]),
          ?assertEqual(Usage, binary:part(Out, 0, byte_size(Usage))),
          [begin
@@ -1471,7 +1480,17 @@ serve_connect_times_out(_) ->
            "--timeout", "0.5"]).
 
 serve_usage(_) ->
-    fails(2, ["--name NAME[@HOST] is needed"], ["serve"]),
+    fails(2, ["--name NAME[@HOST] is needed",
+              "hint: such as `" ++ program() ++ " -n till@127.0.0.1 serve`"],
+          ["serve"]),
+    [fails(2, [Option ++ " needs --discover gossip"],
+           ["serve", "-n", "a@127.0.0.1", "--discover", "epmd", Option, Value])
+     || {Option, Value} <- [{"--gossip-secret-file", "/none"},
+                            {"--gossip-interface", "127.0.0.1"},
+                            {"--gossip-group", "230.1.1.251"}]],
+    fails(2, ["--capture-max needs --capture",
+              text("hint: usage: ~ts serve [OPTIONS]", [program()])],
+          ["serve", "-n", "a@127.0.0.1", "--capture-max", "9"]),
     Named = "hint: NAME@HOST is one, or NAME alone for this machine; without "
         "blanks",
     fails(2, ["bad node name: a@", Named], ["serve", "-n", "a@"]),
