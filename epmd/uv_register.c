@@ -60,11 +60,17 @@ static void on_closed(epmd__link *l) {
 }
 
 static void tell(epmd_registration *r, int status, const cn_error *err) {
+    bool again = r->told != 0 && r->told != UNTOLD;
+
     if (status == r->told && status != 0)
         return;
     r->told = status;
-    cn__log(&r->link.log, status == 0 ? CN_LOG_INFO : CN_LOG_WARN, "epmd",
-            "%s: %s", r->name, status == 0 ? "registered" : err->text);
+    /* Who was told of the trouble is told of its end. */
+    cn__log(&r->link.log, status == 0 && !again ? CN_LOG_INFO : CN_LOG_WARN,
+            "epmd", "%s: %s", r->name,
+            status != 0 ? err->text
+            : again     ? "registered now"
+                        : "registered");
     r->cb(r->data, status, err, r->creation);
 }
 

@@ -530,9 +530,19 @@ static void unknown_and_taken_names(void **state) {
     leave(f, s);
 }
 
+/* Counts the lines that tell of an end of trouble. */
+static void on_warning(void *ctx, cn_level level, const char *where,
+                       const char *text) {
+    (void)where;
+    if (level == CN_LOG_WARN && strcmp(text, "n25: registered now") == 0)
+        ++*(int *)ctx;
+}
+
 static void comes_back_after_kill(void **state) {
     fixture *f = *state;
-    epmd_config c = at_port(free_port(f));
+    int back = 0;
+    epmd_config c = {.port = free_port(f),
+                     .log = {on_warning, &back, CN_LOG_WARN}};
     epmd_alive alive = {.name = "n25", .port = 1234, .epmd = c};
     uint32_t creation;
     epmd_registration *r;
@@ -549,6 +559,7 @@ static void comes_back_after_kill(void **state) {
         start_daemon(f, c.port);
         RUN_UNTIL(f, g.calls == 3 + 2 * i);
         assert_int_equal(g.status, 0);
+        assert_int_equal(back, i + 1);
         assert_int_equal(g.creation, creation);
         assert_int_equal(lookup(f, &c, "n25").port, 1234);
     }
