@@ -57,6 +57,7 @@ struct cnode_source {
     uint64_t error_at;
     bool error_owed;
     bool failing; /* since _end */
+    bool by_hand; /* a person has named its nodes */
 };
 
 typedef struct found {
@@ -71,6 +72,7 @@ typedef struct found {
     bool told;    /* FOUND, */
     bool told_up; /* UP */
     bool kept;    /* by us */
+    bool warned;  /* that it cannot be connected to */
     uint32_t failures;
     char name[CNODE__NAME_MAX + 1];
 } found;
@@ -242,12 +244,32 @@ static bool wants_dial(const found *f) {
            !f->d->ended && !f->d->node->closing;
 }
 
+static bool is_named_by_hand(const found *f) {
+    for (const cnode__list *l = f->sightings.next; l != &f->sightings;
+         l = l->next)
+        if (cnode__list_of(const sighting, in_found, l)->source->by_hand)
+            return true;
+    return false;
+}
+
+/* What a person has named may be misspelt: the first failure is told, those
+ * of the attempts that follow are not. */
+static void warn_once(found *f, const char *text) {
+    if (f->warned || !is_named_by_hand(f))
+        return;
+    f->warned = true;
+    cn__log(&f->d->node->config.log, CN_LOG_WARN, "discover",
+            "%s of %s cannot be connected to yet: %s", f->name, a_source_of(f),
+            text);
+}
+
 /* The next attempt, later. */
 static void failed(found *f, int status, const char *text) {
     struct cnode__discovery *d = f->d;
 
     f->failures++;
     dial_after(f, cnode__keep_wait(d->node, &d->opts.keep, f->failures));
+    warn_once(f, text);
     tell_node(f, CNODE_DISCOVER_ERROR, status, text);
 }
 
@@ -486,6 +508,10 @@ void cnode__source_sweep(cnode_source *s) {
 void cnode_source_end(cnode_source *s) {
     cnode__source_sweep(s);
     s->failing = false;
+}
+
+void cnode__source_by_hand(cnode_source *s) {
+    s->by_hand = true;
 }
 
 static void wants_work(cnode_source *s) {

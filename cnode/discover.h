@@ -121,7 +121,8 @@ CN_API void cnode_source_failed(cnode_source *s, int status, const char *text);
 
 /* --- a fixed list -------------------------------------------------------- */
 
-/* Names these nodes for good. CN_EBADARG: one is no name of a node. */
+/* Names these nodes for good. The log warns, once, of each that cannot be
+ * connected to. CN_EBADARG: one is no name of a node. */
 CN_API int cnode_discover_list(cnode *n, const char *const *nodes, size_t count,
                                cnode_source **out);
 

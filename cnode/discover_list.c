@@ -16,6 +16,7 @@ static void start(cnode_source *s, void *data) {
     const char *end = l->names + l->size - sizeof *l;
     int err = 0;
 
+    cnode__source_by_hand(s);
     for (const char *p = l->names; p < end && err == 0; p += strlen(p) + 1)
         err = cnode_source_found(s, p);
     if (err != 0)

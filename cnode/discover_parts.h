@@ -24,6 +24,8 @@ bool cnode__source_names(const cnode_source *s, const char *node);
 void cnode__source_keep_host(cnode_source *s, const char *host);
 /* _end of a round in which something has failed. */
 void cnode__source_sweep(cnode_source *s);
+/* A person has named its nodes: one that is not there is worth a warning. */
+void cnode__source_by_hand(cnode_source *s);
 
 /* --- discover_hosts.c --- */
 /* Takes the next host off the text and unquotes it into out. 1; 0: the end;

@@ -27,7 +27,7 @@ all() ->
      dns_trouble, dns_of_the_system, srv, gossip, gossip_forms, gossip_secret,
      gossip_wrong_secret, gossip_broadcast, gossip_between_c, gossip_old_group,
      gossip_floods, gossip_garbage, serve, serve_bad_words, serve_secret,
-     serve_no_secret].
+     serve_no_secret, serve_warns].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -601,6 +601,17 @@ serve_secret(_) ->
      end || {Opts, Args} <-
                 [{#{env => [{"CNODE_GOSSIP_SECRET", "somepassword"}]}, []},
                  {#{}, ["--gossip-secret-file", File]}]].
+
+%% A name that is misspelt is told once, also without -v.
+serve_warns(_) ->
+    Serve = cnode_test:serve(#{args => ["--discover", "list:nope@127.0.0.1"]}),
+    wait_until(fun() -> cnode_test:stderr(Serve) =/= <<>> end),
+    cnode_test:stop(Serve),
+    ?assertMatch({match, _},
+                 re:run(cnode_test:stderr(Serve),
+                        "^[^\n]*warning: discover: nope@127.0.0.1 of list "
+                        "cannot be connected to yet: [^\n]* the name is not "
+                        "registered\n$")).
 
 serve_no_secret(_) ->
     Empty = cnode_test:file(<<"\nsecret\n">>, 8#600),
