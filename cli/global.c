@@ -4,6 +4,7 @@
  * registers a process of that node under one, and takes one away. The node is
  * asked to do it, by erpc, so this command is in no way part of global itself.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -18,8 +19,8 @@ typedef struct global {
     etf_writer proc_writer;
     etf_view proc;  /* to register: a pid, or the atom it is registered under */
     etf_view names; /* all of them, a copy */
-    etf_reader list;
-    uint32_t left;
+    etf_view *sorted; /* views into names */
+    uint32_t count, next;
     uint32_t listed;
 } global;
 
@@ -134,15 +135,38 @@ static void on_listed(cnode_proc *p, int status, etf_view result, void *data) {
 }
 
 static void next_name(global *g) {
-    if (g->left == 0) {
+    if (g->next == g->count) {
         if (g->listed == 0)
             cli_say(g->s->o, "%s knows no global names", g->s->peer);
         cli_session_end(g->s, g->listed == 0 ? CLI_NO : cli_wrote(g->s->o));
         return;
     }
-    g->left--;
-    g->name = etf_get_term(&g->list);
+    g->name = g->sorted[g->next++];
     ask(g, "global", "whereis_name", on_listed, "[~t]", g->name);
+}
+
+static int by_order(const void *x, const void *y) {
+    int order = 0;
+
+    (void)etf_compare_exact(NULL, *(const etf_view *)x, *(const etf_view *)y,
+                            &order);
+    return order;
+}
+
+/* A node has them in no order. */
+static int sort_names(global *g) {
+    etf_reader r;
+
+    etf_reader_init(&r, g->names);
+    g->count = etf_get_list(&r);
+    g->sorted = calloc((size_t)g->count + 1, sizeof *g->sorted);
+    if (g->sorted == NULL)
+        return CN_ENOMEM;
+    for (uint32_t i = 0; i < g->count; i++)
+        g->sorted[i] = etf_get_term(&r);
+    if (r.err == 0)
+        qsort(g->sorted, g->count, sizeof *g->sorted, by_order);
+    return r.err;
 }
 
 static void on_names(cnode_proc *p, int status, etf_view result, void *data) {
@@ -152,12 +176,12 @@ static void on_names(cnode_proc *p, int status, etf_view result, void *data) {
     if (!answered(g, status, result))
         return;
     status = etf_copy(NULL, result, &g->names);
+    if (status == 0)
+        status = sort_names(g);
     if (status != 0) {
         cli_session_fail(g->s, status);
         return;
     }
-    etf_reader_init(&g->list, g->names);
-    g->left = etf_get_list(&g->list);
     next_name(g);
 }
 
@@ -333,6 +357,7 @@ int cli_global(const cli_options *o) {
     rc = read_words(o, &g);
     if (rc == 0)
         rc = cli_session_run(&s, o->args[0]);
+    free(g.sorted);
     etf_copy_free(NULL, g.names);
     etf_writer_free(&g.name_writer);
     etf_writer_free(&g.proc_writer);

@@ -362,6 +362,10 @@ global_names(_) ->
                  Json),
     {0, <<"{\"name\":{\"t\":[{\"a\":\"a\"},[98]]},", _/binary>>} =
         global(["whereis", "{a, \"b\"}", "--json"]),
+    %% Sorted as terms are.
+    {0, Both} = global([]),
+    ?assertMatch([<<"shop ", _/binary>>, <<"{a,\"b\"} ", _/binary>>, <<>>],
+                 binary:split(Both, <<"\n">>, [global])),
     {0, <<>>} = global(["unregister", "shop"]),
     undefined = global:whereis_name(shop),
     {1, <<>>} = global(["unregister", "shop"]),
