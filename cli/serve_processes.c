@@ -191,17 +191,56 @@ static int start_mortal(cli_server *s) {
                        &s->mortal);
 }
 
-int cli_serve_processes(cli_server *s) {
-    cnode_proc_config echo = {.name = "echo",
-                              .on_message = on_echo,
-                              .on_call = on_echo_call,
-                              .data = s};
-    cnode_proc_config sink = {.name = "sink", .on_message = on_sink, .data = s};
+static int start_echo(cli_server *s);
+static int start_sink(cli_server *s);
+
+/* Anybody may end them, as with gen_server:stop/1. */
+static void on_echo_end(cnode_proc *self, etf_view reason, void *data) {
+    cli_server *s = data;
+
+    (void)self;
+    (void)reason;
+    if (!s->stopping)
+        (void)start_echo(s);
+}
+
+static void on_sink_end(cnode_proc *self, etf_view reason, void *data) {
+    cli_server *s = data;
+
+    (void)self;
+    (void)reason;
+    if (!s->stopping)
+        (void)start_sink(s);
+}
+
+static int start_echo(cli_server *s) {
     cnode_proc *p;
-    int rc = cnode_spawn(s->node, &echo, &p);
+
+    return cnode_spawn(s->node,
+                       &(cnode_proc_config){.name = "echo",
+                                            .on_message = on_echo,
+                                            .on_call = on_echo_call,
+                                            .on_end = on_echo_end,
+                                            .data = s},
+                       &p);
+}
+
+static int start_sink(cli_server *s) {
+    cnode_proc *p;
+
+    return cnode_spawn(s->node,
+                       &(cnode_proc_config){.name = "sink",
+                                            .on_message = on_sink,
+                                            .on_end = on_sink_end,
+                                            .data = s},
+                       &p);
+}
+
+int cli_serve_processes(cli_server *s) {
+    int rc = start_echo(s);
 
     if (rc == 0)
-        rc = cnode_spawn(s->node, &sink, &p);
+        rc = start_sink(s);
     if (rc == 0)
         rc = start_mortal(s);
     if (rc == 0)

@@ -51,7 +51,8 @@ groups() ->
       [serve_sigterm, serve_sigint, serve_visibility, serve_name_taken,
        serve_port_taken, serve_without_epmd, serve_epmd_down,
        serve_epmd_silent, serve_ipv6,
-       serve_connect_fails, serve_connect_times_out, serve_usage,
+       serve_connect_fails, serve_connect_times_out, serve_starts_again,
+       serve_usage,
        serve_unread_log]}].
 
 peer() ->
@@ -1478,6 +1479,27 @@ serve_connect_times_out(_) ->
           ["serve", "-n", atom_to_list(unique_node("s")), "--connect",
            "x@127.0.0.1", "--address", address(service(silent)),
            "--timeout", "0.5"]).
+
+%% What somebody has ended is there again; and nothing was dropped, so that
+%% nothing is said of it.
+serve_starts_again(_) ->
+    Serve = #{node := Node} = cnode_test:serve(#{global => ["-v"]}),
+    [begin
+         Old = rpc:call(Node, erlang, whereis, [Name]),
+         Ref = monitor(process, Old),
+         exit(Old, kill),
+         receive {'DOWN', Ref, process, Old, killed} -> ok end,
+         wait_until(fun() ->
+                            New = rpc:call(Node, erlang, whereis, [Name]),
+                            is_pid(New) andalso New =/= Old
+                    end)
+     end || Name <- [echo, sink, mortal]],
+    ok = gen_server:stop({echo, Node}),
+    wait_until(fun() ->
+                       catch {ok, hello} =:= gen_server:call({echo, Node}, hello)
+               end),
+    cnode_test:stop(Serve),
+    ?assertEqual(nomatch, string:find(cnode_test:stderr(Serve), "dropped")).
 
 serve_usage(_) ->
     fails(2, ["--name NAME[@HOST] is needed",
