@@ -73,23 +73,25 @@ static void calls_by_name_and_pid(mesh *m) {
         WANT(m, strstr(cnode_error(mesh_cnode(m, 0))->text, (part)) != NULL);  \
     } while (0)
 
-static void calls_that_cannot_be(mesh *m) {
+static char *long_name(void) {
+    static char name[300];
+
+    memset(name, 'x', sizeof name - 1);
+    return name;
+}
+
+static void functions_that_cannot_be(mesh *m) {
     static const char *const nodes[] = {"b@h", "a@h"};
-    char name[300];
-    cnode_call_opts to = {.node = "b@h"};
     cnode_rpc_opts o = {.node = "b@h", .module = "m"};
-    cnode_spawn_opts s = {.node = "b@h", .function = "f"};
     cnode_proc *a;
 
     OK(m, mesh_start(m, 0, NULL));
     NEED(m, a = mesh_proc(m, 0, "alice"));
-    memset(name, 'x', sizeof name);
-    name[299] = '\0';
     for (int i = 0; i < 2; i++) {
         o.by_rex = i == 1;
         o.function = NULL;
         REFUSED(m, cnode_rpc(a, &o, mesh_result, r1, "[]"), ".function");
-        o.function = name;
+        o.function = long_name();
         REFUSED(m, cnode_rpc(a, &o, mesh_result, r1, "[]"), "no atom");
         o.function = "f";
         REFUSED(m, cnode_rpc(a, &o, mesh_result, r1, "ok"), "no list");
@@ -100,16 +102,27 @@ static void calls_that_cannot_be(mesh *m) {
     o.module = NULL;
     REFUSED(m, cnode_rpc_cast(a, &o, "[]"), ".module");
     REFUSED(m, cnode_rpc_many(a, nodes, 2, &o, NULL, NULL, "[]"), ".module");
+    WANT(m, mesh_cnode(m, 0)->waiters.count == 0);
+    SAID(m, "");
+}
+
+static void others_that_cannot_be(mesh *m) {
+    cnode_call_opts to = {.node = "b@h"};
+    cnode_spawn_opts s = {.node = "b@h", .function = "f"};
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
     REFUSED(m, cnode_spawn_remote(a, &s, NULL, NULL, NULL, "[]"), ".module");
     s.module = "m";
     REFUSED(m, cnode_spawn_remote(a, &s, NULL, NULL, NULL, "[1|2]"), "no list");
     REFUSED(m, cnode_call(a, &to, mesh_result, r1, "x"), "by pid or by name");
-    to.server = name;
+    to.server = long_name();
     REFUSED(m, cnode_call(a, &to, mesh_result, r1, "x"), "no atom");
     REFUSED(m, cnode_cast(a, &to, "x"), "no atom");
     REFUSED(m, cnode_spawn(mesh_cnode(m, 0), NULL, NULL), "no configuration");
     REFUSED(m, cnode_send_name(a, "b@h", NULL, "x"), "no name");
-    REFUSED(m, cnode_send_name(a, name, "bob", "x"), "too long");
+    REFUSED(m, cnode_send_name(a, long_name(), "bob", "x"), "too long");
     WANT(m, mesh_cnode(m, 0)->waiters.count == 0);
     SAID(m, "");
 }
@@ -528,7 +541,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(pings),
         MESH_CASE(calls_by_name_and_pid),
-        MESH_CASE(calls_that_cannot_be),
+        MESH_CASE(functions_that_cannot_be),
+        MESH_CASE(others_that_cannot_be),
         MESH_CASE(servers_that_fail),
         MESH_CASE(a_late_reply_is_dropped),
         MESH_CASE(a_reply_that_connects_is_dropped),
