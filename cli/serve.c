@@ -263,7 +263,8 @@ static int connect_all(serve *s) {
         int rc = cnode_set_address(n, s->connect[0], s->o->address);
 
         if (rc != 0)
-            return cli_fail(s->o, rc);
+            return rc == CN_EBADARG ? cli_bad_address(s->o)
+                                    : cli_fail(s->o, rc);
     }
     for (size_t i = 0; i < s->o->nconnect; i++) {
         int rc = cnode_connect(n, s->connect[i], on_connected, s);

@@ -90,14 +90,17 @@ static const char *hint_of(int status, const char *text) {
     return cli_hint(status == CN_ELIMIT ? CN_EPROTO : status);
 }
 
+int cli_bad_address(const cli_options *o) {
+    return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or unix:PATH");
+}
+
 int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
     const char *hint = hint_of(status, text);
 
     if (status == CN_EBADARG && o->address != NULL)
-        return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or "
-                            "unix:PATH");
+        return cli_bad_address(o);
     if (status == CN_ECOOKIE && c->own)
         cli_say(o, "cookie rejected by %s: this node used %s", peer, c->source);
     else if (status == CN_ECOOKIE || strncmp(text, peer, strlen(peer)) == 0)
@@ -223,6 +226,8 @@ static int prepare(cli_session *s) {
         rc = cnode_set_address(s->node, s->peer, s->o->address);
     if (rc == 0)
         rc = cnode_connect(s->node, s->peer, on_connected, s);
+    if (rc == CN_EBADARG && s->o->address != NULL)
+        return cli_bad_address(s->o);
     return rc == 0 ? 0 : cli_fail(s->o, rc);
 }
 

@@ -42,6 +42,8 @@ void cli_node_config(cli_log *log, const cli_cookie *c, cnode_config *out);
 /* The node could not be made. Returns the exit status. */
 int cli_say_no_node(const cli_options *o, const cli_cookie *c, int status,
                     const cn_error *err);
+/* What --address says is none. Returns CLI_USAGE. */
+int cli_bad_address(const cli_options *o);
 /* Tells why a peer could not be reached; returns the exit status. err may be
  * NULL. */
 int cli_say_unreached(const cli_options *o, const char *peer,

@@ -1513,6 +1513,9 @@ serve_usage(_) ->
     fails(2, ["--capture-max needs --capture",
               text("hint: usage: ~ts serve [OPTIONS]", [program()])],
           ["serve", "-n", "a@127.0.0.1", "--capture-max", "9"]),
+    fails(2, ["--address needs HOST:PORT, [v6]:PORT or unix:PATH"],
+          ["serve", "-n", "a@127.0.0.1", "--no-epmd", "--connect",
+           "b@127.0.0.1", "--address", "127.0.0.1"]),
     Named = "hint: NAME@HOST is one, or NAME alone for this machine; without "
         "blanks",
     fails(2, ["bad node name: a@", Named], ["serve", "-n", "a@"]),
