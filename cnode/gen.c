@@ -147,6 +147,11 @@ static void resume(cnode_proc *p, const cnode_from *from) {
         ANSWER(p, from, "ok");
 }
 
+/* Nobody switches the library off from outside. */
+static bool may_rule(const cnode_proc *p) {
+    return !p->lasting;
+}
+
 static void obey(cnode_proc *p, const cnode_from *from, etf_view request) {
     etf_view reason;
 
@@ -154,13 +159,12 @@ static void obey(cnode_proc *p, const cnode_from *from, etf_view request) {
         answer_state(p, from, false);
     else if (etf_match(request, "get_status") == 0)
         answer_state(p, from, true);
-    else if (p->lasting) /* nobody switches the library off from outside */
-        ANSWER(p, from, "{error, {unknown_system_msg, ~t}}", request);
-    else if (etf_match(request, "suspend") == 0)
+    else if (may_rule(p) && etf_match(request, "suspend") == 0)
         suspend(p, from);
-    else if (etf_match(request, "resume") == 0)
+    else if (may_rule(p) && etf_match(request, "resume") == 0)
         resume(p, from);
-    else if (etf_match(request, "{terminate, ~t}", &reason) == 0) {
+    else if (may_rule(p) &&
+             etf_match(request, "{terminate, ~t}", &reason) == 0) {
         ANSWER(p, from, "ok");
         cnode__end(p, reason);
     } else

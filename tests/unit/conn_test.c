@@ -1048,7 +1048,8 @@ static void test_in_step(void **state) {
         assert_in_range(at[i], now + 1, now + 1000);
         assert_int_equal(at[i] % 1000, at[0] % 1000);
         for (unsigned k = 1; k <= 3; k++) {
-            assert_int_equal(cnode_conn_timeout(c, at[i] + 90 * k), 0);
+            assert_int_equal(cnode_conn_timeout(c, at[i] + (uint64_t)90 * k),
+                             0);
             assert_int_equal(cnode_conn_deadline(c), at[i] + 1000);
             at[i] += 1000;
             drain(c);
