@@ -945,11 +945,11 @@ end_of_stdin(_) ->
                      [{args, ["-c", Script, os:getenv("CNODE"), "serve",
                               "--name", Node, "--stdin-eof"]},
                       {env, [{"CNODE_COOKIE", cnode_test:cookie()}]},
-                      {line, 200}]),
+                      {line, 200}, exit_status]),
     receive {Port, {data, {eol, "CNODE READY " ++ _}}} -> ok end,
     port_command(Port, "\n"),
     receive {Port, {data, {eol, Line}}} -> ?assertEqual("STATUS 0", Line) end,
-    port_close(Port).
+    receive {Port, {exit_status, Status}} -> ?assertEqual(0, Status) end.
 
 connects(_) ->
     cnode_test:with_peer(
