@@ -49,6 +49,15 @@ static bool is_very_large(const cnode_conn *c, size_t size) {
     return size / VERY_LARGE >= c->large;
 }
 
+/* Is a message very large that has so many bytes, with a part of such a size
+ * now? The parts behind that are as large, but the last, which may be small. */
+static bool is_long(const cnode_conn *c, size_t have, size_t size,
+                    uint64_t number) {
+    size_t parts = number > VERY_LARGE ? VERY_LARGE : (size_t)number;
+
+    return is_very_large(c, have + size * (parts > 1 ? parts - 1 : 1));
+}
+
 static void init_fragments(cnode_conn *c, cnode__fragments *f) {
     const cnode_conn_config *config = &c->rules->config;
 
@@ -445,8 +454,7 @@ static int take_first(cnode_conn *c, cn_cursor *in, uint64_t id,
                                      c->cache->n, c->error);
     if (last && c->in.data == NULL)
         c->used = 0; /* it has changed hands */
-    c->work->more_large =
-        is_very_large(c, first.len * (size_t)(number < 3 ? 1 : 8));
+    c->work->more_large = is_long(c, 0, first.len, number);
     return err != 0 ? err : MORE;
 }
 
@@ -488,7 +496,7 @@ static int begin_part(cnode_conn *c, uint64_t id, uint64_t number,
     int err = cnode__fragments_part(f, id, number, size, c->error);
 
     if (err == 0)
-        c->work->more_large = is_very_large(c, f->fed->len + size);
+        c->work->more_large = is_long(c, f->fed->len, size, number);
     return err;
 }
 
@@ -613,13 +621,18 @@ static int step_frame(cnode_conn *c) {
 
 /* --- where to read to ----------------------------------------------------- */
 
-/* The frame that has begun in `in`; false: there is none. */
-static bool measure_in(const cnode_conn *c, size_t *size) {
+/* The frame that has begun in `in`; false: there is none. *number: of it and
+ * what comes behind it of its message. */
+static bool measure_in(const cnode_conn *c, size_t *size, uint64_t *number) {
     etf_view all = in_view(c);
 
     if (all.len < 4)
         return false;
     *size = (size_t)cn__be32(all.data) + 4;
+    *number = all.len >= PART_HEAD && all.data[4] == CNODE__VERSION &&
+                      all.data[5] == CNODE__FRAGMENT_FIRST
+                  ? cn__be64(all.data + 14)
+                  : 1;
     return *size - 4 <= c->rules->config.max_frame && *size > all.len;
 }
 
@@ -640,15 +653,16 @@ uint8_t *cnode__conn_room(cnode_conn *c, size_t *n, size_t *more) {
     cnode__work *w = c->work;
     bool row = w != NULL && w->more_large, parts = is_streaming(c);
     size_t size, rest = parts ? w->fragments.missing : 0;
+    uint64_t number;
     uint8_t *p = NULL;
 
     *n = 0;
     *more = SIZE_MAX;
     if (!c->up || cnode__conn_dead(c) || c->given.len > 0 || c->used > 0)
         return NULL;
-    if (!parts && measure_in(c, &size)) {
+    if (!parts && measure_in(c, &size, &number)) {
         rest = size - cn__buf_size(&c->in);
-        row = is_very_large(c, size);
+        row = is_long(c, 0, size, number);
     }
     if (row)
         *more = rest + PEEP;
