@@ -358,7 +358,7 @@ $(BUILD)/bench/dist_bench: $(DIST_BENCH) $(BUILD)/libcnode.a
 	$(call link,$(EI)/lib/libei.a)
 
 .PHONY: bench-dist
-bench-dist: $(BUILD)/bench/dist_bench ## nodes beside ei, BEAM nodes and sockets; ROUNDS=5, JSON=file
+bench-dist: $(BUILD)/bench/dist_bench ## nodes beside ei, BEAM nodes and sockets; ROUNDS=9, JSON=file
 	@scripts/bench-dist $(if $(JSON),--json $(JSON)) $< $(BUILD)/bench/dist
 
 # --- and the rest ------------------------------------------------------------

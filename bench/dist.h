@@ -76,6 +76,7 @@ void ei_ping(const job *j);
 void ei_bench_connect(const job *j);
 
 void frames_serve(const job *j);
+void frames_parts(const job *j); /* with fragments */
 void frames_send(const job *j);
 void frames_crowd(const job *j);
 /* count peers of a node at CALM_TICKTIME that only tick, for size seconds:

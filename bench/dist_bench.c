@@ -4,6 +4,7 @@
  * tells what that is).
  *
  *   dist_bench KIND serve NAME                prints "ready PORT", serves
+ *                             (frames parts: with fragments)
  *   dist_bench KIND send NAME TARGET PORT SIZE COUNT
  *                             prints "ok NS CPU PEER_CPU", of all
  *   dist_bench KIND ping NAME TARGET PORT SIZE COUNT
@@ -181,25 +182,16 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"own", "serve", own_serve},
-    {"own", "send", own_send},
-    {"own", "ping", own_ping},
-    {"own", "connect", own_connect},
-    {"own", "calm", own_calm},
-    {"frames", "idle", frames_idle},
-    {"plain", "idle", plain_idle},
-    {"ei", "serve", ei_serve},
-    {"ei", "send", ei_bench_send},
-    {"ei", "ping", ei_ping},
-    {"ei", "connect", ei_bench_connect},
-    {"frames", "serve", frames_serve},
-    {"frames", "send", frames_send},
-    {"frames", "crowd", frames_crowd},
-    {"plain", "serve", plain_serve},
-    {"plain", "send", plain_send},
-    {"plain", "ping", plain_ping},
-    {"uv", "serve", uv_serve},
-    {"uv", "ping", uv_ping},
+    {"own", "serve", own_serve},         {"own", "send", own_send},
+    {"own", "ping", own_ping},           {"own", "connect", own_connect},
+    {"own", "calm", own_calm},           {"frames", "idle", frames_idle},
+    {"plain", "idle", plain_idle},       {"ei", "serve", ei_serve},
+    {"ei", "send", ei_bench_send},       {"ei", "ping", ei_ping},
+    {"ei", "connect", ei_bench_connect}, {"frames", "serve", frames_serve},
+    {"frames", "parts", frames_parts},   {"frames", "send", frames_send},
+    {"frames", "crowd", frames_crowd},   {"plain", "serve", plain_serve},
+    {"plain", "send", plain_send},       {"plain", "ping", plain_ping},
+    {"uv", "serve", uv_serve},           {"uv", "ping", uv_ping},
 };
 
 static const command *find(const char *kind, const char *verb) {

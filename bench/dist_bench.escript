@@ -13,7 +13,7 @@
 %% JSON is a file for the same as JSON, or "-" for none.
 -mode(compile).
 
--define(SLICE, 120000000).              % nanoseconds a measurement takes
+-define(SLICE, 60000000).               % nanoseconds a measurement takes
 -define(IDLE_SECONDS, "3").
 -define(KB, 1024).
 -define(MB, 1048576).
@@ -41,7 +41,8 @@ start(Beam, Beam29) ->
       [{K, beam(C, K)} || {K, C} <- [{b25, Beam}, {c25, Beam}, {b29, New},
                                      {c29, New}]] ++
       [{K, serve(atom_to_list(K), node_name(K))}
-       || K <- [own, ei, frames, plain, uv]]).
+       || K <- [own, ei, frames, plain, uv]] ++
+      [{parts, serve("frames", "parts", node_name(parts))}]).
 
 node_name(K) -> atom_to_list(K) ++ "@127.0.0.1".
 
@@ -94,6 +95,7 @@ jobs() ->
     [{send, plain, plain, S} || S <- Sizes] ++
     [{send, F, F, S} || S <- Sizes, F <- [own, ei]] ++
     [{send, b29, T, S} || S <- Sizes, T <- [own, ei, frames]] ++
+    [{send, b29, parts, S} || S <- Large] ++
     [{send, b25, own, S} || S <- [16 | Large]] ++
     [{ping, F, b29, 16} || F <- [own, ei, c29]] ++
     [{ping, F, F, 16} || F <- [own, ei, uv, plain]] ++
@@ -193,7 +195,8 @@ to_beam(S, Ei) ->
     {["C -> BEAM 29, ", bytes(S)],
      [rate("limit", {send, frames, b29, S}), rate("own", Own),
       rate("ei", {send, ei, b29, S}), rate("BEAM 29", {send, c29, b29, S}),
-      rate("25 -> 25", {send, c25, b25, S}), ns("own, CPU", Own, cpu),
+      rate("25 -> 25", {send, c25, b25, S}),
+      ns("limit, CPU", {send, frames, b29, S}, cpu), ns("own, CPU", Own, cpu),
       ns("ei, CPU", {send, ei, b29, S}, cpu)],
      [faster("own : limit", 0.95, Own, {send, frames, b29, S}),
       faster("own : ei", Ei, Own, {send, ei, b29, S}),
@@ -226,6 +229,7 @@ from_beam(S) ->
     Ei = {send, b29, ei, S},
     {["BEAM 29 -> C, ", bytes(S)],
      [rate("limit", {send, b29, frames, S}), rate("own", Own), rate("ei", Ei),
+      ns("limit, CPU", {send, b29, frames, S}, peer_cpu),
       ns("own, CPU", Own, peer_cpu), ns("ei, CPU", Ei, peer_cpu)],
      [W || W <- [faster("own : ei", 1, Own, Ei),
                  {"own : ei, CPU", at_most, 0.62,
@@ -259,10 +263,12 @@ large(to, S) ->
      [faster("own : limit", 0.95, Own, Limit)]};
 large(from, S) ->
     Own = {send, b29, own, S},
-    Limit = {send, b29, frames, S},
+    Limit = {send, b29, parts, S},
     {["BEAM 29 -> C, ", bytes(S)],
-     [rate("limit", Limit), rate("own", Own), rate("ei", {send, b29, ei, S}),
-      rate("from 25", {send, b25, own, S}), ns("own, CPU", Own, peer_cpu)],
+     [rate("limit", Limit), rate("limit, in one frame", {send, b29, frames, S}),
+      rate("own", Own), rate("ei", {send, b29, ei, S}),
+      rate("from 25", {send, b25, own, S}), ns("own, CPU", Own, peer_cpu),
+      ns("ei, CPU", {send, b29, ei, S}, peer_cpu)],
      [faster("own : limit", 0.95, Own, Limit)]};
 large(c, S) ->
     {["C -> C one way, ", bytes(S)],

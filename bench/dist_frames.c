@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dist_frames.c: what a peer and the machine can do at most. The connection is
- * that of conn.h, without atom cache and fragments, on a blocking socket; then
- * frames that were made beforehand are written in blocks of 64 KB, or frames
- * are counted by their lengths and not looked into.
+ * that of conn.h, without atom cache and (or, to count, with) fragments,
+ * on a blocking socket; then frames that were made beforehand are written in
+ * blocks of 64 KB, or frames are counted by their lengths and not looked into.
  */
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +19,8 @@ enum {
     BLOCK = 64 * 1024,
     ROOM = 256 * 1024,
     CREATION = 7,
-    TICK_MS = 1000 * CALM_TICKTIME / 4
+    TICK_MS = 1000 * CALM_TICKTIME / 4,
+    HEAD = 4 + 18 /* length, and what tells a message's last fragment */
 };
 
 typedef struct line {
@@ -30,6 +31,7 @@ typedef struct line {
 } line;
 
 static uint8_t room[ROOM];
+static bool in_parts;       /* new lines take fragments */
 static uint32_t ticktime_s; /* of new lines; 0: the usual one */
 static uint64_t grain = 1;  /* of the lines' clock, ms */
 
@@ -46,8 +48,8 @@ static void new_line(line *l, int fd, const char *name, const char *peer) {
         .takeover = true,
         .creation = CREATION,
         .challenge = 77,
-        .flags = cnode_conn_flags() &
-                 ~(CNODE_FLAG_DIST_HDR_ATOM_CACHE | CNODE_FLAG_FRAGMENTS),
+        .flags = cnode_conn_flags() & ~CNODE_FLAG_DIST_HDR_ATOM_CACHE &
+                 ~(in_parts ? 0 : CNODE_FLAG_FRAGMENTS),
         .ticktime_ms = ticktime_s * 1000,
         .max_frame = 1 << 30,
         .max_queue = 1 << 30,
@@ -208,37 +210,57 @@ void frames_send(const job *j) {
 /* --- counting ------------------------------------------------------------- */
 
 typedef struct counter {
-    long left;   /* frames */
-    size_t skip; /* bytes of the current one that are still to come */
-    uint8_t head[4];
-    size_t head_n;
+    long left;   /* messages */
+    size_t skip; /* bytes of the current frame that are still to come */
+    uint8_t head[HEAD];
+    size_t have, want; /* of the head */
 } counter;
 
 static size_t be32(const uint8_t *p) {
     return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
-/* A frame counts when its length has come; its bytes are then skipped. */
+/* What has no fragments, or is the last one: of those the number is 1. */
+static bool ends_message(const uint8_t *head) {
+    static const uint8_t last[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+
+    return head[4] != 131 || (head[5] != 'E' && head[5] != 'F') ||
+           memcmp(head + 14, last, sizeof last) == 0;
+}
+
+/* The length has come, then what there is behind it of the head. */
+static void take_head(counter *c) {
+    size_t frame = be32(c->head), want = frame < HEAD - 4 ? frame : HEAD - 4;
+
+    if (in_parts && c->want == 4 && want > 0) {
+        c->want += want;
+        return;
+    }
+    c->skip = frame - (c->want - 4);
+    c->left -= frame > 0 && (!in_parts || ends_message(c->head)); /* no tick */
+    c->have = 0;
+    c->want = 4;
+}
+
+/* A message counts when the head of its last frame has come; the rest is
+ * skipped. */
 static void count_bytes(counter *c, const uint8_t *p, size_t n) {
     while (n > 0) {
         size_t some = c->skip < n ? c->skip : n;
         c->skip -= some;
         p += some;
         n -= some;
-        while (c->skip == 0 && n > 0 && c->head_n < 4) {
-            c->head[c->head_n++] = *p++;
+        while (c->skip == 0 && n > 0 && c->have < c->want) {
+            c->head[c->have++] = *p++;
             n--;
         }
-        if (c->head_n == 4) {
-            c->skip = be32(c->head);
-            c->left -= c->skip > 0; /* none of a tick */
-            c->head_n = 0;
-        }
+        if (c->have == c->want)
+            take_head(c);
     }
 }
 
 static void count_frames(line *l, long count) {
-    counter c = {.left = count};
+    counter c = {.left = count, .want = 4};
     size_t n;
 
     while ((c.left > 0 || c.skip > 0) &&
@@ -301,6 +323,11 @@ void frames_serve(const job *j) {
         serve_line(&l);
         close_line(&l);
     }
+}
+
+void frames_parts(const job *j) {
+    in_parts = true;
+    frames_serve(j);
 }
 
 /* --- a crowd -------------------------------------------------------------- */
