@@ -79,6 +79,7 @@ cnode__rules *cnode__rules_new(const cnode_conn_config *config) {
     r->config = *config;
     set_defaults(&r->config);
     etf_writer_init(&r->writer, &r->config.alloc);
+    r->blobs.alloc = cn__alloc(&r->config.alloc);
     return r;
 }
 
@@ -95,6 +96,7 @@ void cnode__rules_drop(cnode__rules *r) {
         return;
     alloc = r->config.alloc;
     etf_writer_free(&r->writer);
+    cnode__blobs_trim(&r->blobs);
     cn__free(&alloc, r, 1, sizeof *r);
 }
 
@@ -178,7 +180,7 @@ int cnode__conn_new(cnode_conn **out, cnode__rules *rules,
     rules->refs++;
     c->frame_ctx = config->frame_ctx;
     cnode__conn_in_init(c);
-    cnode__out_init(&c->queue, &own->alloc);
+    cnode__out_init(&c->queue, &rules->blobs);
     c->stride = CNODE__FRAGMENT_SIZE;
     c->interval = own->ticktime_ms / own->intensity +
                   (own->ticktime_ms % own->intensity != 0);

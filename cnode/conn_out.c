@@ -149,11 +149,13 @@ void cnode__conn_trim_output(cnode_conn *c) {
     cnode__out_trim(&c->queue);
     free_talk(c);
     etf_writer_free(&c->rules->writer);
+    cnode__blobs_trim(&c->rules->blobs);
 }
 
 void cnode__conn_out_free(cnode_conn *c) {
     free_talk(c);
     cnode__out_free(&c->queue);
+    cnode__blobs_trim(&c->rules->blobs);
 }
 
 /* --- frames -------------------------------------------------------------- */

@@ -74,7 +74,8 @@ typedef struct cnode__rules {
     bool in_step; /* all tick at the same time, see cnode__rules_in_step ... */
     uint32_t phase; /* ... so many milliseconds after a whole interval */
     cnode_conn_config config;
-    etf_writer writer; /* of control tuples, empty between two calls */
+    etf_writer writer;  /* of control tuples, empty between two calls */
+    cnode__blobs blobs; /* of all queues */
 } cnode__rules;
 
 /* A signal on its way out: its control tuple and its payload, in pieces, from

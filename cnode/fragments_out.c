@@ -70,7 +70,7 @@ static void fill_slices(cnode__load *load, const cnode__parcel *p, bool copy,
 
 cnode__load *cnode__load_new(cnode_conn *c, const cnode__parcel *p, bool copy) {
     size_t size = size_of_load(p, copy);
-    cnode__blob *b = size == 0 ? NULL : cnode__blob_new(c->queue.alloc, size);
+    cnode__blob *b = size == 0 ? NULL : cnode__blob_new(c->queue.blobs, size);
     cnode__load *load;
     uint8_t *room;
 
@@ -88,7 +88,7 @@ cnode__load *cnode__load_new(cnode_conn *c, const cnode__parcel *p, bool copy) {
 }
 
 void cnode__load_drop(cnode_conn *c, cnode__load *load) {
-    cnode__blob_drop(c->queue.alloc, load->parcel.blob);
+    cnode__blob_drop(c->queue.blobs, load->parcel.blob);
 }
 
 void cnode__conn_stride(cnode_conn *c, size_t bytes) {
@@ -121,7 +121,7 @@ static void pop(cnode_conn *c, flow *f) {
 static void free_flow(cnode_conn *c, flow *f) {
     cnode__list_leave(&f->in_turn);
     (void)cn__map_remove(&c->talk->flow_of, &f->key, sizeof f->key);
-    cn__free(c->queue.alloc, f, 1, sizeof *f);
+    cn__free(c->queue.blobs->alloc, f, 1, sizeof *f);
 }
 
 void cnode__flows_free(cnode_conn *c) {
@@ -156,13 +156,13 @@ bool cnode__is_large(const cnode_conn *c, const cnode__parcel *p) {
 }
 
 static flow *new_flow(cnode_conn *c, const cnode_ctrl *ctrl) {
-    flow *f = cn__calloc(c->queue.alloc, 1, sizeof *f);
+    flow *f = cn__calloc(c->queue.blobs->alloc, 1, sizeof *f);
 
     if (f == NULL)
         return NULL;
     f->key = key_of(ctrl);
     if (cn__map_put(&c->talk->flow_of, &f->key, sizeof f->key, f) != 0) {
-        cn__free(c->queue.alloc, f, 1, sizeof *f);
+        cn__free(c->queue.blobs->alloc, f, 1, sizeof *f);
         return NULL;
     }
     cnode__list_add(&c->talk->flows, &f->in_turn);

@@ -4,18 +4,36 @@
  *
  * Blocks start small and double up to BLOCK_MAX, so that a connection with
  * little to say has little memory. What goes on while the queue runs neither
- * allocates nor frees: an empty queue starts over in the block that it has.
+ * allocates nor frees: an empty queue starts over in the block that it has, and
+ * one that is long takes over the blocks that are written.
  */
 #include "cnode/out_queue.h"
 
-enum { BLOCK_MIN = 128, BLOCK_MAX = 64 * 1024, FIRST_PIECES = 4 };
+enum {
+    BLOCK_MIN = 128,
+    BLOCK_MAX = 64 * 1024,
+    SPARE_MAX = 16, /* blocks */
+    FIRST_PIECES = 4
+};
 
-cnode__blob *cnode__blob_new(const cn_alloc *alloc, size_t size) {
+static cnode__blob *take_spare(cnode__blobs *all, size_t size) {
+    cnode__blob *b = size == BLOCK_MAX ? all->spare : NULL;
+
+    if (b == NULL)
+        return NULL;
+    all->spare = b->arg;
+    all->n--;
+    return b;
+}
+
+cnode__blob *cnode__blob_new(cnode__blobs *all, size_t size) {
     cnode__blob *b;
 
     if (size > SIZE_MAX - sizeof *b)
         return NULL;
-    b = alloc->realloc(alloc->ctx, NULL, 0, sizeof *b + size);
+    b = take_spare(all, size);
+    if (b == NULL)
+        b = all->alloc->realloc(all->alloc->ctx, NULL, 0, sizeof *b + size);
     if (b != NULL) {
         b->refs = 1;
         b->size = size;
@@ -24,30 +42,47 @@ cnode__blob *cnode__blob_new(const cn_alloc *alloc, size_t size) {
     return b;
 }
 
-void cnode__blob_drop(const cn_alloc *alloc, cnode__blob *b) {
+static void free_blob(cnode__blobs *all, cnode__blob *b) {
+    if (b->size == BLOCK_MAX && all->n < SPARE_MAX) {
+        b->arg = all->spare;
+        all->spare = b;
+        all->n++;
+        return;
+    }
+    cn__free(all->alloc, b, 1, sizeof *b + b->size);
+}
+
+void cnode__blob_drop(cnode__blobs *all, cnode__blob *b) {
     void (*release)(void *) = b->release;
     void *arg = b->arg;
 
     if (--b->refs > 0)
         return;
-    cn__free(alloc, b, 1, sizeof *b + b->size);
+    free_blob(all, b);
     if (release != NULL)
         release(arg);
 }
 
-void cnode__out_init(cnode__out *o, const cn_alloc *alloc) {
-    *o = (cnode__out){.alloc = cn__alloc(alloc)};
+void cnode__blobs_trim(cnode__blobs *all) {
+    cnode__blob *b;
+
+    while ((b = take_spare(all, BLOCK_MAX)) != NULL)
+        cn__free(all->alloc, b, 1, sizeof *b + b->size);
+}
+
+void cnode__out_init(cnode__out *o, cnode__blobs *blobs) {
+    *o = (cnode__out){.blobs = blobs};
 }
 
 static void drop_block(cnode__out *o) {
     if (o->block != NULL)
-        cnode__blob_drop(o->alloc, o->block);
+        cnode__blob_drop(o->blobs, o->block);
     o->block = NULL;
     o->used = 0;
 }
 
 static void drop_pieces(cnode__out *o) {
-    cn__free(o->alloc, o->pieces, o->cap, sizeof *o->pieces);
+    cn__free(o->blobs->alloc, o->pieces, o->cap, sizeof *o->pieces);
     o->pieces = NULL;
     o->cap = o->first = 0;
 }
@@ -71,13 +106,13 @@ static cnode__piece *piece_at(const cnode__out *o, size_t i) {
 
 static bool grow_pieces(cnode__out *o) {
     size_t cap = o->cap == 0 ? FIRST_PIECES : o->cap * 2;
-    cnode__piece *p = cn__resize(o->alloc, NULL, 0, cap, sizeof *p);
+    cnode__piece *p = cn__resize(o->blobs->alloc, NULL, 0, cap, sizeof *p);
 
     if (p == NULL)
         return false;
     for (size_t i = 0; i < o->n; i++)
         p[i] = *piece_at(o, i);
-    cn__free(o->alloc, o->pieces, o->cap, sizeof *p);
+    cn__free(o->blobs->alloc, o->pieces, o->cap, sizeof *p);
     o->pieces = p;
     o->cap = cap;
     o->first = 0;
@@ -90,7 +125,7 @@ static bool new_block(cnode__out *o, size_t n) {
 
     if (size > BLOCK_MAX)
         size = BLOCK_MAX;
-    b = cnode__blob_new(o->alloc, n > size ? n : size);
+    b = cnode__blob_new(o->blobs, n > size ? n : size);
     if (b == NULL)
         return false;
     drop_block(o);
@@ -156,7 +191,7 @@ void cnode__out_wrote(cnode__out *o, size_t n) {
             return;
         o->first++;
         o->n--;
-        cnode__blob_drop(o->alloc, b);
+        cnode__blob_drop(o->blobs, b);
     }
     if (o->bytes == 0)
         start_over(o);

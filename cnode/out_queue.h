@@ -26,9 +26,21 @@ typedef struct cnode__blob {
     uint8_t bytes[];
 } cnode__blob;
 
+/* Where the blobs of all connections of a node come from. Full blocks that were
+ * written are kept, up to a number, for the next ones: giving a megabyte back
+ * to the system and taking it again costs as much as all else does for a
+ * message. */
+typedef struct cnode__blobs {
+    const cn_alloc *alloc;
+    cnode__blob *spare; /* linked by arg */
+    size_t n;
+} cnode__blobs;
+
 /* With one reference, or NULL. */
-cnode__blob *cnode__blob_new(const cn_alloc *alloc, size_t size);
-void cnode__blob_drop(const cn_alloc *alloc, cnode__blob *b);
+cnode__blob *cnode__blob_new(cnode__blobs *all, size_t size);
+void cnode__blob_drop(cnode__blobs *all, cnode__blob *b);
+/* Gives back what is kept. */
+void cnode__blobs_trim(cnode__blobs *all);
 
 typedef struct cnode__piece {
     const uint8_t *data;
@@ -37,7 +49,7 @@ typedef struct cnode__piece {
 } cnode__piece;
 
 typedef struct cnode__out {
-    const cn_alloc *alloc;
+    cnode__blobs *blobs;
     cnode__piece *pieces; /* a ring */
     size_t first;
     size_t n;
@@ -47,7 +59,7 @@ typedef struct cnode__out {
     size_t bytes;       /* in all pieces */
 } cnode__out;
 
-void cnode__out_init(cnode__out *o, const cn_alloc *alloc);
+void cnode__out_init(cnode__out *o, cnode__blobs *blobs);
 void cnode__out_free(cnode__out *o);
 
 /* Room for n bytes in a row, and for `shares` calls of cnode__out_share after

@@ -992,6 +992,36 @@ static void test_no_memory(void **state) {
     free_binary(terms[0]);
 }
 
+/* A queue that gets long again and again takes no new memory for that, and what
+ * it keeps is bounded. */
+static void test_busy_memory(void **state) {
+    cnode_conn_config config = config_with(ALL);
+    etf_view small = binary(1000);
+    cnode_conn *c;
+    fault_alloc f;
+    size_t calls = 0;
+
+    (void)state;
+    fault_init(&f, 0);
+    config.alloc = f.alloc;
+    assert_int_equal(open_with(&config, &c), 0);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 800; i++)
+            assert_int_equal(send_from(c, 1, small), 0);
+        (void)drain(c);
+        if (round == 1)
+            calls = f.calls;
+    }
+    assert_int_equal(f.calls, calls);
+    for (int i = 0; i < 8000; i++)
+        assert_int_equal(send_from(c, 1, small), 0);
+    (void)drain(c);
+    assert_true(f.live < 2 << 20);
+    cnode_conn_free(c);
+    assert_int_equal(f.live, 0);
+    free_binary(small);
+}
+
 /* What was only needed while there was something to say is given back. */
 static void test_idle_memory(void **state) {
     cnode_conn_config config = config_with(ALL);
@@ -1042,6 +1072,7 @@ int main(void) {
         cmocka_unit_test(test_brief_refused),
         cmocka_unit_test(test_brief_memory),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_busy_memory),
         cmocka_unit_test(test_idle_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
