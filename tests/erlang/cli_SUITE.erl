@@ -1380,7 +1380,7 @@ serve_sigterm(_) ->
 serve_sigint(_) ->
     Serve = cnode_test:serve(#{}),
     cnode_test:signal(Serve, "INT"),
-    ?assertEqual(0, cnode_test:status(Serve, 5000)),
+    ?assertEqual(0, cnode_test:status(Serve)),
     ?assertEqual(<<>>, cnode_test:stderr(Serve)).
 
 serve_visibility(_) ->
@@ -1441,7 +1441,7 @@ serve_epmd_silent(_) ->
                                            "--timeout", "600"]}),
     receive {accepted, silent} -> ok end,
     cnode_test:signal(Serve, "TERM"),
-    ?assertEqual(0, cnode_test:status(Serve, 5000)),
+    ?assertEqual(0, cnode_test:status(Serve)),
     ?assertEqual(<<>>, cnode_test:stdout(Serve)),
     fails(5, ["EPMD does not answer within 0.5 s",
               "hint: --timeout SECONDS gives more time"],
@@ -1545,7 +1545,7 @@ serve_unread_log(_) ->
     ?assertEqual(<<0:65536/unit:8>>, Before),
     pong(run(["ping", atom_to_list(Node)])),
     cnode_test:signal(Serve, "TERM"),
-    ?assertEqual(0, cnode_test:status(Serve, 5000)),
+    ?assertEqual(0, cnode_test:status(Serve)),
     ?assertMatch({match, _},
                  re:run(read_port(Cat, all), text("~ts: warning: [1-9][0-9]* "
                                                   "lines of the log were lost\n",

@@ -7,6 +7,7 @@
 -module(cluster).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 %% nodes
 -export([erl/1, erl/2, c/1, c/2, start/1, restart/1, stop/0, name/1, call/4,
@@ -21,8 +22,8 @@
 %% called on Erlang nodes
 -export([start_recorder/0, tell_recorded/0, log/2]).
 
--import(cnode_test, [wait_until/2]).
--import(node_driver, [tell/2, ok/2]).
+-import(cnode_test, [wait_until/1, wait_until/2]).
+-import(node_driver, [tell/2, tell/3]).
 
 %% ------------------------------------------------------------------- nodes
 
@@ -51,11 +52,7 @@ start(Specs) ->
 
 %% Full nodes under the names of some that have ended, as soon as these are free.
 restart(Nodes) ->
-    Free = fun(N) ->
-                   [Name, _] = string:split(atom_to_list(name(N)), "@"),
-                   not lists:keymember(Name, 1, cnode_test:epmd_names())
-           end,
-    wait_until(fun() -> lists:all(Free, Nodes) end, 10000),
+    [cnode_test:await_unregistered(name(N)) || N <- Nodes],
     [keep(N) || N <- each(fun({c, _, Node}) -> start_c(Node, #{}) end, Nodes)].
 
 keep({erl, Peer, Node} = N) -> put({?MODULE, Node}, {erl, Peer}), N;
@@ -81,13 +78,13 @@ start_erl(Node, Opts) ->
     [Program | Args] = maps:get(wrap, Opts, []) ++ erl_of(Opts),
     {ok, Peer, Node} =
         peer:start(#{name => Name, host => Host, longnames => true,
-                     connection => standard_io, wait_boot => 30000,
+                     connection => standard_io, wait_boot => ?WAIT,
                      exec => {Program, Args},
                      args => ["-setcookie", cnode_test:cookie(), "-pa",
                               filename:dirname(code:which(?MODULE))
                               | maps:get(args, Opts, [])]}),
     load(Peer),
-    ok = peer:call(Peer, ?MODULE, start_recorder, []),
+    ok = peer:call(Peer, ?MODULE, start_recorder, [], ?WAIT),
     {erl, Peer, Node}.
 
 erl_of(#{root := Root}) ->
@@ -101,13 +98,13 @@ load(Peer) ->
     File = code:which(?MODULE),
     {ok, Code} = file:read_file(File),
     {module, ?MODULE} = peer:call(Peer, code, load_binary,
-                                  [?MODULE, File, Code]).
+                                  [?MODULE, File, Code], ?WAIT).
 
 name({_, _, Node}) ->
     Node.
 
 call({erl, Peer, _}, M, F, A) ->
-    peer:call(Peer, M, F, A, 30000).
+    peer:call(Peer, M, F, A, ?WAIT).
 
 %% Fun of each, side by side.
 each(Fun, List) ->
@@ -141,14 +138,14 @@ mesh([First | Others]) ->
 
 %% Until each of these knows exactly the others, and is connected to them.
 await(Members) ->
-    await(Members, 30000).
+    await(Members, ?WAIT).
 
 await(Members, Ms) ->
     await(Members, Ms, fun(Others, Them) -> Others -- Them =:= [] end).
 
 %% The same, and they are connected to nobody else.
 await_cluster(Members) ->
-    await(Members, 20000, fun(Others, Them) -> Others =:= Them end).
+    await(Members, ?WAIT, fun(Others, Them) -> Others =:= Them end).
 
 await(Members, Ms, Fits) ->
     Names = lists:sort([name(N) || N <- Members]),
@@ -172,9 +169,9 @@ said(E) ->
     io_lib:format("~p", [[L || {{log, _, _}, _} = L <- recorded(E)]]).
 
 sync({c, D, _}) ->
-    ok(D, {global_sync, 5000});
+    ?assertEqual(ok, tell(D, {global_sync, ?WAIT}, 2 * ?WAIT));
 sync({erl, Peer, _} = E) ->
-    try ?assertEqual(ok, peer:call(Peer, global, sync, [], 10000))
+    try ?assertEqual(ok, peer:call(Peer, global, sync, [], ?WAIT))
     catch exit:{timeout, _} ->
             ct:fail("~p does not sync: ~p~n~p",
                     [name(E), call(E, erlang, nodes, []),
@@ -207,7 +204,7 @@ await_name(Nodes, Name, Pid) ->
                            lists:all(fun(N) ->
                                              whereis_name(N, Name) =:= Pid
                                      end, Nodes)
-                   end, 10000)
+                   end)
     catch error:{timeout, _} ->
             ct:fail("~p of ~p: ~p",
                     [Name, Pid, [{name(N), whereis_name(N, Name)}

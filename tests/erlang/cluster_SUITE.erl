@@ -317,7 +317,7 @@ shuffled(List) ->
 kill_all(Cs) ->
     Pids = [[" ", integer_to_list(OsPid)] || {c, #{os_pid := OsPid}, _} <- Cs],
     os:cmd(lists:flatten(["kill -KILL" | Pids])),
-    [cnode_test:status(D, 5000) || {c, D, _} <- Cs].
+    [cnode_test:status(D) || {c, D, _} <- Cs].
 
 lost_only(Dead, {c, D, Node}, Known) ->
     Names = [name(C) || C <- Dead],

@@ -8,22 +8,22 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 %% suites
 -export([init_suite/1, host/0, cookie/0, epmd_port/0, epmd_start/1,
-         epmd_names/0, unique/1, unique_node/1, wait_until/1, wait_until/2,
-         flush/0, expect/1, expect/2, alive_process/1, dead_pid/0, file/2,
-         file/1, free_port/0, parse/1, terms/0, rss/1]).
+         epmd_names/0, is_registered/1, await_unregistered/1, unique/1,
+         unique_node/1, wait_until/1, wait_until/2, flush/0, expect/1,
+         alive_process/1, dead_pid/0, file/2, file/1, free_port/0, parse/1,
+         terms/0, rss/1]).
 %% programs
--export([serve/1, launch/1, ready/1, stop/1, stop_all/0, kill9/1, status/2,
+-export([serve/1, launch/1, ready/1, stop/1, stop_all/0, kill9/1, status/1,
          running/1, stdout/1, stderr/1, signal/2, run/1, run/2, start/2]).
 %% peer nodes
--export([with_peer/2, start_peer/1, stop_peer/1]).
+-export([with_peer/2, start_peer/1, stop_peer/1, freeze/1]).
 %% called on peer nodes
 -export([report/1, mailbox/1, received/1, talk/0, mumble/0, print_alone/1,
          forget/1]).
-
--define(WAIT, 10000).
 
 %% ---------------------------------------------------------------- suites
 
@@ -63,6 +63,15 @@ epmd_names() ->
         {error, _} -> []
     end.
 
+%% At EPMD.
+is_registered(Node) ->
+    [Short, _] = string:split(atom_to_list(Node), "@"),
+    lists:keymember(Short, 1, epmd_names()).
+
+%% EPMD has to notice that a node is gone; until then its name is taken.
+await_unregistered(Node) ->
+    wait_until(fun() -> not is_registered(Node) end).
+
 %% The host part of every node name here.
 host() ->
     [_, Host] = string:split(atom_to_list(node()), "@"),
@@ -72,8 +81,15 @@ cookie() ->
     atom_to_list(erlang:get_cookie()).
 
 unique(Prefix) ->
-    lists:concat([Prefix, "_", os:getpid(), "_",
+    lists:concat([Prefix, "_", this_run(), "_",
                   erlang:unique_integer([positive])]).
+
+%% When this emulator was started. Its process id is no name: two that run at
+%% once in namespaces of their own may have the same.
+this_run() ->
+    Start = erlang:system_info(start_time) + erlang:time_offset(),
+    Ms = erlang:convert_time_unit(Start, native, millisecond),
+    string:lowercase(integer_to_list(Ms rem (36 * 36 * 36 * 36 * 36 * 36), 36)).
 
 unique_node(Prefix) ->
     list_to_atom(unique(Prefix) ++ "@" ++ host()).
@@ -101,10 +117,7 @@ flush() ->
 
 %% The next message, which must be Msg.
 expect(Msg) ->
-    expect(Msg, ?WAIT).
-
-expect(Msg, Ms) ->
-    receive M -> ?assertEqual(Msg, M) after Ms -> error({missing, Msg}) end.
+    receive M -> ?assertEqual(Msg, M) after ?WAIT -> error({missing, Msg}) end.
 
 %% A process that does nothing until it is told {exit, Reason}.
 alive_process(Options) ->
@@ -125,11 +138,14 @@ file(Prefix) ->
     Dir = persistent_term:get({?MODULE, dir}),
     filename:absname(filename:join(Dir, unique(Prefix))).
 
+%% Below the ports that the system gives out by itself, so that it gives it to
+%% nobody before it is used.
 free_port() ->
-    {ok, L} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
-    {ok, Port} = inet:port(L),
-    gen_tcp:close(L),
-    Port.
+    Port = 22000 + rand:uniform(10000),
+    case gen_tcp:listen(Port, [{ip, {127, 0, 0, 1}}]) of
+        {ok, L} -> gen_tcp:close(L), Port;
+        {error, _} -> free_port()
+    end.
 
 %% An Erlang term from its text.
 parse(Text) ->
@@ -244,17 +260,18 @@ serve(Opts) ->
 launch(Opts) ->
     Node = maps:get(name, Opts, unique_node("cn")),
     Visible = ["--visible" || maps:get(visible, Opts, false)],
-    Args = maps:get(global, Opts, []) ++
-        ["serve", "--name", atom_to_list(Node), "--stdin-eof"] ++ Visible ++
+    Args = ["--name", atom_to_list(Node), "--stdin-eof"] ++ Visible ++
         maps:get(args, Opts, []),
-    Prog = start(Args, maps:merge(#{stdin => port}, Opts)),
+    Global = maps:get(global, Opts, []),
+    Prog = start(Global ++ ["serve" | patience(Global ++ Args)] ++ Args,
+                 maps:merge(#{stdin => port}, Opts)),
     Prog#{node => Node}.
 
 ready(Prog) ->
     wait_until(fun() ->
                        string:find(stdout(Prog), "\n") =/= nomatch
                            orelse not running(Prog)
-               end, 10000),
+               end),
     Line = stdout(Prog),
     Node = atom_to_list(maps:get(node, Prog)),
     case string:lexemes(Line, " \n") of
@@ -268,7 +285,7 @@ ready(Prog) ->
 %% SIGTERM must end it with status 0, with nothing on stdout but the one line.
 stop(Prog) ->
     signal(Prog, "TERM"),
-    Status = status(Prog, 5000),
+    Status = status(Prog),
     ct:log("stderr of ~p:~n~ts", [maps:get(node, Prog), stderr(Prog)]),
     no_secret(#{}, {Status, stdout(Prog), stderr(Prog)}),
     ?assertEqual(0, Status),
@@ -276,7 +293,7 @@ stop(Prog) ->
 
 kill9(Prog) ->
     signal(Prog, "KILL"),
-    status(Prog, 5000).
+    status(Prog).
 
 %% Ends what a failed test case left behind.
 stop_all() ->
@@ -298,8 +315,8 @@ running(Prog) ->
     ask(Prog, status) =:= running.
 
 %% The exit status, once it ended.
-status(Prog, Ms) ->
-    wait_until(fun() -> not running(Prog) end, Ms),
+status(Prog) ->
+    wait_until(fun() -> not running(Prog) end),
     ask(Prog, status).
 
 stdout(Prog) ->
@@ -310,13 +327,14 @@ stderr(#{stderr := File}) ->
     Bytes.
 
 %% Runs a command to its end: {Status, Stdout, Stderr}. Opts: cookie (false for
-%% none in the environment), env, stdin (bytes), fd3 (bytes), timeout (ms).
+%% none in the environment), env, stdin (bytes), fd3 (bytes).
 run(Args) ->
     run(Args, #{}).
 
-run(Args, Opts) ->
+run(Args0, Opts) ->
+    Args = patient(Args0),
     Prog = start(Args, Opts),
-    try status(Prog, maps:get(timeout, Opts, 15000)) of
+    try status(Prog) of
         Status ->
             Result = {Status, stdout(Prog), stderr(Prog)},
             ct:log("cnode ~tp~n~tp", [Args, Result]),
@@ -328,6 +346,21 @@ run(Args, Opts) ->
             ct:fail("cnode ~tp hangs: ~ts", [Args, Err])
     after
         forget(Prog)
+    end.
+
+%% What asks another node has more time for it than it takes by itself.
+patient([Command | More])
+  when Command =:= "ping"; Command =:= "call"; Command =:= "cast";
+       Command =:= "send"; Command =:= "names"; Command =:= "global";
+       Command =:= "pg"; Command =:= "serve" ->
+    [Command | patience(More)] ++ More;
+patient(Args) ->
+    Args.
+
+patience(Args) ->
+    case [A || "--timeout" ++ _ = A <- Args] of
+        [] -> ["--timeout", integer_to_list(?WAIT div 2000)];
+        _ -> []
     end.
 
 %% Nothing that the command writes may hold the cookie.
@@ -368,12 +401,19 @@ own_port(Args, Env, Prog) ->
                         P = open_port({spawn_executable, "/bin/sh"},
                                       [{args, Args}, {env, Env}, binary,
                                        exit_status, use_stdio, stream]),
-                        {os_pid, Os} = erlang:port_info(P, os_pid),
+                        Os = os_pid(P),
                         put(?MODULE, Os),
                         Me ! {self(), Os},
                         port_loop(P, <<>>, running)
                 end),
     receive {Pid, OsPid} -> Prog#{pid => Pid, os_pid => OsPid} end.
+
+%% A port is closed when its program has ended, which may be by now.
+os_pid(Port) ->
+    case erlang:port_info(Port, os_pid) of
+        {os_pid, Os} -> Os;
+        undefined -> ended
+    end.
 
 port_loop(Port, Out, Status) ->
     receive
@@ -387,9 +427,6 @@ port_loop(Port, Out, Status) ->
             port_loop(Port, Out, Status);
         {From, Ref, stdout} ->
             From ! {Ref, Out},
-            port_loop(Port, Out, Status);
-        {send, Bytes} ->
-            port_command(Port, Bytes),
             port_loop(Port, Out, Status);
         forget ->
             ok
@@ -408,21 +445,39 @@ forget(#{pid := Pid}) ->
 
 %% ------------------------------------------------------------ peer nodes
 
+%% Stops a program of that process id, whatever it does. A signal takes its
+%% time: all threads have to have stopped.
+freeze(OsPid) ->
+    os:cmd("kill -STOP " ++ OsPid),
+    wait_until(fun() ->
+                       lists:all(fun is_frozen/1,
+                                 filelib:wildcard("/proc/" ++ OsPid
+                                                  ++ "/task/*/stat"))
+               end).
+
+is_frozen(Stat) ->
+    case file:read_file(Stat) of
+        {ok, Text} -> re:run(Text, "\\) T ") =/= nomatch;
+        {error, _} -> true % the thread has ended
+    end.
+
 %% Runs Fun(Peer, Node) with a node of this release. Opts: name (atom), cookie,
 %% args, shortnames.
 with_peer(Opts, Fun) ->
     {Peer, Node} = start_peer(Opts),
     try Fun(Peer, Node) after stop_peer(Peer) end.
 
+%% A name that is given may be that of one that has just ended.
 start_peer(Opts) ->
     Node = maps:get(name, Opts, unique_node("peer")),
+    await_unregistered(Node),
     [Name, Host] = string:split(atom_to_list(Node), "@"),
     Args = ["-setcookie", maps:get(cookie, Opts, cookie()),
             "-pa", filename:absname(filename:dirname(code:which(?MODULE)))],
     {ok, Peer, Node} =
         peer:start(#{name => Name, host => Host, connection => standard_io,
                      longnames => lists:member($., Host),
-                     wait_boot => 20000,
+                     wait_boot => ?WAIT,
                      args => Args ++ maps:get(args, Opts, [])}),
     {Peer, Node}.
 
@@ -457,7 +512,7 @@ keep(Got) ->
 received(Name) ->
     Ref = make_ref(),
     Name ! {'$received', self(), Ref},
-    receive {Ref, Got} -> Got after 5000 -> error(timeout) end.
+    receive {Ref, Got} -> Got after ?WAIT -> error(timeout) end.
 
 %% Everything by which a process prints, in this order.
 talk() ->

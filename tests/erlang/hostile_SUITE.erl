@@ -821,7 +821,7 @@ connect_option_refused(_) ->
                                                 =/= nomatch
                                     end),
                          cnode_test:signal(Serve, "TERM"),
-                         ?assert(lists:member(cnode_test:status(Serve, 5000),
+                         ?assert(lists:member(cnode_test:status(Serve),
                                               [0, 3, 4]))
                  end).
 

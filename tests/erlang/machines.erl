@@ -112,15 +112,20 @@ kill(Signal, Pid) ->
 
 %% Loses all to that host that goes through it.
 lose(#{router := Router}, To) ->
-    sh(Router, ["ip route add blackhole ", To, "/32"]).
+    sh(Router, lose_command(To)).
 
 find(#{router := Router}, To) ->
-    sh(Router, ["ip route del blackhole ", To, "/32"]).
+    sh(Router, find_command(To)).
 
-lose_all(World) ->
-    lose(World, ?HERE),
-    lose(World, ?THERE).
+%% Both ways by one program, so that they begin, and end, at the same time.
+lose_all(#{router := Router}) ->
+    sh(Router, [lose_command(?HERE), " && ", lose_command(?THERE)]).
 
-find_all(World) ->
-    find(World, ?HERE),
-    find(World, ?THERE).
+find_all(#{router := Router}) ->
+    sh(Router, [find_command(?HERE), " && ", find_command(?THERE)]).
+
+lose_command(To) ->
+    ["ip route add blackhole ", To, "/32"].
+
+find_command(To) ->
+    ["ip route del blackhole ", To, "/32"].

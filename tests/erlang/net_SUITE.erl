@@ -660,7 +660,7 @@ half_open(Config) ->
     Pids = there(World),
     lose_all(World),
     [kill("KILL", P) || P <- Pids],
-    0 < cnode_test:status(E, 5000) orelse error(alive),
+    0 < cnode_test:status(E) orelse error(alive),
     find_all(World),
     [d_told(World, N, ?AT_ONCE, closed()) || N <- [Node, maps:get(node, E)]],
     lost_once(World, with_erlang),
@@ -677,7 +677,7 @@ half_open_peer_returns(Config) ->
     Pids = there(World),
     lose_all(World),
     [kill("KILL", P) || P <- Pids],
-    0 < cnode_test:status(E, 5000) orelse error(alive),
+    0 < cnode_test:status(E) orelse error(alive),
     cnode_test:stop_peer(Peer),
     %% They start without a network; when it is there they are the first to
     %% speak, or the second.

@@ -7,12 +7,11 @@
 -module(node_driver).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -export([start/1, stop/1, program/0]).
 -export([command/2, command/3, tell/2, tell/3, ok/2]).
 -export([report/2, events/1, await_event/4, fds/1]).
-
--define(WAIT, 30000).
 
 program() ->
     case os:getenv("NODE_DRIVER") of
@@ -89,7 +88,7 @@ loop(Port, Next, Asked, Status) ->
 %% Leaves in order: `stop`, status 0.
 stop(Driver) ->
     ?assertEqual(ok, tell(Driver, stop)),
-    Status = cnode_test:status(Driver, ?WAIT),
+    Status = cnode_test:status(Driver),
     ct:log("stderr of ~p:~n~ts",
            [maps:get(node, Driver), cnode_test:stderr(Driver)]),
     ?assertEqual(0, Status).

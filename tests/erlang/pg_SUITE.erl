@@ -564,7 +564,7 @@ command_serves_scopes(_) ->
                  string:prefix(Out, "carts\t") =/= nomatch
          end),
     cnode_test:signal(Run, "TERM"),
-    0 = cnode_test:status(Run, 10000),
+    0 = cnode_test:status(Run),
     wait(fun() -> {0, <<>>, <<>>} =:= List(Some, []) end),
     cnode_test:stop(Some),
     {2, <<>>, Taken} = cnode_test:run(["serve", "-n", "x@127.0.0.1",
@@ -594,7 +594,7 @@ command_watches(Config) ->
     cnode_test:stop_peer(Peer),
     has_line(Run, "left\tthere\t"),
     cnode_test:signal(Run, "INT"),
-    0 = cnode_test:status(Run, 10000).
+    0 = cnode_test:status(Run).
 
 whereis_init(Node) ->
     erpc:call(Node, erlang, whereis, [init]).
@@ -613,5 +613,5 @@ command_joins(Config) ->
     P ! 42,
     has_line(Run, "{\"event\":\"message\",\"term\":42}"),
     cnode_test:signal(Run, "TERM"),
-    0 = cnode_test:status(Run, 10000),
+    0 = cnode_test:status(Run),
     wait(fun() -> pg:get_members(S, {room, 7}) =:= [] end).

@@ -10,6 +10,7 @@
 -module(raw_peer).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 %% sockets and EPMD
 -export([connect/1, listen/0, listen/1, accept/1, accept/2, close/1,
@@ -25,7 +26,6 @@
          send_ctl/3, recv_ctl/1, recv_ctl/2, await_ctl/2, self_pid/1, pid/2,
          ref/2, ping/2]).
 
--define(WAIT, 5000).
 -define(CREATION, 16#12345678).
 
 %% ------------------------------------------------------- sockets and EPMD

@@ -5,7 +5,7 @@
 
 -export([start/0, start/1, stop/1, ask/2]).
 
--define(WAIT, 15000).
+-include("patience.hrl").
 
 start() ->
     start([]).

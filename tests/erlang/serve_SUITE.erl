@@ -935,7 +935,7 @@ stop_is_noconnection(_) ->
 sigint(_) ->
     Serve = cnode_test:serve(#{}),
     cnode_test:signal(Serve, "INT"),
-    ?assertEqual(0, cnode_test:status(Serve, 5000)).
+    ?assertEqual(0, cnode_test:status(Serve)).
 
 %% stdin ends when the first line is read; then the node ends too.
 end_of_stdin(_) ->
