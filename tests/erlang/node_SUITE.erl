@@ -6,6 +6,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -73,7 +74,7 @@ spawned(D, N, Mode) ->
 
 %% Waits until the report of the group has these entries.
 await_report(D, Group, Wanted) ->
-    await_report(D, Group, Wanted, 30000).
+    await_report(D, Group, Wanted, ?WAIT).
 
 await_report(D, Group, Wanted, Ms) ->
     try wait_until(fun() ->
@@ -126,15 +127,15 @@ calls_from_c(Config) ->
     D = ?config(driver, Config),
     Here = node(),
     Rpc = fun(M, F, A, Ms) -> node_driver:tell(D, {rpc, Here, M, F, A, Ms}) end,
-    ?assertEqual({'CN_OK', 3}, Rpc(erlang, '+', [1, 2], 5000)),
+    ?assertEqual({'CN_OK', 3}, Rpc(erlang, '+', [1, 2], ?WAIT)),
     ?assertMatch({'CN_EREMOTE', {error, badarith, _}},
-                 Rpc(erlang, '+', [1, a], 5000)),
+                 Rpc(erlang, '+', [1, a], ?WAIT)),
     ?assertMatch({'CN_EREMOTE', {throw, ball, _}},
-                 Rpc(erlang, throw, [ball], 5000)),
+                 Rpc(erlang, throw, [ball], ?WAIT)),
     ?assertMatch({'CN_EREMOTE', {exit, why, _}},
-                 Rpc(erlang, exit, [why], 5000)),
+                 Rpc(erlang, exit, [why], ?WAIT)),
     ?assertMatch({'CN_EREMOTE', {error, undef, _}},
-                 Rpc(no_such, function, [], 5000)),
+                 Rpc(no_such, function, [], ?WAIT)),
     ?assertMatch({'CN_ETIMEDOUT', []}, Rpc(timer, sleep, [60000], 100)),
     Server = spawn_link(fun answer_calls/0),
     register(node_suite_server, Server),
@@ -142,10 +143,10 @@ calls_from_c(Config) ->
                    node_driver:tell(D, {call, Here, Name, Ms, Request})
            end,
     ?assertEqual({'CN_OK', {ok, #{a => 1}}},
-                 Call(node_suite_server, 5000, #{a => 1})),
-    ?assertMatch({'CN_ENOPROC', _}, Call(node_suite_nobody, 5000, x)),
+                 Call(node_suite_server, ?WAIT, #{a => 1})),
+    ?assertMatch({'CN_ENOPROC', _}, Call(node_suite_nobody, ?WAIT, x)),
     ?assertMatch({'CN_ETIMEDOUT', []}, Call(node_suite_server, 100, silence)),
-    ?assertMatch({'CN_EEXITED', fell}, Call(node_suite_server, 5000, fall)),
+    ?assertMatch({'CN_EEXITED', fell}, Call(node_suite_server, ?WAIT, fall)),
     receive {'EXIT', Server, fell} -> ok end,
     ?assertEqual([], flush()).
 
@@ -166,7 +167,7 @@ links_from_c(Config) ->
     node_driver:ok(D, {unlink, Group, [A, B, C, Dead]}),
     node_driver:ok(D, {link, Group, [A, B, C, Dead]}),
     %% Behind all that.
-    {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [], 9000}),
+    {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [], ?WAIT}),
     ?assertEqual({links, [lists:nth(3, Pids)]}, process_info(C, links)),
     A ! {exit, {reason, <<"of A">>}},
     B ! {exit, normal},
@@ -279,7 +280,7 @@ large_reasons(Config) ->
     All = [cnode_test:alive_process([]) || _ <- lists:seq(1, 6)],
     node_driver:ok(D, {link, Group, All}),
     node_driver:ok(D, {monitor, Group, All}),
-    {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [], 9000}),
+    {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [], ?WAIT}),
     [P ! {exit, R} || {P, R} <- lists:zip(All, [Reason, small, Reason, small,
                                                 Reason, small])],
     wait_until(fun() ->
@@ -308,11 +309,11 @@ large_calls(Config) ->
     D = ?config(driver, Config),
     Large = binary:copy(<<"argument">>, 100000),
     {'CN_OK', Back} = node_driver:command(D, {rpc, node(), lists, reverse,
-                                              [[1, Large]], 9000}),
+                                              [[1, Large]], ?WAIT}),
     ?assert(Back =:= [Large, 1]),
     {'CN_EREMOTE', {error, {badmatch, Same}, _}} =
         node_driver:command(D, {rpc, node(), erlang, error,
-                                [{badmatch, Large}], 9000}),
+                                [{badmatch, Large}], ?WAIT}),
     ?assert(Same =:= Large),
     {Group, _} = spawned(D, 1, trap),
     {'CN_OK', _} = node_driver:command(D, {remote, Group, node(), erlang, exit,
@@ -436,28 +437,33 @@ million_in_order(_) ->
     Me = self(),
     Counter = spawn_link(fun() -> count_all(Me, #{}, 8 * Messages) end),
     {sent, _, _} = node_driver:tell(D, {send, Counter, #{messages => Messages,
-                                                         senders => 8}}, 50000),
+                                                         senders => 8}},
+                                   2 * ?WAIT),
     receive {Counter, {counted, Last}} ->
             ?assertEqual(lists:duplicate(8, Messages), maps:values(Last)) end,
     node_driver:stop(D).
 
-%% One node sends as much as it can, and the calls of another one are answered.
+%% One node sends as much as it can, and the calls of another one are answered
+%% before much more of it is read.
 flood_delays_nobody(_) ->
     D = #{node := Node} = node_driver:start(#{}),
     {Group, [To]} = spawned(D, 1, trap),
     {Peer, _} = cnode_test:start_peer(#{}),
-    ok = peer:call(Peer, ?MODULE, start_flood, [To, 2]),
+    ok = peer:call(Peer, ?MODULE, start_flood, [To, 2], ?WAIT),
     wait_until(fun() ->
                        #{messages := M} = node_driver:report(D, Group),
                        M > 1000
                end),
-    Times = [begin
-                 {Us, _} = timer:tc(gen_server, call, [{driver, Node}, stats]),
-                 Us div 1000
-             end || _ <- lists:seq(1, 50)],
-    #{messages := Messages, disorder := 0} = node_driver:report(D, Group),
-    ct:log("~p messages of the flood; calls took, ms: ~w", [Messages, Times]),
-    ?assert(lists:nth(40, lists:sort(Times)) < 300),
+    Counts = [begin
+                  #{messages_in := N} = gen_server:call({driver, Node}, stats,
+                                                        ?WAIT),
+                  N
+              end || _ <- lists:seq(1, 51)],
+    Between = [B - A || {A, B} <- lists:zip(lists:droplast(Counts),
+                                            tl(Counts))],
+    #{disorder := 0} = node_driver:report(D, Group),
+    ct:log("messages of the flood between two answers: ~w", [Between]),
+    ?assert(lists:nth(40, lists:sort(Between)) < 50000),
     cnode_test:stop_peer(Peer),
     node_driver:stop(D).
 
@@ -477,23 +483,23 @@ killed_while_sending(_) ->
     Rss = cnode_test:rss(D),
     [begin
          {Peer, Node} = cnode_test:start_peer(#{}),
-         ok = peer:call(Peer, ?MODULE, start_big_flood, [To, 4]),
+         ok = peer:call(Peer, ?MODULE, start_big_flood, [To, 4], ?WAIT),
          #{messages := Before} = node_driver:report(D, Group),
          wait_until(fun() ->
                             #{messages := M} = node_driver:report(D, Group),
                             M > Before
                     end),
-         os:cmd("kill -KILL " ++ peer:call(Peer, os, getpid, [], 60000)),
-         node_driver:await_event(D, {down, Node}, 1, 10000),
+         os:cmd("kill -KILL " ++ peer:call(Peer, os, getpid, [], ?WAIT)),
+         node_driver:await_event(D, {down, Node}, 1, ?WAIT),
          cnode_test:stop_peer(Peer)
      end || _ <- [1, 2]],
     #{messages := Messages, disorder := 0, bytes := Bytes} =
         node_driver:report(D, Group),
     ?assert(Bytes > Messages * (8 bsl 20)),
     ?assert(Bytes < Messages * (8 bsl 20) + Messages * 200),
-    Kb = cnode_test:rss(D),
-    ct:log("~p messages, VmRSS ~p kB, at first ~p", [Messages, Kb, Rss]),
-    ?assert(Kb < Rss + 60000),
+    wait_until(fun() -> cnode_test:rss(D) < Rss + 60000 end),
+    ct:log("~p messages, VmRSS ~p kB, at first ~p",
+           [Messages, cnode_test:rss(D), Rss]),
     node_driver:stop(D).
 
 start_big_flood(To, Count) ->
@@ -636,24 +642,27 @@ c_processes_end(_) ->
 with_erlang(Fun) ->
     D = node_driver:start(#{}),
     {Peer, Node} = cnode_test:start_peer(#{}),
-    Far = peer:call(Peer, ?MODULE, sleepers, [1000]),
+    Far = peer:call(Peer, ?MODULE, sleepers, [1000], ?WAIT),
     {Group, _} = spawned(D, ?MANY, trap),
     node_driver:ok(D, {link, Group, Far}),
     node_driver:ok(D, {monitor, Group, Far}),
     %% Behind all of them.
-    {'CN_OK', _} = node_driver:tell(D, {rpc, Node, erlang, now, [], 60000},
-                                    60000),
+    {'CN_OK', _} = node_driver:tell(D, {rpc, Node, erlang, now, [], ?WAIT},
+                                    2 * ?WAIT),
     Fun(D, Group, Peer, Node),
     cnode_test:stop_peer(Peer),
     node_driver:stop(D).
 
-%% Processes that nobody links with, from where they are asked for.
+%% Processes that nobody links with, from where they are asked for, once they
+%% sleep.
 sleepers(N) ->
-    [spawn(fun() -> register_sleeper(), receive {exit, R} -> exit(R) end end)
-     || _ <- lists:seq(1, N)].
-
-register_sleeper() ->
-    put(sleeper, true).
+    Me = self(),
+    Pids = [spawn(fun() ->
+                          put(sleeper, true),
+                          Me ! {self(), sleeps},
+                          receive {exit, R} -> exit(R) end
+                  end) || _ <- lists:seq(1, N)],
+    [receive {P, sleeps} -> P end || P <- Pids].
 
 wake(Reason) ->
     [P ! {exit, Reason} || P <- processes(),
@@ -669,11 +678,11 @@ all_once(Reason) ->
 erlang_killed(_) ->
     with_erlang(
       fun(D, Group, Peer, Node) ->
-              OsPid = peer:call(Peer, os, getpid, []),
+              OsPid = peer:call(Peer, os, getpid, [], ?WAIT),
               os:cmd("kill -KILL " ++ OsPid),
               await_report(D, Group, all_once(noconnection)),
               ?assertMatch({down, Node, _, _, 'CN_ECLOSED', _, _},
-                           node_driver:await_event(D, {down, Node}, 1, 10000)),
+                           node_driver:await_event(D, {down, Node}, 1, ?WAIT)),
               %% Nothing comes later.
               await_report(D, Group, all_once(noconnection))
       end).
@@ -681,10 +690,10 @@ erlang_killed(_) ->
 erlang_processes_end(_) ->
     with_erlang(
       fun(D, Group, Peer, Node) ->
-              peer:call(Peer, ?MODULE, wake, [{all, "ended"}]),
+              peer:call(Peer, ?MODULE, wake, [{all, "ended"}], ?WAIT),
               await_report(D, Group, all_once({all, "ended"})),
               {'CN_OK', _} = node_driver:tell(D, {rpc, Node, erlang, node, [],
-                                                  10000}),
+                                                  ?WAIT}),
               await_report(D, Group, all_once({all, "ended"}))
       end).
 
@@ -695,7 +704,7 @@ c_kills_c(_) ->
     {Group, _} = spawned(D, ?MANY, trap),
     node_driver:ok(D, {link, Group, Far}),
     node_driver:ok(D, {monitor, Group, Far}),
-    ?assertMatch({_, _}, node_driver:tell(D, {call, Node, driver, 30000,
+    ?assertMatch({_, _}, node_driver:tell(D, {call, Node, driver, ?WAIT,
                                               stats})),
     cnode_test:kill9(E),
     await_report(D, Group, all_once(noconnection)),
@@ -704,11 +713,16 @@ c_kills_c(_) ->
 %% ------------------------------------------------------------ connections, names
 
 %% Three nodes connect to each other at the same time, over and over. Names
-%% decide who wins, so there are C nodes before and behind the Erlang nodes.
+%% decide who wins, so there are C nodes before and behind the Erlang nodes. How
+%% long one may be silent meanwhile is for a machine that is busy with others.
 simultaneous_connects(_) ->
-    Drivers = [node_driver:start(#{name => cnode_test:unique_node(P)})
+    Drivers = [node_driver:start(#{name => cnode_test:unique_node(P),
+                                   args => ["--setup-ms",
+                                            integer_to_list(?WAIT div 2)]})
                || P <- ["aaa", "zzz"]],
-    Peers = [cnode_test:start_peer(#{}) || _ <- [1, 2]],
+    Peers = [cnode_test:start_peer(#{args => ["-kernel", "net_setuptime",
+                                              integer_to_list(?WAIT div 2000)]})
+             || _ <- [1, 2]],
     [A, Z] = [{c, D, maps:get(node, D)} || D <- Drivers],
     [P, Q] = [{erlang, Peer, Node} || {Peer, Node} <- Peers],
     [connect_all(Nodes) || Nodes <- [[A, P, Z], [A, P, Q], [P, Q, Z]],
@@ -742,25 +756,28 @@ connect({c, D, _}, Node) ->
         Other -> Other
     end;
 connect({erlang, Peer, _}, Node) ->
-    peer:call(Peer, net_kernel, connect_node, [Node], 20000).
+    peer:call(Peer, net_kernel, connect_node, [Node], ?WAIT).
 
 disconnect({c, D, _}, Node) -> node_driver:tell(D, {disconnect, Node});
 disconnect({erlang, Peer, _}, Node) ->
-    peer:call(Peer, erlang, disconnect_node, [Node]).
+    peer:call(Peer, erlang, disconnect_node, [Node], ?WAIT).
 
 connected({c, D, _}) -> node_driver:tell(D, peers);
-connected({erlang, Peer, _}) -> peer:call(Peer, erlang, nodes, [connected]).
+connected({erlang, Peer, _}) -> peer:call(Peer, erlang, nodes, [connected],
+                                          ?WAIT).
 
 %% X hears something from Y.
 talks({c, D, _}, {erlang, _, Node}) ->
-    {'CN_OK', Node} =:= node_driver:tell(D, {rpc, Node, erlang, node, [], 9000});
+    {'CN_OK', Node} =:= node_driver:tell(D, {rpc, Node, erlang, node, [],
+                                             ?WAIT});
 talks({c, D, _}, {c, _, Node}) ->
-    {'CN_OK', Stats} = node_driver:tell(D, {call, Node, driver, 9000, stats}),
+    {'CN_OK', Stats} = node_driver:tell(D, {call, Node, driver, ?WAIT, stats}),
     is_map(Stats);
 talks({erlang, Peer, _}, {c, _, Node}) ->
-    is_map(peer:call(Peer, gen_server, call, [{driver, Node}, stats]));
+    is_map(peer:call(Peer, gen_server, call, [{driver, Node}, stats, ?WAIT],
+                     ?WAIT));
 talks({erlang, Peer, _}, {erlang, _, Node}) ->
-    Node =:= peer:call(Peer, erpc, call, [Node, erlang, node, []]).
+    Node =:= peer:call(Peer, erpc, call, [Node, erlang, node, []], ?WAIT).
 
 %% ------------------------------------------------------------------------ EPMD
 
@@ -789,7 +806,7 @@ epmd_names(Port) ->
     end.
 
 read_to_end(S) ->
-    case gen_tcp:recv(S, 0, 5000) of
+    case gen_tcp:recv(S, 0, ?WAIT) of
         {ok, Bytes} -> <<Bytes/binary, (read_to_end(S))/binary>>;
         {error, closed} -> <<>>
     end.
@@ -819,9 +836,9 @@ epmd_restarts(_) ->
     ?assertMatch({error, 'CN_EEPMD', _},
                  node_driver:tell(D, {connect, cnode_test:unique_node("no")})),
     ?assertMatch({'CN_OK', _},
-                 node_driver:tell(D, {call, Other, driver, 5000, stats})),
+                 node_driver:tell(D, {call, Other, driver, ?WAIT, stats})),
     Second = start_epmd(Port),
-    wait_until(fun() -> known(D, Port) andalso known(E, Port) end, 20000),
+    wait_until(fun() -> known(D, Port) andalso known(E, Port) end),
     F = node_driver:start(#{env => Env}),
     ?assertEqual(up, node_driver:tell(F, {connect, Node})),
     ?assertEqual(up, node_driver:tell(E, {connect, maps:get(node, F)})),
@@ -833,11 +850,10 @@ epmd_restarts(_) ->
 
 %% --------------------------------------------------------------------- restarts
 
-%% Until EPMD has noticed that the old one is gone its name is taken.
+%% Nobody here takes it for the old one, and its name is free.
 start_again(Node) ->
-    [Short, _] = string:split(atom_to_list(Node), "@"),
-    wait_until(fun() -> not lists:keymember(Short, 1, cnode_test:epmd_names())
-               end),
+    wait_until(fun() -> not lists:member(Node, nodes(connected)) end),
+    cnode_test:await_unregistered(Node),
     node_driver:start(#{name => Node}).
 
 %% Its old pids are dead, for Erlang, for other C nodes and for itself.
@@ -880,7 +896,7 @@ c_restarts(_) ->
 erlang_restarts(_) ->
     D = node_driver:start(#{}),
     {Peer, Node} = cnode_test:start_peer(#{}),
-    [Old] = peer:call(Peer, ?MODULE, sleepers, [1]),
+    [Old] = peer:call(Peer, ?MODULE, sleepers, [1], ?WAIT),
     {Group, _} = spawned(D, 1, trap),
     node_driver:ok(D, {link, Group, [Old]}),
     node_driver:ok(D, {monitor, Group, [Old]}),
@@ -888,18 +904,15 @@ erlang_restarts(_) ->
     await_report(D, Group, #{exits => [{noconnection, 1}],
                              downs => [{noconnection, 1}]}),
     cnode_test:stop_peer(Peer),
-    [Short, _] = string:split(atom_to_list(Node), "@"),
-    wait_until(fun() -> not lists:keymember(Short, 1, cnode_test:epmd_names())
-               end),
     {Again, Node} = cnode_test:start_peer(#{name => Node}),
-    [New] = peer:call(Again, ?MODULE, sleepers, [1]),
+    [New] = peer:call(Again, ?MODULE, sleepers, [1], ?WAIT),
     ?assertNotEqual(Old, New),
     {sent, _, 0} = node_driver:tell(D, {send, Old, #{messages => 100}}),
     {Group2, _} = spawned(D, 1, trap),
     node_driver:ok(D, {link, Group2, [Old, New]}),
     node_driver:ok(D, {monitor, Group2, [Old, New]}),
     await_report(D, Group2, #{exits => [{noproc, 1}], downs => [{noproc, 1}]}),
-    peer:call(Again, ?MODULE, wake, [bye]),
+    peer:call(Again, ?MODULE, wake, [bye], ?WAIT),
     await_report(D, Group2, #{exits => [{noproc, 1}, {bye, 1}],
                               downs => [{noproc, 1}, {bye, 1}],
                               links => {0, 2, 0}, monitors => {0, 2, 0}}),
@@ -919,13 +932,15 @@ ticks(_) ->
                                                     "4"]}),
     [up = node_driver:tell(X, {connect, Node}) || X <- [D, E]],
     up = node_driver:tell(D, {connect, N2}),
-    ok = peer:call(Peer, net_kernel, monitor_nodes, [true, [{node_type, all}]]),
+    ok = peer:call(Peer, net_kernel, monitor_nodes, [true, [{node_type, all}]],
+                   ?WAIT),
     %% It is the quiet that is tested.
     receive after 9000 -> ok end,
     [?assertEqual([], [X || X <- node_driver:events(C),
                             element(1, X) =:= down]) || C <- [D, E]],
     ?assertEqual(lists:sort([N1, N2]),
-                 lists:sort(peer:call(Peer, erlang, nodes, [connected]))),
+                 lists:sort(peer:call(Peer, erlang, nodes, [connected],
+                                      ?WAIT))),
     cnode_test:stop_peer(Peer),
     node_driver:stop(D),
     node_driver:stop(E).
