@@ -8,10 +8,11 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
--import(cnode_test, [wait_until/1, wait_until/2, free_port/0, run/1, run/2]).
+-import(cnode_test, [wait_until/1, free_port/0, run/1, run/2]).
 
 suite() ->
     [{timetrap, {seconds, 60}}].
@@ -109,7 +110,7 @@ names(Server) ->
     Bytes.
 
 read_list(S, Got) ->
-    case gen_tcp:recv(S, 0, 5000) of
+    case gen_tcp:recv(S, 0, ?WAIT) of
         {ok, Bytes} -> read_list(S, <<Got/binary, Bytes/binary>>);
         {error, closed} -> Got
     end.
@@ -143,18 +144,19 @@ send_pieces(Server, S, Pieces) ->
 
 %% What has come is read at once: bytes that reach a closed connection destroy
 %% it.
-send_pieces(_, S, [Last], Got) ->
+send_pieces(Server, S, [Last], Got) ->
     _ = gen_tcp:send(S, Last),
+    settle(Server),
     read(S, Got);
 send_pieces(Server, S, [Piece | More], Got) ->
     _ = gen_tcp:send(S, Piece),
     settle(Server),
     send_pieces(Server, S, More, read_now(S, Got)).
 
-%% When it has answered others it has read what was there before; these are
-%% others.
+%% When it has answered others it has read what was there before, and answered
+%% it; these are others.
 settle(Server) ->
-    answers(Server) andalso names(Server).
+    answers(Server) andalso answers(Server).
 
 read_now(S, Got) ->
     case gen_tcp:recv(S, 0, 0) of
@@ -171,11 +173,12 @@ read(S, Got) ->
     end.
 
 %% An answer to ALIVE2 is known by its length, but a list goes on to the end of
-%% the connection. Nothing for so long is not an answer that is late.
+%% the connection. Nothing for so long is not an answer that is late, for the
+%% server has settled.
 patience(<<118, _:5/binary>>) -> 20;
 patience(<<121, _:3/binary>>) -> 20;
 patience(<<>>) -> 100;
-patience(_) -> 5000.
+patience(_) -> ?WAIT.
 
 %% ---------------------------------------------------------------- comparisons
 
@@ -185,7 +188,7 @@ play(Server, Steps) ->
     {Results, Held} = lists:mapfoldl(fun(Step, Held) ->
                                              step(Server, Step, Held)
                                      end, #{}, Steps),
-    names(Server),
+    settle(Server),
     Ends = [{K, read(S, <<118, 0:40>>)} || {K, S} <- lists:sort(maps:to_list(Held))],
     [gen_tcp:close(S) || S <- maps:values(Held)],
     [plain(R) || R <- Results ++ Ends].
@@ -310,7 +313,7 @@ creations(Server) ->
     ?assertEqual(Begin + 2, create(Server, <<"new">>)),
     ?assertEqual(Begin + 3, create(Server, <<"new">>)),
     ?assertEqual((Begin + 4) rem 3 + 1, create(Server, <<"new">>, 5)),
-    ?assert(abs(Begin - os:system_time(second)) < 30),
+    ?assert(abs(Begin - os:system_time(second)) < 600),
     stop(Server).
 
 create(Server, Name) ->
@@ -361,7 +364,7 @@ ask_from({Space, _} = From, Here, Relaxed) ->
                             [A || A <- Args, Relaxed], [], Before, From),
                   Node = connect(S#{from := {Here, {127, 0, 0, 1}}}),
                   ok = gen_tcp:send(Node, alive(<<"here">>)),
-                  {ok, <<118, 0, _:32>>} = gen_tcp:recv(Node, 6, 5000),
+                  {ok, <<118, 0, _:32>>} = gen_tcp:recv(Node, 6, ?WAIT),
                   Results = play(S, steps_from(Space =/= Here, Relaxed)),
                   gen_tcp:close(Node),
                   stop(S),
@@ -455,7 +458,7 @@ same_kill(_) ->
          S = connect(Server),
          {_, open} = send_pieces(Server, S, [alive(<<"x">>)]),
          ?assertEqual({<<"OK">>, closed}, exchange(Server, [packet(<<"k">>)])),
-         ?assertEqual({error, closed}, gen_tcp:recv(S, 0, 5000)),
+         ?assertEqual({error, closed}, gen_tcp:recv(S, 0, ?WAIT)),
          stop(Server)
      end || {Which, Relaxed} <- [{theirs, "-relaxed_command_check"},
                                  {ours, "--relaxed-command-check"}]].
@@ -487,7 +490,7 @@ thousands(_) ->
                 ok = gen_tcp:send(S, alive(name(N), #{port => N})),
                 S
             end || N <- lists:seq(1, Most)],
-    [?assertMatch({ok, <<118, 0, _:32>>}, gen_tcp:recv(S, 6, 5000))
+    [?assertMatch({ok, <<118, 0, _:32>>}, gen_tcp:recv(S, 6, ?WAIT))
      || S <- Held],
     <<_:32, Text/binary>> = names(Server),
     Lines = binary:split(Text, <<"\n">>, [global, trim]),
@@ -546,7 +549,7 @@ peer_at(#{port := Port}) ->
     [Name, Host] = string:split(atom_to_list(Node), "@"),
     {ok, Peer, Node} =
         peer:start(#{name => Name, host => Host, longnames => true,
-                     connection => standard_io, wait_boot => 20000,
+                     connection => standard_io, wait_boot => ?WAIT,
                      env => [{"ERL_EPMD_PORT", integer_to_list(Port)}],
                      args => ["-setcookie", cnode_test:cookie(), "-start_epmd",
                               "false"]}),
@@ -564,19 +567,21 @@ erlang_nodes(_) ->
     {A, NodeA, NameA} = peer_at(Server),
     {B, NodeB, NameB} = peer_at(Server),
     ?assert(is_listed(Server, NameA) andalso is_listed(Server, NameB)),
-    ?assertEqual(pong, peer:call(A, net_adm, ping, [NodeB])),
-    {ok, Listed} = peer:call(A, net_adm, names, []),
+    ?assertEqual(pong, peer:call(A, net_adm, ping, [NodeB], ?WAIT)),
+    {ok, Listed} = peer:call(A, net_adm, names, [], ?WAIT),
     ?assertEqual(lists:sort([binary_to_list(N) || N <- [NameA, NameB]]),
                  lists:sort([N || {N, _} <- Listed])),
-    Creation = peer:call(A, erlang, system_info, [creation]),
+    Creation = peer:call(A, erlang, system_info, [creation], ?WAIT),
     stop(Server),
-    ?assertEqual([NodeB], peer:call(A, erlang, nodes, [])),
+    ?assertEqual([NodeB], peer:call(A, erlang, nodes, [], ?WAIT)),
     Again = start(ours, Port, [], [], ""),
     wait_until(fun() -> is_listed(Again, NameA) andalso is_listed(Again, NameB)
-               end, 20000),
-    ?assertEqual(Creation, peer:call(A, erlang, system_info, [creation])),
+               end),
+    ?assertEqual(Creation, peer:call(A, erlang, system_info, [creation],
+                                     ?WAIT)),
     {C, _, NameC} = peer_at(Again),
-    [?assertEqual(pong, peer:call(C, net_adm, ping, [N])) || N <- [NodeA, NodeB]],
+    [?assertEqual(pong, peer:call(C, net_adm, ping, [N],
+                                  ?WAIT)) || N <- [NodeA, NodeB]],
     [peer:stop(P) || P <- [A, B, C]],
     wait_until(fun() -> not is_listed(Again, NameC) end),
     stop(Again).
@@ -641,7 +646,7 @@ commands(_) ->
     ?assertEqual({0, <<"shop 1234\n">>, <<>>},
                  run(["epmd", "--names", "--port", P])),
     ?assertEqual({0, <<>>, <<>>}, run(["epmd", "--stop", "shop", "--port", P])),
-    ?assertEqual({error, closed}, gen_tcp:recv(S, 0, 5000)),
+    ?assertEqual({error, closed}, gen_tcp:recv(S, 0, ?WAIT)),
     ?assertMatch({1, <<>>, _}, run(["epmd", "--stop", "shop", "--port", P])),
     ?assertEqual({0, <<>>, <<>>}, run(["epmd", "--kill", "--port", P])),
     wait_until(fun() -> not answers(#{port => Port}) end),
