@@ -7,12 +7,12 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
 -import(cnode_test, [wait_until/1]).
 
--define(WAIT, 15000).
 -define(LOOPBACK, {127, 0, 0, 1}).
 %% Of the addresses that are for documentation, so that it meets nobody.
 -define(GROUP, {233, 252, 1, 77}).
@@ -163,7 +163,7 @@ hold_name(Node) ->
     Req = <<120, 1:16, 77, 0, 6:16, 5:16, (byte_size(Name)):16, Name/binary,
             0:16>>,
     ok = gen_tcp:send(S, <<(byte_size(Req)):16, Req/binary>>),
-    {ok, <<_, 0, _/binary>>} = gen_tcp:recv(S, 0, 5000),
+    {ok, <<_, 0, _/binary>>} = gen_tcp:recv(S, 0, ?WAIT),
     {ok, S}.
 
 hosts_file(_) ->
@@ -415,6 +415,7 @@ gossip(_) ->
 gossip_forms(_) ->
     {S, Port, Words} = gossip_socket(),
     P = start(name("disc"), ["report" | Words] ++ ["gossip"]),
+    _ = hear(S, none), % it listens
     [begin
          Node = at(Base, "127.0.0.1"),
          Name = atom_to_binary(Node),
@@ -450,6 +451,7 @@ gossip_secret(_) ->
 gossip_wrong_secret(_) ->
     {S, Port, Words} = gossip_socket(),
     P = start(name("disc"), Words ++ ["secret=somepassword", "gossip"]),
+    _ = hear(S, none), % it listens
     [ok = gen_udp:send(S, ?GROUP, Port, Bytes)
      || Bytes <- [heartbeat(node()), encrypt(heartbeat(node()), <<"other">>)]],
     {gossip, 'CN_EPROTO', _} = event(P, error, '-'),
@@ -488,15 +490,15 @@ gossip_between_c(_) ->
     gen_udp:close(S),
     Names = [A, B, C] = [name("disc") || _ <- [1, 2, 3]],
     [P, Q, R] = [start(N, Words ++ ["gossip"]) || N <- Names],
-    [wait_until(fun() -> lists:sort(seen_up(Port)) =:= lists:sort(Others) end)
+    [wait_until(fun() -> lists:sort(seen(up, Port)) =:= lists:sort(Others) end)
      || {Port, Others} <- [{P, [B, C]}, {Q, [A, C]}, {R, [A, B]}]].
 
-%% All that have come up so far.
-seen_up(Port) ->
+%% The nodes of all events of this kind so far.
+seen(Kind, Port) ->
     Old = case get(Port) of undefined -> []; L -> L end,
-    New = Old ++ [N || {up, N, _, _, _} <- events(Port)],
-    put(Port, New),
-    New.
+    All = Old ++ events(Port),
+    put(Port, All),
+    [element(2, E) || E <- All, element(1, E) =:= Kind].
 
 %% As libcluster before 3.3.
 gossip_old_group(_) ->
@@ -524,12 +526,13 @@ gossip_floods(_) ->
                        heartbeat_27(at(I, "nohost.invalid")))
      || _ <- lists:seq(1, 20), I <- lists:seq(1, 50)],
     pong = net_adm:ping(C),
+    %% It has told what it has found, which is on its way here.
+    wait_until(fun() -> length(seen(found, P)) >= 10 end),
     Seconds = (erlang:monotonic_time(millisecond) - Began) / 1000,
-    Found = [N || {found, N, _, _, _} <- events(P)],
+    Found = seen(found, P),
     ct:log("~p names in ~p s", [length(Found), Seconds]),
-    ?assert(length(Found) >= 10),
     ?assert(length(Found) =< min(25, 10 + 10 * Seconds + 1)),
-    ?assert(cnode_test:rss(#{os_pid => Os}) < Before + 20000).
+    wait_until(fun() -> cnode_test:rss(#{os_pid => Os}) < Before + 20000 end).
 
 %% Datagrams of all kinds and sizes.
 gossip_garbage(_) ->
@@ -550,7 +553,7 @@ gossip_garbage(_) ->
     wait_until(fun() ->
                        ok = gen_udp:send(S, ?GROUP, Port, heartbeat(node())),
                        timer:sleep(50),
-                       lists:member(node(), seen_up(P))
+                       lists:member(node(), seen(up, P))
                end),
     connected(C).
 
@@ -585,19 +588,19 @@ serve_bad_words(_) ->
 
 %% The secret of gossip comes from the environment or a file.
 serve_secret(_) ->
-    {S, Port, _} = gossip_socket(),
     File = cnode_test:file(<<"somepassword\n">>, 8#600),
-    Word = lists:concat(["gossip:", Port]),
     [begin
+         {S, Port, _} = gossip_socket(),
          Serve = #{node := C} =
-             cnode_test:serve(Opts#{args => ["--discover", Word,
+             cnode_test:serve(Opts#{args => ["--discover",
+                                             lists:concat(["gossip:", Port]),
                                              "--gossip-interface", "127.0.0.1",
                                              "--gossip-group",
                                              inet:ntoa(?GROUP) | Args]}),
          Plain = decrypt(hear(S, none), <<"somepassword">>),
          ?assertEqual(heartbeat_27(C), Plain),
          cnode_test:stop(Serve),
-         flush_udp(S)
+         gen_udp:close(S)
      end || {Opts, Args} <-
                 [{#{env => [{"CNODE_GOSSIP_SECRET", "somepassword"}]}, []},
                  {#{}, ["--gossip-secret-file", File]}]].
@@ -624,6 +627,3 @@ serve_no_secret(_) ->
      end || {File, Why} <- [{"/no/such", "No such file or directory"},
                             {"/tmp", "Is a directory"},
                             {Empty, "its first line is empty"}]].
-
-flush_udp(S) ->
-    receive {udp, S, _, _, _} -> flush_udp(S) after 0 -> ok end.
