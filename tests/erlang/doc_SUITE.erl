@@ -5,6 +5,7 @@
 -module(doc_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -42,10 +43,10 @@ start(Name, Args) ->
                {line, 2000}, exit_status]).
 
 line(Port) ->
-    receive {Port, {data, {eol, Line}}} -> Line after 20000 -> timeout end.
+    receive {Port, {data, {eol, Line}}} -> Line after ?WAIT -> timeout end.
 
 ended(Port) ->
-    receive {Port, {exit_status, Status}} -> Status after 20000 -> timeout end.
+    receive {Port, {exit_status, Status}} -> Status after ?WAIT -> timeout end.
 
 %% A program without an end of its own.
 terminate(Port) ->
@@ -57,7 +58,7 @@ up(Node) ->
     cnode_test:wait_until(fun() -> net_kernel:connect_node(Node) end).
 
 got(Pattern) ->
-    receive Pattern -> Pattern after 20000 -> error({missing, Pattern}) end.
+    receive Pattern -> Pattern after ?WAIT -> error({missing, Pattern}) end.
 
 %% ------------------------------------------------------------------ cases
 
@@ -73,14 +74,15 @@ counter(_) ->
     Node = 'counter@127.0.0.1',
     Port = start("counter", []),
     up(Node),
-    ?assertEqual({ok, 2}, gen_server:call({counter, Node}, {add, 2})),
-    ?assertEqual({ok, 5}, gen_server:call({counter, Node}, {add, 3})),
+    ?assertEqual({ok, 2}, gen_server:call({counter, Node}, {add, 2}, ?WAIT)),
+    ?assertEqual({ok, 5}, gen_server:call({counter, Node}, {add, 3}, ?WAIT)),
     gen_server:cast({counter, Node}, reset),
-    ?assertEqual({ok, 1}, gen_server:call({counter, Node}, {add, 1})),
-    ?assertEqual({error, unknown}, gen_server:call({counter, Node}, what)),
+    ?assertEqual({ok, 1}, gen_server:call({counter, Node}, {add, 1}, ?WAIT)),
+    ?assertEqual({error, unknown}, gen_server:call({counter, Node}, what,
+                                                   ?WAIT)),
     ?assertEqual(6.0, erpc:call(Node, shape, area, [2.0, 3.0])),
     ?assertError({exception, badarg, _}, erpc:call(Node, shape, area, [a, b])),
-    ?assertEqual(stopping, gen_server:call({counter, Node}, stop)),
+    ?assertEqual(stopping, gen_server:call({counter, Node}, stop, ?WAIT)),
     ?assertEqual(0, ended(Port)).
 
 primes(_) ->
@@ -119,20 +121,14 @@ guard(_) ->
     Worker = {worker, 'guard@127.0.0.1'},
     [begin
          Ref = monitor(process, Worker),
-         cnode_test:wait_until(fun() -> crash(Worker, Ref) end),
+         Worker ! crash,
+         receive {'DOWN', Ref, process, Worker, Why} ->
+                 ?assertEqual({oops, worker}, Why) end,
          ?assertEqual("worker ended: {oops,worker}", line(Port))
      end || _ <- [1, 2, 3]],
     Boss ! {exit, tired},
     ?assertEqual("boss is gone: tired", line(Port)),
     ?assertEqual(0, ended(Port)).
-
-crash(Worker, Ref) ->
-    Worker ! crash,
-    receive
-        {'DOWN', Ref, process, Worker, {oops, worker}} -> true;
-        {'DOWN', Ref, process, Worker, Reason} -> error(Reason)
-    after 1000 -> false
-    end.
 
 stay(_) ->
     Node = 'stay@127.0.0.1',
@@ -155,7 +151,10 @@ join(_) ->
     Us = atom_to_list(node()),
     ?assertEqual("found " ++ Us, line(Port)),
     ?assertEqual("up " ++ Us, line(Port)),
-    ?assert(lists:member('join@127.0.0.1', nodes(hidden))),
+    %% Who dials knows it first.
+    cnode_test:wait_until(fun() ->
+        lists:member('join@127.0.0.1', nodes(hidden))
+    end),
     ok = file:write_file(File, "\n"),
     ?assertEqual("gone " ++ Us, line(Port)),
     cnode_test:wait_until(fun() ->
@@ -185,9 +184,9 @@ pump(_) ->
     register(sink, self()),
     Port = start("pump"),
     [receive {N, <<_:10000/binary>>} -> ok
-     after 20000 -> error({missing, N})
+     after ?WAIT -> error({missing, N})
      end || N <- lists:seq(0, 1999)],
-    receive {done, Busy} -> ?assert(Busy > 0) after 20000 -> error(missing) end,
+    receive {done, Busy} -> ?assert(Busy > 0) after ?WAIT -> error(missing) end,
     {pump, 'pump@127.0.0.1'} ! stop,
     ?assertEqual(0, ended(Port)),
     unregister(sink).
@@ -231,7 +230,7 @@ turn(_) ->
     true = global:del_lock(Id, [node()]),
     ?assertEqual("nobody else reports now", line(Port)),
     ?assertEqual(0, ended(Port)),
-    ?assert(global:set_lock(Id, [node()], 0)),
+    cnode_test:wait_until(fun() -> global:set_lock(Id, [node()], 0) end),
     global:del_lock(Id, [node()]).
 
 terminal(_) ->

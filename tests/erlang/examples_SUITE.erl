@@ -5,6 +5,7 @@
 -module(examples_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -37,10 +38,10 @@ poll(Node, Cookie, More) ->
                stderr_to_stdout]).
 
 line(Port) ->
-    receive {Port, {data, {eol, Line}}} -> Line after 20000 -> timeout end.
+    receive {Port, {data, {eol, Line}}} -> Line after ?WAIT -> timeout end.
 
 ended(Port) ->
-    receive {Port, {exit_status, Status}} -> Status after 20000 -> timeout end.
+    receive {Port, {exit_status, Status}} -> Status after ?WAIT -> timeout end.
 
 %% ------------------------------------------------------------------ cases
 
@@ -53,7 +54,7 @@ poll_answers(_) ->
          receive {From, Term} -> ?assertEqual(?POLL, node(From)) end
      end || Term <- [hello, {1, "two", 3.0}, Large | lists:seq(1, 1000)]],
     ?assert(lists:member(?POLL, nodes(hidden))),
-    ?assertExit({noproc, _}, gen_server:call({other, ?POLL}, x)),
+    ?assertExit({noproc, _}, gen_server:call({other, ?POLL}, x, ?WAIT)),
     Ref = monitor(process, {echo, ?POLL}),
     receive {'DOWN', Ref, process, {echo, ?POLL}, noproc} -> ok end,
     true = net_kernel:disconnect(?POLL),
@@ -67,7 +68,7 @@ poll_lives_by_ticks(_) ->
         Port = poll(Node, cnode_test:cookie(), ["4"]),
         ?assertEqual("up: " ++ atom_to_list(Node), line(Port)),
         receive {Port, What} -> ct:fail(What) after 7000 -> ok end,
-        ?assertEqual([?POLL], peer:call(Peer, erlang, nodes, [hidden])),
+        ?assertEqual([?POLL], peer:call(Peer, erlang, nodes, [hidden], ?WAIT)),
         cnode_test:stop_peer(Peer),
         ?assertEqual("down: the peer closed the connection", line(Port)),
         ?assertEqual(0, ended(Port))

@@ -7,6 +7,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -33,7 +34,7 @@ init_per_testcase(_, Config) ->
                       {env, [{"CNODE_COOKIE", cnode_test:cookie()}]}]),
     receive
         {Port, {data, {eol, "ready"}}} -> ok
-    after 10000 -> ct:fail("not ready")
+    after ?WAIT -> ct:fail("not ready")
     end,
     [{node, Node}, {port, Port} | Config].
 
@@ -41,7 +42,7 @@ end_per_testcase(_, Config) ->
     ok = tell(Config, stop),
     Port = ?config(port, Config),
     receive {Port, {exit_status, Status}} -> 0 = Status
-    after 10000 -> ct:fail("does not stop")
+    after ?WAIT -> ct:fail("does not stop")
     end.
 
 tell(Config, Command) ->
@@ -49,7 +50,7 @@ tell(Config, Command) ->
     {ctl, ?config(node, Config)} ! {self(), Ref, Command},
     receive
         {Ref, Answer} -> Answer
-    after 10000 -> ct:fail({no_answer, Command})
+    after ?WAIT -> ct:fail({no_answer, Command})
     end.
 
 %% Runs Fun with the terminal as its group leader; what it returned.
@@ -58,7 +59,7 @@ on_tty(Config, Fun) ->
     receive
         {Pid, Result} -> erlang:demonitor(Ref, [flush]), Result;
         {'DOWN', Ref, process, Pid, Reason} -> {down, Reason}
-    after 10000 -> ct:fail(no_result)
+    after ?WAIT -> ct:fail(no_result)
     end.
 
 start_on_tty(Config, Fun) ->
@@ -113,7 +114,7 @@ many_print(Config) ->
                                     ok
                             end) || P <- lists:seq(1, 10)],
     [receive {Pid, ok} -> erlang:demonitor(Ref, [flush])
-     after 10000 -> ct:fail(stuck)
+     after ?WAIT -> ct:fail(stuck)
      end || {Pid, Ref} <- Started],
     Lines = [[binary_to_integer(X) || X <- binary:split(L, <<" ">>)]
              || L <- binary:split(tell(Config, output), <<"\n">>,
@@ -150,7 +151,7 @@ wanted(Config, N) ->
 result({Pid, Ref}) ->
     receive
         {Pid, Result} -> erlang:demonitor(Ref, [flush]), Result
-    after 10000 -> ct:fail(no_result)
+    after ?WAIT -> ct:fail(no_result)
     end.
 
 reads(Config) ->
@@ -215,7 +216,7 @@ a_reader_dies(Config) ->
 %% A group leader that keeps what it gets, made of the one of OTP.
 replied() ->
     receive {replied, Status, Reply} -> {Status, Reply}
-    after 10000 -> ct:fail(no_reply)
+    after ?WAIT -> ct:fail(no_reply)
     end.
 
 c_prints(Config) ->
@@ -309,7 +310,7 @@ c_logs(Config) ->
              Node = node(Pid),
              ?assert(abs(Time - erlang:system_time(microsecond)) < 60000000),
              ?assertEqual(node(), node(Gl))
-     after 10000 -> ct:fail({not_logged, Level})
+     after ?WAIT -> ct:fail({not_logged, Level})
      end || {_, Level} <- Levels],
     logger:set_primary_config(level, notice),
     ok = logger:remove_handler(?MODULE).
@@ -379,9 +380,11 @@ full_node(_) ->
     C = cnode_test:serve(#{args => ["--full", "--connect",
                                     atom_to_list(node())]}),
     #{node := Name} = C,
-    true = lists:member(Name, nodes()),
+    %% Who dials knows it first.
+    cnode_test:wait_until(fun() -> lists:member(Name, nodes()) end),
     {0, _} = sync_of(["--sync"]),
-    true = lists:member(Name, gen_server:call(global_name_server, get_known)),
+    true = lists:member(Name, gen_server:call(global_name_server, get_known,
+                                              ?WAIT)),
     cnode_test:stop(C).
 
 %% No names is status 1.
