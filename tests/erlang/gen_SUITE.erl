@@ -6,6 +6,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -35,7 +36,7 @@ init_per_testcase(_, Config) ->
     Config.
 
 end_per_testcase(_, Config) ->
-    ?assertEqual(there, gen_server:call(gen(Config), {echo, there})),
+    ?assertEqual(there, gen_server:call(gen(Config), {echo, there}, ?WAIT)),
     flush().
 
 c(Config) ->
@@ -50,14 +51,14 @@ ask(Config, Command) ->
 %% sys:get_state; servers of OTP 25 answer it in another form than later, and
 %% one in C cannot know who asks.
 state(Server) ->
-    case {sys:get_state(Server), erlang:system_info(otp_release)} of
+    case {sys:get_state(Server, ?WAIT), erlang:system_info(otp_release)} of
         {{ok, State}, "25"} -> State;
         {State, Release} when Release > "25" -> State
     end.
 
 %% A fresh state.
 restart(Config) ->
-    ?assertExit({again, _}, gen_server:call(gen(Config), {stop, again})),
+    ?assertExit({again, _}, gen_server:call(gen(Config), {stop, again}, ?WAIT)),
     wait_until(fun() -> [] =:= (catch state(gen(Config))) end).
 
 %% ------------------------------------------------------------------- calls
@@ -65,11 +66,11 @@ restart(Config) ->
 call_forms(Config) ->
     Gen = gen(Config),
     Pid = erpc:call(c(Config), erlang, whereis, [gen]),
-    [?assertEqual({x, 1}, gen_server:call(To, {echo, {x, 1}}))
+    [?assertEqual({x, 1}, gen_server:call(To, {echo, {x, 1}}, ?WAIT))
      || To <- [Gen, Pid]],
     ?assertEqual(x, gen_server:call(Gen, {echo, x}, infinity)),
     Req = gen_server:send_request(Gen, {echo, x}),
-    ?assertEqual({reply, x}, gen_server:wait_response(Req, 5000)),
+    ?assertEqual({reply, x}, gen_server:wait_response(Req, ?WAIT)),
     ?assertEqual(ok, gen_server:cast(Gen, x)),
     ?assertEqual(abcast, gen_server:abcast([c(Config)], gen, x)).
 
@@ -79,26 +80,26 @@ tags(Config) ->
     R = make_ref(),
     [begin
          Gen ! {'$gen_call', {self(), Tag}, {echo, x}},
-         receive {Tag, x} -> ok after 5000 -> error({missing, Tag}) end
+         receive {Tag, x} -> ok after ?WAIT -> error({missing, Tag}) end
      end || Tag <- [R, {R, node()}, 17, {a, "list", [tag]}, [R | x]]],
     A = alias(),
     [begin
          Gen ! {'$gen_call', {self(), Tag}, {echo, x}},
-         receive {Tag, x} -> ok after 5000 -> error({missing, Tag}) end
+         receive {Tag, x} -> ok after ?WAIT -> error({missing, Tag}) end
      end || Tag <- [[alias | A], [[alias | A] | R], [[alias | A]]]],
     unalias(A),
     Gen ! {'$gen_call', {self(), [alias | A]}, {echo, late}},
-    ?assertEqual(x, gen_server:call(Gen, {echo, x})),
+    ?assertEqual(x, gen_server:call(Gen, {echo, x}, ?WAIT)),
     ?assertEqual([], flush()).
 
 from_thread(Config) ->
     Reqs = [{I, gen_server:send_request(gen(Config), {thread, I})}
             || I <- lists:seq(1, 100)],
-    [?assertEqual({reply, {thread, I}}, gen_server:receive_response(R, 5000))
+    [?assertEqual({reply, {thread, I}}, gen_server:receive_response(R, ?WAIT))
      || {I, R} <- Reqs],
     [catch gen_server:call(gen(Config), {thread, I}, 0)
      || I <- lists:seq(1, 50)],
-    ?assertEqual(x, gen_server:call(gen(Config), {echo, x})),
+    ?assertEqual(x, gen_server:call(gen(Config), {echo, x}, ?WAIT)),
     ?assertEqual([], flush()).
 
 refused(Config) ->
@@ -107,24 +108,25 @@ refused(Config) ->
                 gen_server:call(gen(Config), what, infinity)),
     Req = gen_server:send_request(Pid, what),
     ?assertMatch({error, {{unknown, what}, _}},
-                 gen_server:receive_response(Req, 5000)),
+                 gen_server:receive_response(Req, ?WAIT)),
     ?assertEqual(Pid, erpc:call(c(Config), erlang, whereis, [gen])).
 
 server_ends(Config) ->
     ?assertExit({{because, 1}, _},
-                gen_server:call(gen(Config), {stop, {because, 1}})),
-    wait_until(fun() -> x =:= (catch gen_server:call(gen(Config), {echo, x}))
+                gen_server:call(gen(Config), {stop, {because, 1}}, ?WAIT)),
+    wait_until(fun() -> x =:= (catch gen_server:call(gen(Config), {echo, x},
+                                                     ?WAIT))
                end).
 
 multi_call(Config) ->
     C = c(Config),
     None = cnode_test:unique_node("none"),
     ?assertEqual({[{C, x}], [None]},
-                 gen_server:multi_call([C, None], gen, {echo, x}, 5000)),
+                 gen_server:multi_call([C, None], gen, {echo, x}, ?WAIT)),
     ?assertEqual({[{C, {thread, x}}], []},
-                 gen_server:multi_call([C], gen, {thread, x}, 5000)),
+                 gen_server:multi_call([C], gen, {thread, x}, ?WAIT)),
     %% OTP 25 asks without a monitor that could be told, later ones with it
-    case gen_server:multi_call([C], gen, what, 5000) of
+    case gen_server:multi_call([C], gen, what, ?WAIT) of
         {[], [C]} -> ok;
         {[{C, {error, {unknown, what}}}], []} -> ok
     end,
@@ -144,17 +146,17 @@ request_collections(Config) ->
 collect(Reqs, []) ->
     ?assertEqual(no_request, gen_server:receive_response(Reqs, 0, true));
 collect(Reqs, Left) ->
-    {{reply, I}, I, Rest} = gen_server:receive_response(Reqs, 5000, true),
+    {{reply, I}, I, Rest} = gen_server:receive_response(Reqs, ?WAIT, true),
     collect(Rest, lists:delete(I, Left)).
 
 statem(Config) ->
     Gen = gen(Config),
     ?assertEqual(x, gen_statem:call(Gen, {echo, x})),
-    ?assertEqual(x, gen_statem:call(Gen, {echo, x}, {clean_timeout, 5000})),
-    ?assertEqual(x, gen_statem:call(Gen, {echo, x}, {dirty_timeout, 5000})),
+    ?assertEqual(x, gen_statem:call(Gen, {echo, x}, {clean_timeout, ?WAIT})),
+    ?assertEqual(x, gen_statem:call(Gen, {echo, x}, {dirty_timeout, ?WAIT})),
     ?assertEqual(ok, gen_statem:cast(Gen, x)),
     Req = gen_statem:send_request(Gen, {echo, x}),
-    ?assertEqual({reply, x}, gen_statem:receive_response(Req, 5000)),
+    ?assertEqual({reply, x}, gen_statem:receive_response(Req, ?WAIT)),
     ?assertExit({{unknown, y}, _}, gen_statem:call(Gen, y)).
 
 %% ------------------------------------------------------------------ events
@@ -167,9 +169,9 @@ events(Config) ->
     ?assertEqual([one, {two, 2}], state(Gen)),
     ?assertEqual([gen], gen_event:which_handlers(Gen)),
     ?assertEqual(x, gen_event:call(Gen, gen, {echo, x})),
-    ?assertEqual({thread, x}, gen_event:call(Gen, gen, {thread, x}, 5000)),
+    ?assertEqual({thread, x}, gen_event:call(Gen, gen, {thread, x}, ?WAIT)),
     Req = gen_event:send_request(Gen, gen, {echo, x}),
-    ?assertEqual({reply, x}, gen_event:receive_response(Req, 5000)),
+    ?assertEqual({reply, x}, gen_event:receive_response(Req, ?WAIT)),
     ?assertExit({{unknown, y}, _}, gen_event:call(Gen, gen, y)).
 
 event_managers_state(Config) ->
@@ -195,7 +197,7 @@ get_status(Config) ->
         sys:get_status(gen(Config)),
     ?assertEqual([], PDict),
     ?assertEqual(Pid, Parent),
-    {status, Pid, _, _} = sys:get_status(Pid, 5000).
+    {status, Pid, _, _} = sys:get_status(Pid, ?WAIT).
 
 suspend_resume(Config) ->
     Gen = gen(Config),
@@ -207,7 +209,7 @@ suspend_resume(Config) ->
     ?assertEqual([], state(Gen)),
     ?assertEqual(timeout, gen_server:wait_response(Req, 50)),
     ?assertEqual(ok, sys:resume(Gen)),
-    ?assertEqual({reply, x}, gen_server:receive_response(Req, 5000)),
+    ?assertEqual({reply, x}, gen_server:receive_response(Req, ?WAIT)),
     ?assertEqual([one], state(Gen)).
 
 terminate(Config) ->
@@ -225,7 +227,7 @@ stop(Config) ->
             end,
     [begin ?assertEqual(ok, Stop()), Again() end
      || Stop <- [fun() -> gen_server:stop(Gen) end,
-                 fun() -> gen_server:stop(Gen, shutdown, 5000) end,
+                 fun() -> gen_server:stop(Gen, shutdown, ?WAIT) end,
                  fun() -> gen_event:stop(Gen) end,
                  fun() -> gen_statem:stop(Gen) end,
                  fun() -> proc_lib:stop(Gen) end]].
@@ -300,27 +302,27 @@ c_calls(Config) ->
                        end),
     [begin
          ?assertEqual({'CN_OK', {ok, x}},
-                      ask(Config, {call, To, server, x, 5000})),
+                      ask(Config, {call, To, server, x, ?WAIT})),
          ?assertEqual({'CN_ETIMEDOUT', []},
                       ask(Config, {call, To, server, wait, 30})),
          ?assertEqual(ok, ask(Config, {cast, To, {self(), hello}})),
-         receive hello -> ok after 5000 -> error(missing) end
+         receive hello -> ok after ?WAIT -> error(missing) end
      end || To <- [Pid, {gen_SUITE_server, node()}]],
     ?assertEqual({'CN_EEXITED', tired}, ask(Config, {call, Pid, server, die,
-                                                     5000})),
+                                                     ?WAIT})),
     ?assertEqual({'CN_ENOPROC', noproc},
                  ask(Config, {call, {gen_SUITE_server, node()}, server, x,
-                              5000})),
+                              ?WAIT})),
     ?assertMatch({Code, []} when Code =/= 'CN_OK',
                  ask(Config, {call, {x, cnode_test:unique_node("none")},
-                              server, x, 5000})).
+                              server, x, ?WAIT})).
 
 c_calls_forms(Config) ->
     {ok, Pid} = gen_statem:start({local, gen_SUITE_statem}, ?MODULE, statem,
                                  []),
     ?assertEqual({'CN_OK', {statem, x}},
                  ask(Config, {call, {gen_SUITE_statem, node()}, server, x,
-                              5000})),
+                              ?WAIT})),
     gen_statem:stop(Pid).
 
 callback_mode() -> handle_event_function.
@@ -338,7 +340,7 @@ c_multi_call(Config) ->
     ?assertMatch([{_, 'CN_OK', {ok, x}}, {None, _, []},
                   {C, 'CN_ENOPROC', noproc}],
                  ask(Config, {call_many, [node(), None, C], gen_SUITE_server, x,
-                              5000})),
+                              ?WAIT})),
     stop_server(Pid).
 
 c_global(Config) ->
@@ -346,11 +348,11 @@ c_global(Config) ->
     yes = global:register_name(gen_SUITE_global, Pid),
     ?assertEqual({'CN_OK', {ok, x}},
                  ask(Config, {call, {global, gen_SUITE_global, node()}, server,
-                              x, 5000})),
+                              x, ?WAIT})),
     global:unregister_name(gen_SUITE_global),
     ?assertEqual({'CN_ENOPROC', noproc},
                  ask(Config, {call, {global, gen_SUITE_global, node()}, server,
-                              x, 5000})),
+                              x, ?WAIT})),
     stop_server(Pid).
 
 c_global_cast(Config) ->
@@ -358,12 +360,12 @@ c_global_cast(Config) ->
     yes = global:register_name(gen_SUITE_global, Pid),
     ?assertEqual(ok, ask(Config, {cast, {global, gen_SUITE_global, node()},
                                   {self(), hello}})),
-    receive hello -> ok after 5000 -> error(missing) end,
+    receive hello -> ok after ?WAIT -> error(missing) end,
     stop_server(Pid).
 
 c_sys(Config) ->
     {ok, Pid} = gen_statem:start(?MODULE, statem, []),
-    Sys = fun(R) -> ask(Config, {call, Pid, sys, R, 5000}) end,
+    Sys = fun(R) -> ask(Config, {call, Pid, sys, R, ?WAIT}) end,
     ?assertEqual({'CN_OK', case erlang:system_info(otp_release) of
                                "25" -> {state, data};
                                _ -> {ok, {state, data}}
@@ -377,7 +379,7 @@ c_events(Config) ->
     {ok, Pid} = gen_event:start({local, gen_SUITE_event}),
     ok = gen_event:add_handler(Pid, ?MODULE, event),
     Ev = fun(R) -> ask(Config, {call, {gen_SUITE_event, node()}, event, R,
-                                5000}) end,
+                                ?WAIT}) end,
     ?assertEqual({'CN_OK', [?MODULE]}, Ev(which_handlers)),
     ?assertEqual({'CN_OK', ok}, Ev({sync_notify, one})),
     ?assertEqual({'CN_OK', [one]}, Ev({call, ?MODULE, get})),

@@ -6,6 +6,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -36,7 +37,7 @@ init_per_testcase(_, Config) ->
 
 %% Whatever a case did, the node is there after it, and nothing is left here.
 end_per_testcase(_, Config) ->
-    ?assertEqual(3, erpc:call(c(Config), c, add, [1, 2], 5000)),
+    ?assertEqual(3, erpc:call(c(Config), c, add, [1, 2], ?WAIT)),
     flush().
 
 driver(Config) ->
@@ -98,7 +99,7 @@ threads_at_once(Config) ->
     N = 300,
     Reqs = [{I, erpc:send_request(c(Config), c, thread, [I])}
             || I <- lists:seq(1, N)],
-    [?assertEqual({thread, I}, erpc:receive_response(R, 10000))
+    [?assertEqual({thread, I}, erpc:receive_response(R, ?WAIT))
      || {I, R} <- Reqs].
 
 %% The callers are gone when the threads answer, or are not: nobody is harmed.
@@ -111,6 +112,9 @@ from_thread_too_late(Config) ->
 abandoned(Config) ->
     erpc:call(c(Config), c, abandoned, []).
 
+processes_there(Config) ->
+    length(erpc:call(c(Config), erlang, processes, [])).
+
 caller_gives_up(Config) ->
     Before = abandoned(Config),
     ?assertError({erpc, timeout}, erpc:call(c(Config), c, hang, [], 50)),
@@ -121,8 +125,9 @@ caller_gives_up(Config) ->
 caller_dies(Config) ->
     Before = abandoned(Config),
     C = c(Config),
+    N = processes_there(Config),
     Pid = spawn(fun() -> erpc:call(C, c, hang, []) end),
-    ?assertEqual(ok, erpc:call(C, c, sleep, [20])),
+    wait_until(fun() -> processes_there(Config) > N end),
     exit(Pid, kill),
     wait_until(fun() -> abandoned(Config) =:= Before + 1 end).
 
@@ -132,18 +137,16 @@ caller_disconnects(Config) ->
     Reqs = [erpc:send_request(C, c, hang, []) || _ <- lists:seq(1, 10)],
     ?assertEqual(3, erpc:call(C, c, add, [1, 2])),
     erlang:disconnect_node(C),
-    [?assertError({erpc, noconnection}, erpc:receive_response(R, 5000))
+    [?assertError({erpc, noconnection}, erpc:receive_response(R, ?WAIT))
      || R <- Reqs],
     wait_until(fun() -> abandoned(Config) =:= Before + 10 end).
 
 %% hang is told so, and fails, with nobody to hear it.
 cast_is_wanted_by_nobody(Config) ->
     Before = abandoned(Config),
-    Processes = fun() -> length(erpc:call(c(Config), erlang, processes, []))
-                end,
-    N = Processes(),
+    N = processes_there(Config),
     ok = erpc:cast(c(Config), c, hang, []),
-    wait_until(fun() -> Processes() =:= N end),
+    wait_until(fun() -> processes_there(Config) =:= N end),
     ?assertEqual(Before, abandoned(Config)).
 
 too_many(_) ->
@@ -155,7 +158,7 @@ too_many(_) ->
     ?assertEqual([{error, {erpc, system_limit}}],
                  erpc:multicall([C], c, add, [1, 2])),
     [?assertError({erpc, timeout}, erpc:receive_response(R, 0)) || R <- Reqs],
-    wait_until(fun() -> catch 3 =:= erpc:call(C, c, add, [1, 2]) end),
+    wait_until(fun() -> 3 =:= (catch erpc:call(C, c, add, [1, 2])) end),
     rpc_driver:stop(D).
 
 %% --------------------------------------------------------- forms from Erlang
@@ -172,9 +175,10 @@ parallel(Config) ->
     Keys = [rpc:async_call(C, c, add, [I, I]) || I <- lists:seq(1, 20)],
     ?assertEqual([2 * I || I <- lists:seq(1, 20)],
                  [rpc:yield(K) || K <- Keys]),
+    Never = rpc:async_call(C, c, hang, []),
+    ?assertEqual(timeout, rpc:nb_yield(Never)),
     Slow = rpc:async_call(C, c, sleep, [100]),
-    ?assertEqual(timeout, rpc:nb_yield(Slow)),
-    ?assertEqual({value, ok}, rpc:nb_yield(Slow, 5000)),
+    ?assertEqual({value, ok}, rpc:nb_yield(Slow, ?WAIT)),
     %% these go to all of nodes(), and a hidden one is not in it
     ?assertEqual([3, 7], lists:map(fun rpc:yield/1,
                                    [rpc:async_call(C, c, add, [1, 2]),
@@ -194,7 +198,7 @@ eval_everywhere(Config) ->
     register(rpc_SUITE_here, self()),
     Me = {rpc_SUITE_here, node()},
     ?assertEqual(abcast, rpc:eval_everywhere([C], erlang, send, [Me, hello])),
-    receive hello -> ok after 5000 -> error(missing) end,
+    receive hello -> ok after ?WAIT -> error(missing) end,
     unregister(rpc_SUITE_here).
 
 %% ------------------------------------------------------------------ built in
@@ -216,7 +220,7 @@ builtins(Config) ->
     ?assertError({exception, undef, _}, Call(system_info, [otp_release])),
     ?assert(is_integer(Call(system_info, [process_count]))),
     ?assertEqual(hello, Call(send, [self(), hello])),
-    receive hello -> ok after 5000 -> error(missing) end,
+    receive hello -> ok after ?WAIT -> error(missing) end,
     Pid = spawn(C, c, hang, []),
     ?assertEqual(true, Call(exit, [Pid, kill])),
     wait_until(fun() -> not Call(is_process_alive, [Pid]) end).
@@ -249,20 +253,21 @@ pings(Config) ->
 %% All of what collects the answers to erpc's requests.
 request_collections(Config) ->
     C = c(Config),
+    Never = erpc:send_request(C, c, hang, [], never, erpc:reqids_new()),
+    ?assertEqual(no_response, erpc:wait_response(Never, 0, true)),
     Reqs = lists:foldl(fun({L, M}, Acc) ->
                                erpc:send_request(C, c, sleep, [M], L, Acc)
-                       end, erpc:reqids_new(), [{slow, 300}, {fast, 10}]),
+                       end, erpc:reqids_new(), [{slow, 1000}, {fast, 10}]),
     ?assertEqual(2, erpc:reqids_size(Reqs)),
-    ?assertEqual(no_response, erpc:wait_response(Reqs, 0, true)),
-    {{response, ok}, fast, Left} = erpc:wait_response(Reqs, 5000, true),
+    {{response, ok}, fast, Left} = erpc:wait_response(Reqs, ?WAIT, true),
     ?assertEqual([slow], [L || {_, L} <- erpc:reqids_to_list(Left)]),
-    {ok, slow, None} = erpc:receive_response(Left, 5000, true),
+    {ok, slow, None} = erpc:receive_response(Left, ?WAIT, true),
     ?assertEqual(no_request, erpc:wait_response(None, 0, true)),
     R = erpc:send_request(C, c, add, [1, 2]),
     receive M -> ?assertEqual({response, 3}, erpc:check_response(M, R)) end,
     ?assertEqual(no_response, erpc:check_response(other, R)),
     Bad = erpc:send_request(C, c, raise, [exit, why]),
-    ?assertExit({exception, why}, erpc:receive_response(Bad, 5000)).
+    ?assertExit({exception, why}, erpc:receive_response(Bad, ?WAIT)).
 
 %% --------------------------------------------------------------- from C
 
@@ -274,7 +279,7 @@ f_meet(Gate) -> Gate ! {begun, self()}, receive go -> met end.
 f_sleep(Ms) -> timer:sleep(Ms), slept.
 
 erpc_from_c(Config) ->
-    Rpc = fun(F, A) -> ask(Config, {rpc, erpc, node(), ?MODULE, F, A, 5000})
+    Rpc = fun(F, A) -> ask(Config, {rpc, erpc, node(), ?MODULE, F, A, ?WAIT})
           end,
     ?assertEqual({'CN_OK', 3}, Rpc(f_add, [1, 2])),
     ?assertMatch({'CN_EREMOTE', {error, why, [_ | _]}},
@@ -283,12 +288,13 @@ erpc_from_c(Config) ->
     ?assertEqual({'CN_EREMOTE', {throw, why, []}}, Rpc(f_fail, [throw, why])),
     ?assertMatch({'CN_EREMOTE', {error, undef, _}}, Rpc(nix, [])),
     ?assertEqual({'CN_ETIMEDOUT', []},
-                 ask(Config, {rpc, erpc, node(), ?MODULE, f_sleep, [1000],
+                 ask(Config, {rpc, erpc, node(), ?MODULE, f_sleep, [60000],
                               20})).
 
 rex_from_c(Config) ->
     [begin
-         Rpc = fun(F, A) -> ask(Config, {rpc, How, node(), ?MODULE, F, A, 5000})
+         Rpc = fun(F, A) ->
+                       ask(Config, {rpc, How, node(), ?MODULE, F, A, ?WAIT})
                end,
          ?assertEqual({'CN_OK', 3}, Rpc(f_add, [1, 2])),
          ?assertEqual({'CN_OK', why}, Rpc(f_fail, [throw, why])),
@@ -303,7 +309,7 @@ many_from_c(Config) ->
     C = c(Config),
     cnode_test:with_peer(#{}, fun(_, Peer) ->
         Many = fun(Nodes, F, A) ->
-                       ask(Config, {rpc_many, Nodes, erlang, F, A, 5000})
+                       ask(Config, {rpc_many, Nodes, erlang, F, A, ?WAIT})
                end,
         ?assertMatch([{Peer, 'CN_OK', Peer}, {None, _, []},
                       {Node, 'CN_OK', Node}, {C, 'CN_OK', C},
@@ -318,7 +324,7 @@ many_from_c(Config) ->
 many_one_timeout(Config) ->
     ?assertEqual(lists:duplicate(10, {node(), 'CN_ETIMEDOUT', []}),
                  ask(Config, {rpc_many, lists:duplicate(10, node()), ?MODULE,
-                              f_sleep, [5000], 200})),
+                              f_sleep, [60000], 200})),
     %% They run side by side: none goes on before all have begun.
     Gate = spawn_link(fun() ->
                               [P ! go || P <- [receive {begun, B} -> B end
@@ -326,7 +332,7 @@ many_one_timeout(Config) ->
                       end),
     ?assertEqual(lists:duplicate(10, {node(), 'CN_OK', met}),
                  ask(Config, {rpc_many, lists:duplicate(10, node()), ?MODULE,
-                              f_meet, [Gate], 5000})).
+                              f_meet, [Gate], ?WAIT})).
 
 sbcast_from_c(Config) ->
     register(rpc_SUITE_here, self()),
@@ -335,19 +341,19 @@ sbcast_from_c(Config) ->
     ?assertMatch([{_, 'CN_OK', hi}, {None, _, []},
                   {C, 'CN_EREMOTE', {error, badarg, _}}],
                  ask(Config, {sbcast, [node(), None, C], rpc_SUITE_here, hi,
-                              5000})),
+                              ?WAIT})),
     receive hi -> ok after 0 -> error(missing) end,
     unregister(rpc_SUITE_here),
     ?assertMatch([{_, 'CN_EREMOTE', {error, badarg, _}}],
-                 ask(Config, {sbcast, [node()], rpc_SUITE_here, hi, 5000})).
+                 ask(Config, {sbcast, [node()], rpc_SUITE_here, hi, ?WAIT})).
 
 send_many_from_c(Config) ->
     register(rpc_SUITE_here, self()),
     ?assertEqual(ok, ask(Config, {send_many, [node(), none()], rpc_SUITE_here,
                                   hi})),
-    receive hi -> ok after 5000 -> error(missing) end,
+    receive hi -> ok after ?WAIT -> error(missing) end,
     ?assertEqual(ok, ask(Config, {cast_many, [node()], rpc_SUITE_here, hi})),
-    receive {'$gen_cast', hi} -> ok after 5000 -> error(missing) end,
+    receive {'$gen_cast', hi} -> ok after ?WAIT -> error(missing) end,
     unregister(rpc_SUITE_here).
 
 %% A server that answers when C waits no more: nothing of it comes there.

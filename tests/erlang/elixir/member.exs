@@ -31,12 +31,12 @@ defmodule Member do
     receive do
       message -> message
     after
-      10_000 -> :nothing
+      60_000 -> :nothing
     end
   end
 
   # What another node will have heard of soon.
-  def await(what, expected, fun, tries \\ 200) do
+  def await(what, expected, fun, tries \\ 1200) do
     if tries > 0 and fun.() != expected do
       Process.sleep(50)
       await(what, expected, fun, tries - 1)
@@ -168,7 +168,7 @@ defmodule Member do
     ref = Process.monitor({:echo, till})
     Node.disconnect(till)
     check("receive of README", :noconnection,
-      receive do {:DOWN, ^ref, _, _, why} -> why after 5000 -> nil end)
+      receive do {:DOWN, ^ref, _, _, why} -> why after 60_000 -> nil end)
   end
 
   def leaves(node) do
