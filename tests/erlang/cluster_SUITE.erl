@@ -21,10 +21,11 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
--import(cnode_test, [wait_until/2]).
+-import(cnode_test, [wait_until/1, wait_until/2]).
 -import(node_driver, [tell/2, tell/3, ok/2]).
 -import(cluster, [start/1, restart/1, name/1, call/4, each/2, connect/2, mesh/1,
                   connected/1, await/1, await/2, sync_all/1, sync/1, proc/2,
@@ -185,8 +186,7 @@ decided(All, {Name, Method, Ps}) ->
     await_name(All, Name, case Method of notify_all -> undefined;
                                          _ -> First end),
     {Won, Lost} = outcome(Method, Name, Winner, Loser),
-    try wait_until(fun() -> {fate(Winner), fate(Loser)} =:= {Won, Lost} end,
-                   10000)
+    try wait_until(fun() -> {fate(Winner), fate(Loser)} =:= {Won, Lost} end)
     catch error:{timeout, _} ->
             ct:fail("~p, by ~p: ~p, not ~p",
                     [Name, Method, {fate(Winner), fate(Loser)}, {Won, Lost}])
@@ -272,7 +272,7 @@ members_die(_) ->
                 || I <- lists:seq(1, N)]),
     T0 = now_ms(),
     each(fun(C) -> connect(C, any(Es)) end, Cs),
-    await(Es ++ Cs, 120000),
+    await(Es ++ Cs, 2 * ?WAIT),
     figure("~p C nodes with ~p of Erlang: mesh complete after ~p ms",
            [N, length(Es), now_ms() - T0]),
     Last = lists:foldl(fun(Round, Now) -> third_dies(Round, Es, Now) end, Cs,
@@ -296,17 +296,18 @@ third_dies(Round, Es, Cs) ->
                            [{round, Round}, proc(E, none)])),
     Registered = now_ms() - T0,
     Calm = Round rem 2 =:= 1,
-    Calm andalso await(Rest, 60000),
+    Calm andalso await(Rest, 2 * ?WAIT),
     T1 = now_ms(),
     New = restart(Dead),
     each(fun(C) -> connect(C, any(Rest)) end, New),
-    await(Rest ++ New, 60000),
+    await(Rest ++ New, 2 * ?WAIT),
     figure("round ~p: ~p of ~p die; a name after ~p ms~s; all back ~p ms later",
            [Round, length(Dead), length(Cs), Registered,
             [io_lib:format(", views agree after ~p ms", [T1 - T0]) || Calm],
             now_ms() - T1]),
     Pid = whereis_name(E, {round, Round}),
-    [?assertEqual(Pid, whereis_name(X, {round, Round})) || X <- Rest ++ New],
+    ?assert(is_pid(Pid)),
+    await_name(Rest ++ New, {round, Round}, Pid),
     [lost_only(Dead, C, Known) || {C, Known} <- Before],
     New ++ Living.
 
@@ -340,7 +341,7 @@ storm(_) ->
     Last = lists:foldl(fun(_, Now) -> gust(any(Now), Es, Now) end, Cs,
                        lists:seq(1, Steps)),
     Start = now_ms(),
-    await(Es ++ Last, 60000),
+    await(Es ++ Last, 2 * ?WAIT),
     figure("~p gusts, the last ~p ms ago, and all are back",
            [Steps, now_ms() - Start]),
     [begin
@@ -399,7 +400,7 @@ gust(6, C, E, _, _) ->
 %% of an Erlang node.
 stopped(_) ->
     Tick = setting("TICK", "4"),
-    Ms = 1000 * (30 + 2 * Tick + 4 * setting("SETUP", "1")),
+    Ms = 1000 * (60 + 2 * Tick + 4 * setting("SETUP", "1")),
     ct:timetrap(4 * Ms),
     {[E1, E2, E3] = Es, A, Z} =
         stopping_cluster(Tick, os:getenv("CLUSTER_STOPS", "c")),
@@ -482,11 +483,12 @@ remote({erl, Peer, _}, M, F, A) ->
     fun(Ms) -> peer:call(Peer, M, F, A, Ms) end.
 
 %% It stands still for longer than it may, by its own clock: it leaves before it
-%% does anything else, and comes back.
+%% does anything else, and comes back. (It may for so long as a machine that is
+%% busy with others does not make it.)
 stopped_shortly(_) ->
     [E1, E2, _, {c, ZD, ZN} = Z] = All =
         start([{erl, "m", #{}}, {erl, "n", #{}}, {c, "a", #{}},
-               {c, "z", #{args => ["--full", "--max-stall-ms", "500"]}}]),
+               {c, "z", #{args => ["--full", "--max-stall-ms", "2000"]}}]),
     Es = [E1, E2],
     mesh(All),
     ok(ZD, {keep, name(E2), 100, 1000, 0, 0}),
@@ -501,18 +503,17 @@ stopped_shortly(_) ->
                        Me ! {registered, now_ms() - Start}
                end),
     receive {registered, _} -> ct:fail("it was not asked")
-    after 1500 -> ok
+    after 4000 -> ok
     end,
     cnode_test:signal(ZD, "CONT"),
     receive {registered, Ms} ->
-            figure("stopped for 1500 ms: a name after ~p ms", [Ms])
-    after 20000 -> ct:fail("not registered")
+            figure("stopped for 4000 ms: a name after ~p ms", [Ms])
+    after ?WAIT -> ct:fail("not registered")
     end,
-    [wait_until(fun() -> lists:keymember(ZN, 1, downs(E)) end, 10000)
-     || E <- Es],
+    [wait_until(fun() -> lists:keymember(ZN, 1, downs(E)) end) || E <- Es],
     ?assertNotEqual(nomatch, string:find(cnode_test:stderr(ZD),
                                          "has stood still for")),
-    back(Es, [Z | lists:delete(Z, All)], 30000, mine, Mine),
+    back(Es, [Z | lists:delete(Z, All)], ?WAIT, mine, Mine),
     await_name(All, one, P).
 
 %% ---------------------------------------------------------------- releases
@@ -569,14 +570,15 @@ groups_of(E, Cs) ->
     Members = fun({c, D, _}) -> tell(D, {pg_members, Scope, {a, group}});
                  (_) -> call(E, pg, get_members, [Scope, {a, group}])
               end,
-    [wait_until(fun() -> lists:sort(Members(N)) =:= All end, 20000)
+    [wait_until(fun() -> lists:sort(Members(N)) =:= All end)
      || N <- [E | Cs]],
     ?assertEqual(Server, call(E, erlang, whereis, [Scope])).
 
 calls_between(E, {c, D, Node}) ->
     ?assertEqual(Node, call(E, erpc, call, [Node, erlang, node, []])),
     ?assertEqual(Node, call(E, rpc, call, [Node, erlang, node, []])),
-    ?assertMatch(#{}, call(E, gen_server, call, [{driver, Node}, stats])),
+    ?assertMatch(#{}, call(E, gen_server, call,
+                           [{driver, Node}, stats, ?WAIT])),
     ?assertEqual(pong, call(E, net_adm, ping, [Node])),
     ?assertEqual({'CN_OK', name(E)},
-                 tell(D, {rpc, name(E), erlang, node, [], 9000})).
+                 tell(D, {rpc, name(E), erlang, node, [], ?WAIT})).

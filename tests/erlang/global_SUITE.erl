@@ -9,11 +9,12 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
 -import(cnode_test, [wait_until/1]).
--import(node_driver, [tell/2, ok/2]).
+-import(node_driver, [tell/2, tell/3, ok/2]).
 -import(cluster, [erl/1, erl/2, c/1, c/2, name/1, call/4, connect/2, known/1,
                   connected/1, await_cluster/1, sync/1, whereis_name/2,
                   await_name/3, proc/2, register_c/4]).
@@ -166,7 +167,7 @@ ask_where(Node, Name1, Name2) ->
                        Ref = make_ref(),
                        {global_name_server, Node} !
                            {whereis, Name, {self(), Ref}},
-                       receive {Ref, Pid} -> Pid after 10000 -> timeout end
+                       receive {Ref, Pid} -> Pid after ?WAIT -> timeout end
                    end || Name <- [Name1, Name2]]).
 
 %% The functions of the module `global`, applied on a C node.
@@ -306,7 +307,7 @@ conflict_notify_all(_) ->
     E = erl("m"),
     Z = c("z"),
     Q = proc(Z, p),
-    P = call(E, erlang, spawn, [?MODULE, keeper, []]),
+    P = proc(E, none),
     ?assertEqual(ok, register_c(Z, p, n, [notify_all])),
     ?assertEqual(yes, call(E, global, register_name,
                            [n, P, {global, notify_all_name}])),
@@ -314,17 +315,10 @@ conflict_notify_all(_) ->
     await_cluster([E, Z]),
     await_name([E, Z], n, undefined),
     wait_until(fun() -> told(Z) =:= [{Q, {global_name_conflict, n, P}}] end),
-    ?assertEqual([{global_name_conflict, n, Q}],
-                 call(E, ?MODULE, kept, [P])).
-
-keeper() ->
-    receive {From, kept} -> From ! {kept, element(2, process_info(self(),
-                                                        messages))}
-    end.
-
-kept(Pid) ->
-    Pid ! {self(), kept},
-    receive {kept, Messages} -> Messages after 5000 -> timeout end.
+    wait_until(fun() ->
+                       call(E, erlang, process_info, [P, messages]) =:=
+                           {messages, [{global_name_conflict, n, Q}]}
+               end).
 
 %% The node that decides has the method applied on the node of the process that
 %% it knows, which is a C node.
@@ -381,7 +375,7 @@ round(All, Pids, Name) ->
     [spawn_link(fun() -> Me ! {Pid, want(N, Name, Pid)} end)
      || {N, Pid} <- lists:zip(All, Pids)],
     Won = [Pid || Pid <- Pids,
-                  receive {Pid, Answer} -> Answer after 30000 ->
+                  receive {Pid, Answer} -> Answer after ?WAIT ->
                           ct:fail("no answer")
                   end],
     ?assertMatch([_], Won),
@@ -408,8 +402,7 @@ lost_one(_) ->
     connect(A, E1),
     await_cluster([A | Es]),
     ok(D, {disconnect, name(E2)}),
-    wait_until(fun() -> tell(D, peers) =:= [] end),
-    ?assertEqual([], known(A)),
+    wait_until(fun() -> tell(D, peers) =:= [] andalso known(A) =:= [] end),
     await_cluster(Es),
     [sync(E) || E <- Es],
     %% And back.
@@ -433,15 +426,22 @@ c_nodes_part(_) ->
              end || C <- Cs],
     [begin
          Pairs = [{C, D} || C <- Cs, D <- Cs, name(C) < name(D)],
-         Cut = lists:sublist(shuffle(Pairs), 1 + I rem 3),
-         [ok(D, {disconnect, name(To)}) || {{c, D, _}, To} <- Cut],
-         [wait_until(fun() -> not lists:member(name(C), known(D)) end)
-          || {C, D} <- Cut],
+         Cut = [{C, D, lost(D, C)}
+                || {C, D} <- lists:sublist(shuffle(Pairs), 1 + I rem 3)],
+         [ok(D, {disconnect, name(To)}) || {{c, D, _}, To, _} <- Cut],
+         %% They may have met again by the time that they are asked.
+         [wait_until(fun() -> lost(D, C) > Before end)
+          || {C, D, Before} <- Cut],
          await_cluster(All),
          [await_name(All, N, Pid) || {N, Pid} <- Names],
          [sync(N) || N <- All]
      end || I <- lists:seq(1, Rounds)],
     [?assertEqual([], cluster:downs(E)) || E <- Es].
+
+%% How often this one has lost that one.
+lost({c, D, _}, Of) ->
+    length([x || {down, Node, _, _, _, _, _} <- node_driver:events(D),
+                 Node =:= name(Of)]).
 
 shuffle(List) ->
     [X || {_, X} <- lists:sort([{rand:uniform(), X} || X <- List])].
@@ -515,7 +515,7 @@ refusal(Port, Said) ->
     receive
         {Port, {data, Bytes}} -> refusal(Port, <<Said/binary, Bytes/binary>>);
         {Port, {exit_status, Status}} -> ?assertEqual(1, Status), Said
-    after 10000 -> ct:fail("it starts")
+    after ?WAIT -> ct:fail("it starts")
     end.
 
 %% ------------------------------------------------------------------- stall
@@ -539,7 +539,7 @@ stands_still(Stop) ->
     connect(A, E1),
     await_cluster([A | Es]),
     Stop(A, 4000),
-    [node_driver:await_event(D, {down, name(E)}, 1, 10000) || E <- Es],
+    [node_driver:await_event(D, {down, name(E)}, 1, ?WAIT) || E <- Es],
     ?assertNotEqual(nomatch, string:find(cnode_test:stderr(D),
                                          "has stood still for")),
     await_cluster(Es),
@@ -558,7 +558,7 @@ to_lock() ->
     {A, E1, E2, proc(A, p)}.
 
 lock({c, D, _}, Name, Tries) ->
-    tell(D, {global_lock, p, Name, [], Tries}).
+    tell(D, {global_lock, p, Name, [], Tries}, 4 * ?WAIT).
 
 unlock({c, D, _}, Name) ->
     ok(D, {global_unlock, p, Name, []}).
@@ -601,7 +601,7 @@ erlang_has_the_lock(_) ->
     spawn_link(fun() -> Me ! {got, lock(A, Name, 0)} end),
     receive {got, _} = Early -> ct:fail("~p", [Early]) after 1000 -> ok end,
     Pid ! stop,
-    receive {got, ok} -> ok after 20000 -> ct:fail("it does not come") end,
+    receive {got, ok} -> ok after ?WAIT -> ct:fail("it does not come") end,
     [?assertNot(is_free(E, Name)) || E <- [E1, E2]],
     unlock(A, Name),
     [?assert(is_free(E, Name)) || E <- [E1, E2]].
@@ -633,7 +633,7 @@ lock_goes_with_its_holder(_) ->
     ?assertNot(is_free(E2, name)),
     cnode_test:kill9(D),
     await_cluster([E1, E2]),
-    [?assert(is_free(E, name)) || E <- [E1, E2]].
+    [wait_until(fun() -> is_free(E, name) end) || E <- [E1, E2]].
 
 %% Both want it again and again: never both have it, and both get it.
 lock_is_fought_for(_) ->
@@ -668,7 +668,7 @@ fight(Lock, Unlock, Inside, Left) ->
 %% By a server that always lives, so that the lock stays: with a requester of
 %% that node.
 peer_lock({erl, Peer, Node}, What) ->
-    peer:call(Peer, ?MODULE, by_server, [What, {name, Node}], 200000).
+    peer:call(Peer, ?MODULE, by_server, [What, {name, Node}], 4 * ?WAIT).
 
 by_server(What, Id) ->
     case whereis(locker) of
