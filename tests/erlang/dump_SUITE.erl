@@ -6,6 +6,7 @@
 -module(dump_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -71,7 +72,7 @@ serve_is_recorded(_) ->
     Text = lists:duplicate(300000, $x),
     {echo, Node} ! {self(), Text},
     receive {_, Text} -> ok end,
-    ?assertEqual({ok, hi}, gen_server:call({echo, Node}, hi)),
+    ?assertEqual({ok, hi}, gen_server:call({echo, Node}, hi, ?WAIT)),
     true = net_kernel:disconnect(Node),
     cnode_test:stop(Serve),
     Lines = dump(File),

@@ -6,11 +6,12 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
 suite() ->
-    [{timetrap, {seconds, 40}}].
+    [{timetrap, {seconds, 60}}].
 
 all() ->
     [{group, hidden}, {group, visible}, {group, own}].
@@ -50,7 +51,8 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, Config) ->
     case ?config(node, Config) of
         undefined -> ok;
-        Node -> ?assertEqual({ok, alive}, gen_server:call({echo, Node}, alive))
+        Node -> ?assertEqual({ok, alive}, gen_server:call({echo, Node}, alive,
+                                                          ?WAIT))
     end.
 
 echo(Config) ->
@@ -79,12 +81,12 @@ in_parallel(Count, Fun) ->
 sink_several_senders(Config) ->
     Sink = {sink, ?config(node, Config)},
     gen_server:cast(Sink, reset),
-    {count, 0, _} = gen_server:call(Sink, count),
+    {count, 0, _} = gen_server:call(Sink, count, ?WAIT),
     in_parallel(10, fun(I) ->
                             [Sink ! {I, N} || N <- lists:seq(1, 10000)],
-                            gen_server:call(Sink, count, 30000)
+                            gen_server:call(Sink, count, ?WAIT)
                     end),
-    ?assertMatch({count, 100000, _}, gen_server:call(Sink, count)).
+    ?assertMatch({count, 100000, _}, gen_server:call(Sink, count, ?WAIT)).
 
 %% Small messages must not overtake fragmented ones, of one sender or of many.
 sizes_mixed(Config) ->
@@ -104,7 +106,7 @@ binary_16_mb(Config) ->
 echo_binary(Config, Size) ->
     Bin = crypto:strong_rand_bytes(Size),
     ?assert(Bin =:= erpc:call(?config(node, Config), cnode, echo, [Bin])),
-    ?assert({ok, Bin} =:= gen_server:call(echo(Config), Bin, 30000)).
+    ?assert({ok, Bin} =:= gen_server:call(echo(Config), Bin, ?WAIT)).
 
 binary_16_mb_message(Config) ->
     Bin = crypto:strong_rand_bytes(1 bsl 24),
@@ -125,7 +127,7 @@ many_big_at_once(Config) ->
                        (I) ->
                             [?assertEqual({ok, {I, N}},
                                           gen_server:call({echo, Node}, {I, N},
-                                                          30000))
+                                                          ?WAIT))
                              || N <- lists:seq(1, 50)]
                     end).
 
@@ -152,7 +154,7 @@ messages_then_kill(Config) ->
     exit(Pid, kill),
     Echoed = until_down(Ref),
     ?assertEqual(lists:seq(1, length(Echoed)), Echoed),
-    {ok, _} = gen_server:call(echo(Config), barrier),
+    {ok, _} = gen_server:call(echo(Config), barrier, ?WAIT),
     ?assertEqual([], cnode_test:flush()).
 
 until_down(Ref) ->
@@ -181,7 +183,7 @@ casts_and_calls(Config) ->
     [begin
          [Sink ! {N, M} || M <- lists:seq(1, 10)],
          ?assertMatch({count, C, _} when C =:= 10 * N,
-                      gen_server:call(Sink, count))
+                      gen_server:call(Sink, count, ?WAIT))
      end || N <- lists:seq(1, 300)].
 
 processes_end_in_order(Config) ->
@@ -222,7 +224,7 @@ monitors_torn_down(_) ->
     OnHub = [{Hub, monitor(process, Hub)} || _ <- lists:seq(1, 1000)],
     Name = {echo, Node},
     OnName = [{Name, monitor(process, Name)} || _ <- lists:seq(1, 1000)],
-    {ok, _} = gen_server:call(Name, barrier),
+    {ok, _} = gen_server:call(Name, barrier, ?WAIT),
     cnode_test:kill9(Serve),
     [receive {'DOWN', Ref, process, Object, R} ->
              ?assertEqual({Object, noconnection}, {O, R}) end

@@ -7,6 +7,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -70,7 +71,7 @@ start_c(How) ->
                       {env, [{"CNODE_COOKIE", cnode_test:cookie()}]}]),
     receive
         {Port, {data, {eol, "ready"}}} -> Node
-    after 10000 -> ct:fail("not ready")
+    after ?WAIT -> ct:fail("not ready")
     end.
 
 tell(C, Command) ->
@@ -78,7 +79,7 @@ tell(C, Command) ->
     {ctl, C} ! {self(), Ref, Command},
     receive
         {Ref, Answer} -> Answer
-    after 10000 -> ct:fail({no_answer, Command})
+    after ?WAIT -> ct:fail({no_answer, Command})
     end.
 
 wait(Fun) ->
@@ -338,7 +339,7 @@ nonsense(Config) ->
                          {'$gen_cast', {local_data, Me, 1, #{}}},
                          {leave, Me, lists:duplicate(3000, Me),
                           lists:seq(1, 3000)}]],
-    ?assertEqual({error, badarg}, gen_server:call({S, C}, monitor)),
+    ?assertEqual({error, badarg}, gen_server:call({S, C}, monitor, ?WAIT)),
     agree(Config, x, [P]),
     1 = tell(C, {peers, S}).
 
@@ -450,7 +451,7 @@ topics(Config) ->
     ok = tell(C, {unsubscribe, <<"My.PubSub">>, Any}),
     'CN_ENOENT' = tell(C, {unsubscribe, <<"My.PubSub">>, Any}),
     ok = tell(C, {broadcast, <<"My.PubSub">>, <<"room:7">>, #{from => c}}),
-    Got = [receive M -> M after 10000 -> ct:fail(nothing) end || _ <- [1, 2]],
+    Got = [receive M -> M after ?WAIT -> ct:fail(nothing) end || _ <- [1, 2]],
     ?assertEqual(lists:sort([{local, 1, <<"room:7">>, #{from => c}, ?PUBSUB},
                              {pubsub, One, <<"room:7">>, #{from => c}, C}]),
                  lists:sort(Got)),

@@ -7,6 +7,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -39,7 +40,7 @@ init_per_testcase(_, Config) ->
                       {env, [{"CNODE_COOKIE", cnode_test:cookie()}]}]),
     receive
         {Port, {data, {eol, "ready"}}} -> ok
-    after 10000 -> ct:fail("not ready")
+    after ?WAIT -> ct:fail("not ready")
     end,
     [{node, Node} | Config].
 
@@ -51,7 +52,7 @@ tell(Config, Command) ->
     {ctl, ?config(node, Config)} ! {self(), Ref, Command},
     receive
         {Ref, Answer} -> Answer
-    after 10000 -> ct:fail({no_answer, Command})
+    after ?WAIT -> ct:fail({no_answer, Command})
     end.
 
 box(Config) ->
@@ -152,7 +153,7 @@ traces_go_through(Config) ->
     tell(Config, drain),
     spawn_link(fun() -> traced(Config, Me) end),
     {ok, {Label, Serial, From, Last}} =
-        receive {token, T} -> T after 10000 -> ct:fail(no_token) end,
+        receive {token, T} -> T after ?WAIT -> ct:fail(no_token) end,
     ?assertEqual({my, label}, Label),
     ?assertEqual(?config(node, Config), node(From)),
     ?assertEqual(Last + 1, Serial).

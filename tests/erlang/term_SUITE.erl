@@ -11,6 +11,7 @@
 
 -include_lib("common_test/include/ct.hrl").
 -include_lib("stdlib/include/assert.hrl").
+-include("patience.hrl").
 
 -compile([export_all, nowarn_export_all]).
 
@@ -497,7 +498,8 @@ theirs(Items) ->
     {Here, There} = lists:partition(fun({{format, H, _}, _}) ->
                                             element(2, H) =:= latin1
                                     end, Texts),
-    Both = texts(Here) ++ peer:call(unicode_peer(), ?MODULE, texts, [There]),
+    Both = texts(Here) ++ peer:call(unicode_peer(), ?MODULE, texts, [There],
+                                    ?WAIT),
     [Text || {_, Text} <- lists:sort(Both)].
 
 texts(Items) ->
@@ -519,7 +521,7 @@ unicode_peer() ->
             {ok, Peer, _} =
                 peer:start_link(#{connection => standard_io,
                                   args => ["+pc", "unicode", "-pa", Here]}),
-            unicode = peer:call(Peer, io, printable_range, []),
+            unicode = peer:call(Peer, io, printable_range, [], ?WAIT),
             put(?FUNCTION_NAME, Peer),
             Peer;
         Peer ->
