@@ -309,7 +309,9 @@ static void sends_from_threads(void **state) {
     assert_int_equal(etf_match(m.term, "done"), 0);
     for (int i = 0; i < SENDERS; i++)
         assert_int_equal(uv_thread_join(&senders[i].thread), 0);
-    assert_int_equal(cnode_receive(p, 50, &m), CN_ETIMEDOUT);
+    do /* nothing else comes, while the last posts do */
+        assert_int_equal(cnode_receive(p, 50, &m), CN_ETIMEDOUT);
+    while (atomic_load(&posted) < SENDERS * EACH);
     assert_int_equal(atomic_load(&posted), SENDERS * EACH);
     cnode_free(a);
     stop_other(&o);
@@ -474,15 +476,12 @@ static void connect_and_fill(cnode *a, const played *x) {
 static void is_freed_with_unsent_output(void **state) {
     played x;
     cnode *a;
-    uint64_t began;
 
     (void)state;
     start_played(&x);
     listen_as(&a, "a@127.0.0.1", NULL);
     connect_and_fill(a, &x);
-    began = uv_hrtime();
-    cnode_free(a); /* gives up after 3 seconds */
-    assert_true(uv_hrtime() - began < UINT64_C(15) * 1000000000);
+    cnode_free(a); /* gives up, for the peer does not read before it has */
     uv_sem_post(&x.go);
     end_played(&x);
 }
@@ -677,15 +676,23 @@ static bool take_port(int *fd, uint16_t port) {
     return false;
 }
 
+/* This one and the next. */
+static bool take_ports(int *one, int *two, uint16_t first) {
+    if (!take_port(one, first))
+        return false;
+    if (take_port(two, (uint16_t)(first + 1)))
+        return true;
+    (void)close(*one);
+    return false;
+}
+
 static void listens_in_a_range(void **state) {
     uint16_t first = 20011, port;
     int one, two;
 
     (void)state;
-    while (!take_port(&one, first))
+    while (!take_ports(&one, &two, first))
         first = (uint16_t)(first + 3);
-    if (!take_port(&two, (uint16_t)(first + 1)))
-        two = -1; /* somebody else has it */
     assert_int_equal(listen_in(first, 0, &port), CN_EREFUSED);
     assert_int_equal(listen_in(first, (uint16_t)(first + 1), &port),
                      CN_EREFUSED);
