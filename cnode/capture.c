@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "cnode/capture_file.h"
+#include "cnode/sized.h"
 
 enum {
     DEFAULT_MESSAGE = 128 * 1024,
@@ -138,12 +139,14 @@ static int begin(cnode_capture *c) {
 
 int cnode_capture_new_sized(cnode_capture **out,
                             const cnode_capture_config *config, size_t size) {
-    cnode_capture_config own = {0};
+    cnode_capture_config own;
     cnode_capture *c;
     int err;
 
     *out = NULL;
-    memcpy(&own, config, size < sizeof own ? size : sizeof own);
+    cnode__copy_sized(&own, sizeof own, config, size);
+    if (own.out == NULL)
+        return CN_EBADARG;
     own.alloc = *cn__alloc(&own.alloc);
     if (own.max_message == 0)
         own.max_message = DEFAULT_MESSAGE;

@@ -65,7 +65,7 @@ CN_API int cnode_capture_new_sized(cnode_capture **out,
  * connection (cnode_conn_config.capture); it must outlive them, and belongs to
  * their thread. Whatever becomes of the file, they go on: when it cannot be
  * written, is full, or there is no memory, the log says so once and nothing
- * more is recorded. CN_ENOMEM, CN_EIO. */
+ * more is recorded. CN_EBADARG: no file is given; CN_ENOMEM, CN_EIO. */
 static inline int cnode_capture_new(cnode_capture **out,
                                     const cnode_capture_config *c) {
     return cnode_capture_new_sized(out, c, sizeof *c);

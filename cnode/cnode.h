@@ -35,6 +35,11 @@
  *                                     .function = "sum"}),
  *               on_sum, NULL, "[[~i, ~i]]", 1, 2);
  *
+ * A pointer to options that is NULL stands for options that are all zero, here
+ * and in the other headers: then the defaults hold, and what has to be given is
+ * missing. A process has to have a configuration: without one cnode_spawn and
+ * cnode_become are CN_EBADARG.
+ *
  * Growth: structs that the program fills or is given may get more fields at
  * their end. Start them zeroed; the inline functions pass the size that the
  * program was compiled with on to those that end in _sized, which bindings
@@ -797,7 +802,8 @@ typedef struct cnode_call_opts {
      * asks `node` first, within the time. CN_ENOPROC: nobody has it. */
     const char *global;
 } cnode_call_opts;
-/* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea"). */
+/* gen_server:call: cnode_call(p, &to, cb, data, "{left, ~b}", "tea").
+ * CN_EBADARG: no server is given, or more than one. */
 #define cnode_call(p, o, cb, data, ...)                                        \
     cnode_call_args((p), (o), (cb), (data), ETF_INS(__VA_ARGS__))
 CN_API int cnode_call_args_sized(cnode_proc *p, const cnode_call_opts *o,

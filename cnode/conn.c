@@ -102,10 +102,13 @@ void cnode__rules_drop(cnode__rules *r) {
 
 int cnode_conn_new(cnode_conn **out, const cnode_conn_config *config,
                    uint64_t now) {
-    cnode__rules *rules = cnode__rules_new(config);
+    cnode__rules *rules;
     int err;
 
     *out = NULL;
+    if (config == NULL)
+        return CN_EBADARG;
+    rules = cnode__rules_new(config);
     if (rules == NULL)
         return CN_ENOMEM;
     err = cnode__conn_new(out, rules, config, now);

@@ -185,7 +185,7 @@ typedef enum cnode_answer {
     CNODE_ANSWER_NAMED /* here is your name */
 } cnode_answer;
 
-/* CN_EBADARG, CN_ENOMEM. */
+/* CN_EBADARG, also without a configuration; CN_ENOMEM. */
 CN_API int cnode_conn_new(cnode_conn **out, const cnode_conn_config *c,
                           uint64_t now);
 CN_API void cnode_conn_free(cnode_conn *c);

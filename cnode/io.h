@@ -158,7 +158,7 @@ CN_API void cnode_io_resize(cnode_io *io, uint32_t columns, uint32_t rows);
 
 /* --- printing on a group leader ------------------------------------------ */
 
-/* Where to print. All zero: the group leader of the process. */
+/* Where to print. NULL, or all zero: the group leader of the process. */
 typedef struct cnode_io_to {
     const etf_pid *pid;  /* a group leader ... */
     const char *name;    /* ... or the name of one, such as "user", ... */

@@ -289,9 +289,9 @@ int cnode_spawn_sized(cnode *n, const cnode_proc_config *given, size_t size,
     const cnode_proc_config *c =
         cnode__take_sized(&known, sizeof known, given, size);
     cnode_proc *p;
-    int err = c != NULL ? cnode__proc_new(n, c, &p)
-                        : cnode__err(n, CN_EBADARG,
-                                     "spawn: no configuration is given");
+    int err = given != NULL ? cnode__proc_new(n, c, &p)
+                            : cnode__err(n, CN_EBADARG,
+                                         "spawn: no configuration is given");
 
     if (out != NULL)
         *out = NULL;
@@ -413,6 +413,8 @@ int cnode_become_sized(cnode_proc *p, const cnode_proc_config *given,
     cnode__kind *kind = NULL;
     int err = p->ended ? cnode__gone(p) : 0;
 
+    if (err == 0 && given == NULL)
+        err = cnode__err(n, CN_EBADARG, "become: no configuration is given");
     if (err == 0 && (kind = take_kind(n, c)) == NULL)
         err = cnode__err(n, CN_ENOMEM, "out of memory");
     if (err == 0 && p->first != NULL)

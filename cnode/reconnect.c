@@ -149,12 +149,9 @@ static cnode__keep *new_keep(cnode__peer *p) {
 }
 
 static int keep(cnode__peer *p, const cnode_keep_opts *o) {
-    static const cnode_keep_opts plain = {0};
     bool is_new = p->keep == NULL;
     int err = 0;
 
-    if (o == NULL)
-        o = &plain;
     if (cnode__policy_of(p->node, p) == CNODE_POLICY_DENY)
         return cnode__err(p->node, CN_ENOTALLOWED, CNODE__DENIED, p->name);
     if (is_new)

@@ -300,7 +300,7 @@ typedef struct epmd_alive {
 typedef void (*epmd_alive_cb)(void *data, int status, const cn_error *err,
                               uint32_t creation);
 
-/* 0 or the codes of epmd_lookup. */
+/* 0 or the codes of epmd_lookup; CN_EBADARG, too: a is NULL. */
 CN_API int epmd_register(epmd_registration **out, struct uv_loop_s *loop,
                          const epmd_alive *a, epmd_alive_cb cb, void *data);
 
@@ -372,7 +372,7 @@ typedef struct epmd_peer {
     char text[64];       /* for the log */
 } epmd_peer;
 
-/* 0 or CN_ENOMEM. */
+/* 0 or CN_ENOMEM. config may be NULL. */
 CN_API int epmd_server_new(epmd_server **out, const epmd_server_config *config);
 /* With all its sessions; s may be NULL. */
 CN_API void epmd_server_free(epmd_server *s);
@@ -437,9 +437,10 @@ typedef struct epmd_service_config {
  * still to be closed itself. */
 typedef void (*epmd_service_cb)(void *data);
 
-/* Serves from now on. What is wrong is also in *error, which may be NULL:
- * CN_EEXIST (somebody listens at that port already), CN_EBADARG (addresses),
- * CN_ELIMIT (more than 16), CN_EIO (another error of the system), CN_ENOMEM. */
+/* Serves from now on. config may be NULL. What is wrong is also in *error,
+ * which may be NULL: CN_EEXIST (somebody listens at that port already),
+ * CN_EBADARG (addresses), CN_ELIMIT (more than 16), CN_EIO (another error of
+ * the system), CN_ENOMEM. */
 CN_API int epmd_serve(epmd_service **out, struct uv_loop_s *loop,
                       const epmd_service_config *config,
                       epmd_service_cb on_killed, void *data, cn_error *error);

@@ -722,8 +722,11 @@ uint64_t epmd_server_deadline(const epmd_server *s) {
     ((c)->field = (c)->field != 0 ? (c)->field : standard.field)
 
 int epmd_server_new(epmd_server **out, const epmd_server_config *config) {
-    epmd_server *s = cn__calloc(config->alloc, 1, sizeof *s);
+    static const epmd_server_config plain;
+    epmd_server *s;
 
+    config = config != NULL ? config : &plain;
+    s = cn__calloc(config->alloc, 1, sizeof *s);
     if (s == NULL)
         return CN_ENOMEM;
     s->config = *config;

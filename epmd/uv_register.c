@@ -163,7 +163,7 @@ static int fill(epmd_registration *r, uv_loop_t *loop, const epmd_alive *a) {
 
 int epmd_register(epmd_registration **out, uv_loop_t *loop, const epmd_alive *a,
                   epmd_alive_cb cb, void *data) {
-    int err = epmd__check_name(a->name);
+    int err = a == NULL ? CN_EBADARG : epmd__check_name(a->name);
     epmd_registration *r;
 
     if (err != 0)

@@ -598,12 +598,14 @@ static epmd_service *new_service(uv_loop_t *loop,
 int epmd_serve(epmd_service **out, uv_loop_t *loop,
                const epmd_service_config *config, epmd_service_cb on_killed,
                void *data, cn_error *error) {
+    static const epmd_service_config plain;
     cn_error ignored = {0}, *e = error != NULL ? error : &ignored;
     int fds[DOORS] = {0};
     epmd_service *s;
     int err;
 
     epmd__ignore_sigpipe();
+    config = config != NULL ? config : &plain;
     s = new_service(loop, config);
     if (s == NULL)
         return cn__fail(e, CN_ENOMEM, 0, "%s", cn_strerror(CN_ENOMEM));

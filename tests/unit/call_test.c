@@ -127,6 +127,37 @@ static void others_that_cannot_be(mesh *m) {
     SAID(m, "");
 }
 
+static void many_failed(cnode_proc *p, const cnode_many_result *results,
+                        size_t n, void *data) {
+    mesh *m = mesh_of(cnode_of(p));
+
+    (void)data;
+    WANT(m, n == 1);
+    mesh_say(m, "many: %s", cn_errname(results[0].status) + 3);
+}
+
+/* None is as one that is all zero: what is missing is said. */
+static void without_options(mesh *m) {
+    static const char *const nodes[] = {"a@h"};
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    REFUSED(m, cnode_call(a, NULL, mesh_result, r1, "x"), "by pid or by name");
+    REFUSED(m, cnode_cast(a, NULL, "x"), "by pid or by name");
+    REFUSED(m, cnode_rpc(a, NULL, mesh_result, r1, "[]"), ".module");
+    REFUSED(m, cnode_rpc_cast(a, NULL, "[]"), ".module");
+    REFUSED(m, cnode_rpc_many(a, nodes, 1, NULL, NULL, NULL, "[]"), ".module");
+    REFUSED(m, cnode_spawn_remote(a, NULL, NULL, NULL, NULL, "[]"), ".module");
+    REFUSED(m, cnode_monitor_with(a, NULL, NULL), "by pid or by name");
+    REFUSED(m, cnode_become(a, NULL), "no configuration");
+    OK(m, cnode_call_many(a, nodes, 1, NULL, many_failed, NULL, "x"));
+    mesh_settle(m);
+    SAID(m, "many: EBADARG");
+    OK(m, cnode_keep(mesh_cnode(m, 0), "b@h", NULL));
+    WANT(m, mesh_cnode(m, 0)->waiters.count == 0);
+}
+
 static void servers_that_fail(mesh *m) {
     cnode_call_opts nobody = {.node = "b@h", .server = "nobody"};
     cnode_proc *a;
@@ -543,6 +574,7 @@ int main(void) {
         MESH_CASE(calls_by_name_and_pid),
         MESH_CASE(functions_that_cannot_be),
         MESH_CASE(others_that_cannot_be),
+        MESH_CASE(without_options),
         MESH_CASE(servers_that_fail),
         MESH_CASE(a_late_reply_is_dropped),
         MESH_CASE(a_reply_that_connects_is_dropped),

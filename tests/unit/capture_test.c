@@ -347,6 +347,7 @@ static void a_full_disk_harms_nobody(void **state) {
     assert_int_equal(cnode_capture_new(&t.capture, &c), CN_EIO);
     assert_null(t.capture);
     assert_int_equal(t.errors, 1);
+    assert_int_equal(cnode_capture_new(&t.capture, NULL), CN_EBADARG);
     (void)fclose(full);
     t.errors = 0;
     full = fmemopen(buffer, sizeof buffer, "w");

@@ -1222,6 +1222,7 @@ static void test_new_refuses(void **state) {
     assert_null(c);
     config = (cnode_conn_config){0};
     assert_int_equal(cnode_conn_new(&c, &config, 0), CN_EBADARG);
+    assert_int_equal(cnode_conn_new(&c, NULL, 0), CN_EBADARG);
     cnode_conn_free(NULL);
 }
 

@@ -309,6 +309,8 @@ static void is_bounded(mesh *m) {
     name[sizeof name - 1] = '\0';
     WANT(m, cnode_source_found(one.s, name) == CN_EBADARG);
     WANT(m, cnode_source_add(a, &(cnode_source_config){0}, NULL) == CN_EBADARG);
+    WANT(m, cnode_source_add(a, NULL, NULL) == CN_EBADARG);
+    WANT(m, cnode_discover(a, NULL) == 0);
 }
 
 static int times(const mesh *m, const char *text) {

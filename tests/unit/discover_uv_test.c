@@ -171,6 +171,8 @@ static void refuses_bad_dns(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (cnode_discover_dns(n, &rows[i], NULL) != CN_EBADARG)
             fail_msg("row %zu", i);
+    assert_int_equal(cnode_discover_dns(n, NULL, NULL), CN_EBADARG);
+    assert_int_equal(cnode_discover_epmd(n, NULL, NULL), 0); /* the own host */
     cnode_free(n);
 }
 

@@ -707,6 +707,19 @@ static void memory_runs_out(void **state) {
     run_with_every_failure(a_life, NULL);
 }
 
+static void a_server_without_a_configuration(void **state) {
+    const epmd_peer peer = {.local = true};
+    epmd_session *x;
+    epmd_server *s;
+
+    (void)state;
+    assert_int_equal(epmd_server_new(&s, NULL), 0);
+    epmd_server_time(s, 0, UNIX_S);
+    assert_int_equal(epmd_server_open(s, &x, &peer, NULL), 0);
+    assert_int_equal(epmd_server_deadline(s), MINUTE);
+    epmd_server_free(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -739,6 +752,7 @@ int main(void) {
         TEST(a_list_that_is_longer_than_all_may_be),
         TEST(nobody_goes_for_a_list_that_nobody_reads),
         TEST(thousands_of_nodes),
+        cmocka_unit_test(a_server_without_a_configuration),
         cmocka_unit_test(memory_runs_out),
     };
 

@@ -3,6 +3,7 @@
  * epmd_service_test.c: an EPMD server with its sockets, and the library's own
  * clients, in one loop.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,6 +162,28 @@ static void bad_addresses_are_refused(void **state) {
     end(&w);
 }
 
+/* All defaults, and so the port that this variable names. */
+static void it_needs_no_configuration(void **state) {
+    fault_alloc fault;
+    world w = {0};
+    epmd_service *first;
+    char port[8];
+
+    (void)state;
+    fault_init(&fault, 0);
+    assert_int_equal(uv_loop_init(&w.loop), 0);
+    assert_int_equal(serve(&w, &fault, 0), 0);
+    first = w.service;
+    (void)snprintf(port, sizeof port, "%u", epmd_service_port(first));
+    assert_int_equal(setenv("ERL_EPMD_PORT", port, 1), 0);
+    assert_int_equal(epmd_serve(&w.service, &w.loop, NULL, on_killed, &w, NULL),
+                     CN_EEXIST);
+    assert_int_equal(unsetenv("ERL_EPMD_PORT"), 0);
+    epmd_service_close(first, on_closed, &w);
+    end(&w);
+    assert_int_equal(w.closed, 1);
+}
+
 /* One client may fail; the service goes on until it is closed. */
 static int a_life(fault_alloc *fault, void *arg) {
     world w = {0};
@@ -195,6 +218,7 @@ int main(void) {
         cmocka_unit_test(a_node_is_registered_found_and_gone),
         cmocka_unit_test(a_port_is_served_once),
         cmocka_unit_test(bad_addresses_are_refused),
+        cmocka_unit_test(it_needs_no_configuration),
         cmocka_unit_test(memory_runs_out),
     };
 

@@ -932,6 +932,8 @@ static void bad_arguments(void **state) {
     }
     assert_int_equal(epmd_lookup(&q, &f->loop, NULL, NULL, on_lookup, NULL),
                      CN_EBADARG);
+    assert_int_equal(epmd_register(&r, &f->loop, NULL, on_alive, NULL),
+                     CN_EBADARG);
     memset(name, 'x', 256);
     assert_int_equal(epmd_lookup(&q, &f->loop, NULL, name, on_lookup, NULL),
                      CN_ELIMIT);

@@ -675,6 +675,22 @@ static void prints_on_others(mesh *m) {
                          CN_EBADARG);
 }
 
+static void a_terminal_of_defaults(mesh *m) {
+    cnode_io_to to = {0};
+    cnode_proc *alice;
+    cnode_io *io;
+    etf_pid pid;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_io_start(&io, mesh_cnode(m, 0), NULL));
+    NEED(m, alice = mesh_proc(m, 0, "alice"));
+    t = (terminal){.m = m};
+    pid = cnode_io_pid(io);
+    to.pid = &pid;
+    ASK(m, cnode_io_put(alice, &to, "x", 1, printed, "put"));
+    SAID(m, "put: CN_OK ok");
+}
+
 static void prints_on_nobody(mesh *m) {
     const cnode_io_to none = {.node = "b@h", .name = "none"};
     const cnode_io_to tty = {.node = "b@h", .name = "tty"};
@@ -1062,6 +1078,7 @@ int main(void) {
         MESH_CASE(calls_are_refused),
         cmocka_unit_test(much_twice),
         MESH_CASE(prints_on_others),
+        MESH_CASE(a_terminal_of_defaults),
         MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
         cmocka_unit_test(log_events_that_are_cut),

@@ -1253,6 +1253,18 @@ static void says_who_has_another_cookie(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* A node to whom others give a name. */
+static void no_configuration(void **state) {
+    cnode *n;
+
+    (void)state;
+    assert_int_equal(setenv("CNODE_COOKIE", "key", 1), 0);
+    assert_int_equal(cnode_new(&n, NULL), 0);
+    assert_string_equal(cnode_name(n), "nonode@nohost");
+    cnode_free(n);
+    assert_int_equal(unsetenv("CNODE_COOKIE"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips),
@@ -1277,6 +1289,7 @@ int main(void) {
         cmocka_unit_test(epmd_leaves_descriptors),
         cmocka_unit_test(idle_connections),
         cmocka_unit_test(says_who_has_another_cookie),
+        cmocka_unit_test(no_configuration),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

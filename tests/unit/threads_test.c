@@ -287,6 +287,8 @@ static void calls_wait(void **state) {
                      CN_ESYNTAX);
     o.node = "no name";
     assert_int_equal(cnode_rpc_wait(client.node, &o, NULL, "[]"), CN_EBADARG);
+    assert_int_equal(cnode_rpc_wait(client.node, NULL, NULL, "[]"), CN_EBADARG);
+    assert_int_equal(cnode_call_wait(client.node, NULL, NULL, "x"), CN_EBADARG);
     stop(&peer);
     stop(&client);
 }

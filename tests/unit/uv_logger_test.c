@@ -247,6 +247,7 @@ static void without_memory(void **state) {
     run_with_every_failure(make, NULL);
     assert_int_equal(cnode_logger_new(&l, &(cnode_logger_config){.node = ""}),
                      CN_EBADARG);
+    assert_int_equal(cnode_logger_new(&l, NULL), CN_EBADARG);
 }
 
 int main(void) {
