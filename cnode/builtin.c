@@ -113,35 +113,61 @@ static int system_info_1(cnode_proc *self, etf_view args, etf_writer *out,
     return 0;
 }
 
-/* --- connections --------------------------------------------------------- */
+/* --- what is answered later ---------------------------------------------- */
 
-/* data: what to say when it is up; the process that asks may be gone. */
-typedef struct dial {
-    etf_pid asker;
-    const char *yes;
-    const char *no;
-} dial;
+cnode__promise *cnode__promise_new(const cnode_proc *self, const char *yes,
+                                   const char *no) {
+    cnode__promise *x = cn__calloc(&self->node->alloc, 1, sizeof *x);
+
+    if (x != NULL)
+        *x = (cnode__promise){cnode_self(self), yes, no};
+    return x;
+}
+
+void cnode__promise_keep(cnode *n, cnode__promise *x, const char *answer) {
+    cnode_proc *p = cnode__proc_of(n, &x->asker);
+    uint8_t buf[32];
+    int done = CNODE_LATER;
+
+    if (p != NULL && answer == NULL)
+        done = cnode_raise(p, CNODE_ERROR, "system_limit");
+    else if (p != NULL)
+        done = cnode_return(p, "~a", answer);
+    if (done != CNODE_LATER)
+        cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
+    cn__free(&n->alloc, x, 1, sizeof *x);
+}
+
+/* --- connections --------------------------------------------------------- */
 
 static void on_dialled(cnode *n, const char *peer, int status,
                        const cn_error *err, void *data) {
-    dial *d = data;
-    cnode_proc *p = cnode__proc_of(n, &d->asker);
-    uint8_t buf[32];
+    cnode__promise *x = data;
 
     (void)peer;
     (void)err;
-    if (p != NULL &&
-        cnode_return(p, "~a", status == 0 ? d->yes : d->no) != CNODE_LATER)
-        cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
-    cn__free(&n->alloc, d, 1, sizeof *d);
+    cnode__promise_keep(n, x, status == 0 ? x->yes : x->no);
+}
+
+/* Another node has chosen whom: so it is one of max_dials, as if something was
+ * sent there. */
+static int dial(cnode *n, const char *name, cnode__promise *x) {
+    cnode__peer *p;
+    int err = cnode__may_connect(n);
+
+    if (err == 0)
+        err = cnode__find_peer(n, name, &p);
+    if (err == 0)
+        err = cnode__peer_want(p);
+    return err == 0 ? cnode_connect(n, name, on_dialled, x) : err;
 }
 
 static int connect_to(cnode_proc *self, etf_view args, etf_writer *out,
                       const char *yes, const char *no) {
     cnode *n = self->node;
     char name[CNODE__NAME_MAX + 1];
+    cnode__promise *x;
     etf_view node;
-    dial *d;
 
     if (etf_match(args, "[~a]", &node) != 0)
         return CN_EBADARG;
@@ -149,13 +175,12 @@ static int connect_to(cnode_proc *self, etf_view args, etf_writer *out,
         return etf_pack(out, "~a", no);
     if (cnode__is_self(n, name, node.len))
         return etf_pack(out, "~a", yes);
-    d = cn__calloc(&n->alloc, 1, sizeof *d);
-    if (d == NULL)
+    x = cnode__promise_new(self, yes, no);
+    if (x == NULL)
         return CN_ENOMEM;
-    *d = (dial){cnode_self(self), yes, no};
-    if (cnode_connect(n, name, on_dialled, d) == 0)
+    if (dial(n, name, x) == 0)
         return CNODE_LATER;
-    cn__free(&n->alloc, d, 1, sizeof *d);
+    cn__free(&n->alloc, x, 1, sizeof *x);
     return etf_pack(out, "~a", no);
 }
 

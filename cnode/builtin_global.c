@@ -72,13 +72,6 @@ static int send_2(cnode_proc *self, etf_view args, etf_writer *out,
 
 /* --- what takes a while -------------------------------------------------- */
 
-/* data: what to answer then; the process that asks may be gone. */
-typedef struct question {
-    etf_pid asker;
-    const char *yes;
-    const char *no;
-} question;
-
 /* Not for what `no` says. */
 static bool has_failed(int status) {
     return status != 0 && status != CN_EEXIST && status != CN_ENOPROC &&
@@ -86,41 +79,27 @@ static bool has_failed(int status) {
 }
 
 static void on_done(cnode *n, int status, const cn_error *err, void *data) {
-    question *q = data;
-    cnode_proc *p = cnode__proc_of(n, &q->asker);
-    uint8_t buf[32];
-    int answer = CNODE_LATER;
+    cnode__promise *x = data;
 
     (void)err;
-    if (p != NULL && has_failed(status))
-        answer = cnode_raise(p, CNODE_ERROR, "system_limit");
-    else if (p != NULL)
-        answer = cnode_return(p, "~a", status == 0 ? q->yes : q->no);
-    if (answer != CNODE_LATER)
-        cnode__end(p, cnode__atom("system_limit", buf, sizeof buf));
-    cn__free(&n->alloc, q, 1, sizeof *q);
-}
-
-static question *new_question(const cnode_proc *self, const char *yes,
-                              const char *no) {
-    question *q = cn__calloc(&self->node->alloc, 1, sizeof *q);
-
-    if (q != NULL)
-        *q = (question){cnode_self(self), yes, no};
-    return q;
+    cnode__promise_keep(n, x,
+                        has_failed(status) ? NULL
+                        : status == 0      ? x->yes
+                                           : x->no);
 }
 
 /* What the call that began with it has returned. */
-static int later(cnode_proc *self, question *q, etf_writer *out, int err) {
+static int later(cnode_proc *self, cnode__promise *x, etf_writer *out,
+                 int err) {
     if (err == 0)
         return CNODE_LATER;
     if (err == CN_EEXIST) {
-        etf_put_atom(out, q->no);
+        etf_put_atom(out, x->no);
         err = 0;
     } else if (err == CN_ELIMIT) {
         err = cnode_raise(self, CNODE_ERROR, "system_limit");
     }
-    cn__free(&self->node->alloc, q, 1, sizeof *q);
+    cn__free(&self->node->alloc, x, 1, sizeof *x);
     return err;
 }
 
@@ -129,7 +108,7 @@ static int change_name(cnode_proc *self, etf_view args, etf_writer *out,
     cnode_global_opts o = {.method = CNODE_GLOBAL_KILL, .replace = replace};
     etf_view name, method = {NULL, 0};
     etf_pid pid;
-    question *q;
+    cnode__promise *x;
 
     if (global_of(self) == NULL)
         return UNDEF(self);
@@ -138,12 +117,12 @@ static int change_name(cnode_proc *self, etf_view args, etf_writer *out,
         return CN_EBADARG;
     if (method.len > 0 && !cnode__merge_method(method, &o.method))
         return CN_EBADARG;
-    q = new_question(self, "yes", "no");
-    if (q == NULL)
+    x = cnode__promise_new(self, "yes", "no");
+    if (x == NULL)
         return CN_ENOMEM;
     return later(
-        self, q, out,
-        cnode__change_register(self->node, name, &pid, &o, on_done, q));
+        self, x, out,
+        cnode__change_register(self->node, name, &pid, &o, on_done, x));
 }
 
 static int register_name(cnode_proc *self, etf_view args, etf_writer *out,
@@ -161,31 +140,31 @@ static int re_register_name(cnode_proc *self, etf_view args, etf_writer *out,
 static int unregister_name_1(cnode_proc *self, etf_view args, etf_writer *out,
                              void *data) {
     etf_view name;
-    question *q;
+    cnode__promise *x;
 
     (void)data;
     if (global_of(self) == NULL)
         return UNDEF(self);
     if (etf_match(args, "[~t]", &name) != 0)
         return CN_EBADARG;
-    q = new_question(self, "ok", "ok");
-    if (q == NULL)
+    x = cnode__promise_new(self, "ok", "ok");
+    if (x == NULL)
         return CN_ENOMEM;
-    return later(self, q, out,
-                 cnode_global_unregister_term(self->node, name, on_done, q));
+    return later(self, x, out,
+                 cnode_global_unregister_term(self->node, name, on_done, x));
 }
 
 static int sync_0(cnode_proc *self, etf_view args, etf_writer *out,
                   void *data) {
-    question *q;
+    cnode__promise *x;
 
     (void)args, (void)data;
     if (global_of(self) == NULL)
         return UNDEF(self);
-    q = new_question(self, "ok", "ok");
-    if (q == NULL)
+    x = cnode__promise_new(self, "ok", "ok");
+    if (x == NULL)
         return CN_ENOMEM;
-    return later(self, q, out, cnode__sync_all(self->node, on_done, q));
+    return later(self, x, out, cnode__sync_all(self->node, on_done, x));
 }
 
 /* --- all ----------------------------------------------------------------- */

@@ -145,10 +145,10 @@ typedef struct cnode_config {
     cn_error *error; /* filled when cnode_new fails; may be NULL */
     /* Most connections that are being made at once because something is sent
      * to a node that is not connected (a message, a link, an answer to a
-     * process that a peer has named); above it sending to one more is
-     * CN_EBUSY. It keeps a peer from using up the descriptors by naming nodes
-     * that do not answer. cnode_connect is not bound by it, nor does it
-     * count. 0: 256 */
+     * process that a peer has named), or another node asks for it by rpc
+     * (net_adm:ping/1); above it sending to one more is CN_EBUSY. It keeps a
+     * peer from using up the descriptors by naming nodes that do not answer.
+     * cnode_connect is not bound by it, nor does it count. 0: 256 */
     uint32_t max_dials;
     /* Most bytes that wait for connections which are being made, to all nodes
      * together, above it CN_EBUSY. 0: twice max_queue */

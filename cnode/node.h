@@ -803,6 +803,18 @@ typedef struct cnode__builtin_fn {
 } cnode__builtin_fn;
 extern const cnode__builtin_fn cnode__builtins_global[];
 extern const cnode__builtin_fn cnode__builtins_pg[];
+/* An answer that comes when something has ended; the process that owes it may
+ * be gone by then. */
+typedef struct cnode__promise {
+    etf_pid asker;
+    const char *yes; /* atoms */
+    const char *no;
+} cnode__promise;
+/* NULL: out of memory. Freed by _keep, or by the caller with cn__free. */
+cnode__promise *cnode__promise_new(const cnode_proc *self, const char *yes,
+                                   const char *no);
+/* Gives the answer, an atom; NULL: raises system_limit. */
+void cnode__promise_keep(cnode *n, cnode__promise *x, const char *answer);
 /* NULL: there is none. */
 const cnode__code *cnode__builtin(etf_view module, etf_view function,
                                   int64_t arity);

@@ -159,6 +159,32 @@ static void pings(mesh *m) {
     CALL(m, "connect_node", "OK false", "['no@h']");
 }
 
+/* Attempts that others ask for are those that max_dials bounds. */
+static void too_many_pings(mesh *m) {
+    static const cnode_config few = {.max_dials = 1};
+    cnode_rpc_opts o = at_b("net_adm", "ping");
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, mesh_start(m, 1, &few));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    m->nodes[1].slow = true;
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "['x@h']"));
+    mesh_settle(m);
+    if (strstr(m->said, "pang") != NULL)
+        m->noticed = true; /* that is how it tells of no memory */
+    SAID(m, "");
+    CALL(m, "ping", "OK pang", "['y@h']");
+    WANT(m, mesh_cnode(m, 1)->dials == 1);
+    ASK(m, cnode_rpc(a, &o, mesh_result, r1, "['x@h']")); /* on the way */
+    SAID(m, "");
+    m->nodes[1].slow = false;
+    mesh_settle(m);
+    SAID(m, "r1: OK pang\nr1: OK pang");
+    WANT(m, mesh_cnode(m, 1)->dials == 0);
+    WANT(m, mesh_cnode(m, 1)->peers.count == 1);
+}
+
 static int mine(cnode_proc *self, etf_view args, etf_writer *out, void *data) {
     (void)self;
     (void)args;
@@ -364,12 +390,17 @@ static void groups(mesh *m) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        MESH_CASE(nodes),           MESH_CASE(names_and_messages),
-        MESH_CASE(infos),           MESH_CASE(too_many_infos),
-        MESH_CASE(pings),           MESH_CASE(applies),
-        MESH_CASE(no_global_names), MESH_CASE(global_names),
-        MESH_CASE(groups),          MESH_CASE(syncs_are_bounded)};
+    const struct CMUnitTest tests[] = {MESH_CASE(nodes),
+                                       MESH_CASE(names_and_messages),
+                                       MESH_CASE(infos),
+                                       MESH_CASE(too_many_infos),
+                                       MESH_CASE(pings),
+                                       MESH_CASE(too_many_pings),
+                                       MESH_CASE(applies),
+                                       MESH_CASE(no_global_names),
+                                       MESH_CASE(global_names),
+                                       MESH_CASE(groups),
+                                       MESH_CASE(syncs_are_bounded)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
