@@ -15,7 +15,6 @@
  * Whoever waits is answered in any case: a call that nobody here knows ends
  * at the caller, as if the server had ended of it, but the server does not.
  */
-#include "base/bytes.h"
 #include "cnode/control.h"
 #include "cnode/node.h"
 
@@ -95,12 +94,6 @@ static bool is_suspended(const cnode_proc *p) {
     return p->extra != NULL && p->extra->suspended;
 }
 
-static void answer(cnode_proc *p, const cnode_from *from, int err) {
-    cnode__answered(p->node, from->pid.node, err);
-}
-#define ANSWER(p, from, ...)                                                   \
-    answer((p), (from), cnode_reply((p), (from), __VA_ARGS__))
-
 /* The state as the program tells it, in the form that is asked for. Servers of
  * OTP 25 answer get_state with the state alone, later ones with {ok, State}.
  * Nothing tells which release asks: sys:get_state/1 of OTP 25 returns what it
@@ -120,12 +113,13 @@ static void answer_state(cnode_proc *p, const cnode_from *from, bool status) {
     if (p->ended)
         ;
     else if (etf_writer_finish(&w, &state) != 0 || state.len == 0)
-        ANSWER(p, from, "{error, system_limit}");
+        cnode__answer(p, from, "{error, system_limit}");
     else if (!status)
-        ANSWER(p, from, "{ok, ~t}", state);
+        cnode__answer(p, from, "{ok, ~t}", state);
     else
-        ANSWER(p, from, "{status, ~p, {module, cnode}, [[], ~a, ~p, [], ~t]}",
-               &self, names[is_suspended(p)], &self, state);
+        cnode__answer(p, from,
+                      "{status, ~p, {module, cnode}, [[], ~a, ~p, [], ~t]}",
+                      &self, names[is_suspended(p)], &self, state);
     etf_writer_free(&w);
 }
 
@@ -133,18 +127,18 @@ static void suspend(cnode_proc *p, const cnode_from *from) {
     cnode__extra *x = cnode__extra_of(p);
 
     if (x == NULL) {
-        ANSWER(p, from, "{error, system_limit}");
+        cnode__answer(p, from, "{error, system_limit}");
         return;
     }
     x->suspended = true;
-    ANSWER(p, from, "ok");
+    cnode__answer(p, from, "ok");
 }
 
 static void resume(cnode_proc *p, const cnode_from *from) {
     if (is_suspended(p) && cnode__mail_resume(p) != 0)
-        ANSWER(p, from, "{error, system_limit}");
+        cnode__answer(p, from, "{error, system_limit}");
     else
-        ANSWER(p, from, "ok");
+        cnode__answer(p, from, "ok");
 }
 
 /* Nobody switches the library off from outside. */
@@ -165,10 +159,10 @@ static void obey(cnode_proc *p, const cnode_from *from, etf_view request) {
         resume(p, from);
     else if (may_rule(p) &&
              etf_match(request, "{terminate, ~t}", &reason) == 0) {
-        ANSWER(p, from, "ok");
+        cnode__answer(p, from, "ok");
         cnode__end(p, reason);
     } else
-        ANSWER(p, from, "{error, {unknown_system_msg, ~t}}", request);
+        cnode__answer(p, from, "{error, {unknown_system_msg, ~t}}", request);
 }
 
 static bool is_server(const cnode_proc_config *c) {
@@ -195,7 +189,7 @@ bool cnode__gen_system(cnode_proc *p, etf_view term) {
 
 /* A manager has one handler, which has its name. */
 static void name_handlers(cnode_proc *p, const cnode_from *from) {
-    ANSWER(p, from, "[~a]", p->name == NULL ? "cnode" : p->name);
+    cnode__answer(p, from, "[~a]", p->name == NULL ? "cnode" : p->name);
 }
 
 static void manage(cnode_proc *p, const cnode_from *from, etf_view request) {
@@ -205,18 +199,18 @@ static void manage(cnode_proc *p, const cnode_from *from, etf_view request) {
     if (etf_match(request, "{sync_notify, ~t}", &event) == 0) {
         c->on_event(p, event, p->data);
         if (!p->ended)
-            ANSWER(p, from, "ok");
+            cnode__answer(p, from, "ok");
     } else if (etf_match(request, "{call, _, ~t}", &event) == 0 &&
                c->on_call != NULL)
         c->on_call(p, from, event, p->data);
     else if (etf_match(request, "{call, _, _}") == 0)
-        ANSWER(p, from, "{error, bad_module}");
+        cnode__answer(p, from, "{error, bad_module}");
     else if (etf_match(request, "which_handlers") == 0)
         name_handlers(p, from);
     else if (etf_match(request, "{delete_handler, _, _}") == 0)
-        ANSWER(p, from, "{error, module_not_found}");
+        cnode__answer(p, from, "{error, module_not_found}");
     else /* handlers are code */
-        ANSWER(p, from, "{error, enotsup}");
+        cnode__answer(p, from, "{error, enotsup}");
 }
 
 bool cnode__gen_event(cnode_proc *p, const cnode_msg *m) {

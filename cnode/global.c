@@ -72,8 +72,7 @@ static bool on_lock_call(cnode__global *g, const cnode_from *from,
         cnode__lock_del(g, &from->pid, resource, requester);
     else
         return false;
-    cnode__answered(g->node, from->pid.node,
-                    cnode_reply(g->self, from, "~a", got ? "true" : "false"));
+    cnode__answer(g->self, from, "~a", got ? "true" : "false");
     return true;
 }
 
@@ -88,8 +87,7 @@ static void register_name(cnode__global *g, const cnode_from *from,
         kept = cnode__names_insert(g, name, pid, method, ext) == 0;
     else
         cnode__names_delete(g, name);
-    cnode__answered(g->node, from->pid.node,
-                    cnode_reply(g->self, from, "~a", kept ? "yes" : "no"));
+    cnode__answer(g->self, from, "~a", kept ? "yes" : "no");
 }
 
 static bool on_name_call(cnode__global *g, const cnode_from *from,
@@ -106,8 +104,7 @@ static bool on_name_call(cnode__global *g, const cnode_from *from,
         register_name(g, from, name, &pid, method, ext);
     } else if (etf_match(request, "{unregister, ~t}", &name) == 0) {
         cnode__names_delete(g, name);
-        cnode__answered(g->node, from->pid.node,
-                        cnode_reply(g->self, from, "ok"));
+        cnode__answer(g->self, from, "ok");
     } else {
         return false;
     }
@@ -221,15 +218,12 @@ static void free_question(cnode__global *g, question *q) {
 
 static void tell_where(cnode__global *g, const cnode_from *from,
                        etf_view name) {
-    cnode *n = g->node;
     etf_pid pid;
-    int err;
 
-    if (cnode_global_whereis_term(n, name, &pid) == 0)
-        err = cnode_reply(g->self, from, "~p", &pid);
+    if (cnode_global_whereis_term(g->node, name, &pid) == 0)
+        cnode__answer(g->self, from, "~p", &pid);
     else
-        err = cnode_reply(g->self, from, "undefined");
-    cnode__answered(n, from->pid.node, err);
+        cnode__answer(g->self, from, "undefined");
 }
 
 static void ask_again(cnode_proc *self, void *arg) {

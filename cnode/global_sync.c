@@ -81,8 +81,7 @@ static void end_waiter(waiter *w, int status) {
     cn_error why = {0};
 
     if (w->remote && status == 0)
-        cnode__answered(n, w->from.pid.node,
-                        cnode_reply(w->g->self, &w->from, "ok"));
+        cnode__answer(w->g->self, &w->from, "ok");
     if (status == CN_ETIMEDOUT)
         (void)cn__fail(&why, status, 0,
                        "not all nodes have exchanged their names in time");

@@ -591,6 +591,10 @@ void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
  * timeout: when it is lost, the connection ends. */
 void cnode__answered(cnode *n, const char *node, int err);
+/* cnode_reply, and what becomes of it. */
+#define cnode__answer(p, from, ...)                                            \
+    cnode__answered((p)->node, (from)->pid.node,                               \
+                    cnode_reply((p), (from), __VA_ARGS__))
 #define CNODE__LOST_SIGNAL "a signal for it could not be kept"
 /* A signal as bytes that do not depend on a connection. */
 int cnode__freeze(etf_writer *w, const cnode_ctrl *c, etf_view *out);

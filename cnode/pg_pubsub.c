@@ -183,8 +183,7 @@ static void on_call(cnode_proc *self, const cnode_from *from, etf_view request,
                     void *data) {
     (void)request;
     (void)data;
-    cnode__answered(self->node, from->pid.node,
-                    cnode_reply(self, from, "{error, badarg}"));
+    cnode__answer(self, from, "{error, badarg}");
 }
 
 static void free_pubsub(cnode_pubsub *ps) {

@@ -676,8 +676,7 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
 static void on_call(cnode_proc *self, const cnode_from *from, etf_view request,
                     void *data) {
     strange(data, from->pid.node, "no call of a scope", request);
-    cnode__answered(self->node, from->pid.node,
-                    cnode_reply(self, from, "{error, badarg}"));
+    cnode__answer(self, from, "{error, badarg}");
 }
 
 static void on_down(cnode_proc *self, const cnode_down *d, void *data) {
