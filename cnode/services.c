@@ -22,8 +22,7 @@ static void on_net_kernel_call(cnode_proc *self, const cnode_from *from,
                                etf_view request, void *data) {
     (void)data;
     if (etf_match(request, "{is_auth, _}") == 0)
-        cnode__answered(self->node, from->pid.node,
-                        cnode_reply(self, from, "yes"));
+        cnode__answer(self, from, "yes");
 }
 
 /* --- rex ----------------------------------------------------------------- */
@@ -75,8 +74,9 @@ static void refuse_rex(cnode_proc *self, const cnode_from *from,
     answer_rex(self, from, value);
 }
 
-/* rpc:call returns what was thrown, and badrpc for other exceptions. */
-static void put_rex_exception(etf_writer *w, int status, etf_view result) {
+/* rpc:call returns what was thrown, and badrpc for other exceptions. Nothing:
+ * there was no memory for it. */
+static void put_rex_exception(etf_writer *w, etf_view result) {
     etf_view reason, stack;
 
     if (etf_match(result, "{throw, ~t, _}", &reason) == 0)
@@ -87,9 +87,6 @@ static void put_rex_exception(etf_writer *w, int status, etf_view result) {
         (void)etf_pack(w, "{badrpc, {'EXIT', {~t, ~t}}}", reason, stack);
     else if (result.len > 0)
         (void)etf_pack(w, "{badrpc, {'EXIT', ~t}}", result);
-    else
-        (void)etf_pack(w, "{badrpc, ~a}",
-                       status == CN_ETIMEDOUT ? "timeout" : "nodedown");
 }
 
 static void on_rex_result(cnode_proc *self, int status, etf_view result,
@@ -101,7 +98,7 @@ static void on_rex_result(cnode_proc *self, int status, etf_view result,
 
     etf_writer_init(&w, &n->alloc);
     if (status != 0) {
-        put_rex_exception(&w, status, result);
+        put_rex_exception(&w, result);
         if (etf_writer_finish(&w, &value) != 0)
             value.len = 0;
     }
@@ -179,59 +176,69 @@ static void on_rex_call(cnode_proc *self, const cnode_from *from,
         refuse_rex(self, from, "badarg");
 }
 
+/* False: what rex was to pass on is lost. */
+static bool passed_on(cnode_proc *self, int err) {
+    if (err != 0)
+        cnode__drop_message(self, self->node->error.text);
+    return err == 0;
+}
+
 static void on_rex_cast(cnode_proc *self, etf_view request, void *data) {
     etf_view m, f, a;
 
     (void)data;
-    if (etf_match(request, "{cast, ~a, ~a, ~t, _}", &m, &f, &a) == 0 &&
-        apply_here(self, m, f, a, NULL) != 0)
-        cnode__drop_message(self, cnode_error(self->node)->text);
+    if (etf_match(request, "{cast, ~a, ~a, ~t, _}", &m, &f, &a) == 0)
+        (void)passed_on(self, apply_here(self, m, f, a, NULL));
 }
 
+static bool find_named(cnode *n, etf_view name, etf_pid *out) {
+    const cnode_proc *p = cnode__proc_named(n, name);
+
+    if (p != NULL)
+        *out = cnode__pid_of(n, p->number);
+    return p != NULL;
+}
+
+static void tell_got(cnode_proc *self, const etf_pid *from) {
+    const char *node = self->node->name;
+
+    cnode__answered(self->node, from->node,
+                    cnode_send(self, from, "{rex, ~a, ~a}", node, node));
+}
+
+static void tell_missing(cnode_proc *self, const etf_pid *from, etf_view name) {
+    cnode__answered(self->node, from->node,
+                    cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
+                               self->node->name, name));
+}
+
+/* What is passed on may be for rex, and have another one inside, and so on: it
+ * goes by the list of signals, so that takes no stack. */
 static void on_rex_sbcast(cnode_proc *self, const etf_pid *from, etf_view name,
                           etf_view message) {
-    cnode *n = self->node;
-    cnode_ctrl c = {.signal = CNODE_SIG_REG_SEND,
-                    .from = cnode__pid_of(n, self->number),
-                    .name = name,
-                    .term = message};
-    bool there = cnode__proc_named(n, name) != NULL;
-    int err;
+    etf_pid to;
 
-    /* By the list of signals, for it may be for rex, and have another one
-     * inside, and so on. */
-    if (there && cnode__route(n, NULL, &c) != 0) {
-        cnode__drop_message(self, n->error.text);
-        there = false;
-    }
-    if (there)
-        err = cnode_send(self, from, "{rex, ~a, ~a}", n->name, n->name);
+    if (find_named(self->node, name, &to) &&
+        passed_on(self, cnode_send(self, &to, "~t", message)))
+        tell_got(self, from);
     else
-        err = cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
-                         n->name, name);
-    cnode__answered(n, from->node, err);
+        tell_missing(self, from, name);
+}
+
+/* It is up to the other one to answer. */
+static void on_rex_send(cnode_proc *self, const etf_pid *from, etf_view name,
+                        etf_view message) {
+    etf_pid to;
+
+    if (!find_named(self->node, name, &to) ||
+        !passed_on(self, cnode_send(self, &to, "{~p, ~t}", from, message)))
+        tell_missing(self, from, name);
 }
 
 /* Nothing waits for it in OTP 25 and later. */
 static void answer_features(cnode_proc *self, const etf_pid *from) {
-    if (cnode_send(self, from, "{features_reply, ~a, [erpc]}",
-                   self->node->name) != 0)
-        cnode__drop_message(self, cnode_error(self->node)->text);
-}
-
-static void on_rex_send(cnode_proc *self, const etf_pid *from, etf_view name,
-                        etf_view message) {
-    cnode *n = self->node;
-    const cnode_proc *p = cnode__proc_named(n, name);
-    etf_pid to;
-
-    if (p == NULL) {
-        (void)cnode_send(self, from, "{rex, ~a, {nonexisting_name, ~a}}",
-                         n->name, name);
-        return;
-    }
-    to = cnode__pid_of(n, p->number);
-    (void)cnode_send(self, &to, "{~p, ~t}", from, message);
+    (void)passed_on(self, cnode_send(self, from, "{features_reply, ~a, [erpc]}",
+                                     self->node->name));
 }
 
 static void on_rex_message(cnode_proc *self, const cnode_msg *m, void *data) {

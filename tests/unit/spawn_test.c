@@ -244,6 +244,13 @@ static void messages_to_rex(mesh *m) {
     m->said[0] = '\0';
     OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {sbcast, nix, hi}}", &self));
     SAID(m, "alice: {rex,b@h,{nonexisting_name,nix}}");
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {send, bob, hi}}", &self));
+    mesh_settle(m);
+    WANT(m, strncmp(m->said, "bob: {#Pid<a@h", 14) == 0 &&
+                strstr(m->said, ",hi}") != NULL);
+    m->said[0] = '\0';
+    OK(m, cnode_send_name(a, "b@h", "rex", "{~p, {send, nix, hi}}", &self));
+    SAID(m, "alice: {rex,b@h,{nonexisting_name,nix}}");
     OK(m, cnode_send_name(a, "b@h", "rex",
                           "{'$gen_cast', {cast, calc, act, [live], u}}"));
     WANT(m, cnode_whereis(mesh_cnode(m, 1), "live") != NULL);
