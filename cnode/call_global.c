@@ -35,10 +35,6 @@ static void proc_ended(cnode__pending *x) {
     free_lookup(cnode__list_of(lookup, pending, x));
 }
 
-static void nobody_gave_up(cnode__pending *x) {
-    (void)x;
-}
-
 static int make(cnode_proc *p, const cnode_call_opts *o, cnode_call_cb cb,
                 void *data, etf_view request, lookup **out) {
     cnode *n = p->node;
@@ -49,7 +45,6 @@ static int make(cnode_proc *p, const cnode_call_opts *o, cnode_call_cb cb,
         cn__free(&n->alloc, l, 1, sizeof *l);
         return cnode__err(n, CN_ENOMEM, "out of memory");
     }
-    l->pending.gave_up = nobody_gave_up;
     l->pending.ended = proc_ended;
     l->proc = p;
     l->cb = cb;

@@ -49,10 +49,6 @@ static void proc_ended(cnode__pending *x) {
     free_hold(cnode__list_of(hold, pending, x));
 }
 
-static void nobody_gave_up(cnode__pending *x) {
-    (void)x;
-}
-
 /* The callback, which may end the process and with it h. */
 static void tell(cnode *n, cnode_global_cb cb, void *data, int status) {
     cn_error why = {0};
@@ -259,7 +255,6 @@ static hold *new_hold(cnode_proc *p) {
         cn__free(&n->alloc, h, 1, sizeof *h);
         return NULL;
     }
-    h->pending.gave_up = nobody_gave_up;
     h->pending.ended = proc_ended;
     h->proc = p;
     h->grip.node = n;
@@ -368,17 +363,15 @@ void cnode__holds_end(cnode__global *g) {
     hold *h;
 
     while ((h = cnode__list_first(hold, in_list, &g->holds)) != NULL) {
-        cnode *n = h->proc->node;
         cnode_global_cb cb = h->cb;
 
         cnode__list_leave(&h->in_list);
-        h->cb = NULL;
-        if (h->begun) {
-            h->given_up = true;
-            tell(n, cb, h->data, CN_ECLOSED);
-        } else {
-            h->cb = cb;
+        if (!h->begun) {
             end(h, CN_ECLOSED);
+            continue;
         }
+        h->cb = NULL;
+        h->given_up = true;
+        tell(h->proc->node, cb, h->data, CN_ECLOSED);
     }
 }

@@ -48,11 +48,6 @@ static void proc_ended(cnode__pending *x) {
     free_many(cnode__list_of(many, pending, x));
 }
 
-/* A call gives up by its own means. */
-static void nobody_gave_up(cnode__pending *x) {
-    (void)x;
-}
-
 static many *make(cnode_proc *p, const char *const *nodes, size_t n,
                   cnode_many_cb cb, void *data) {
     const cn_alloc *alloc = &p->node->alloc;
@@ -65,7 +60,6 @@ static many *make(cnode_proc *p, const char *const *nodes, size_t n,
     m = cn__calloc(alloc, 1, size_of(n));
     if (m == NULL)
         return NULL;
-    m->pending.gave_up = nobody_gave_up;
     m->pending.ended = proc_ended;
     m->proc = p;
     m->cb = cb;

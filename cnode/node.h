@@ -262,8 +262,9 @@ typedef struct cnode__pending {
     cnode__list in_proc;
     cnode__list in_watch;
     cnode__watch *watch; /* of who waits for it; NULL: not known */
-    void (*gave_up)(struct cnode__pending *x); /* that one does no more */
-    void (*ended)(struct cnode__pending *x);   /* the process has ended */
+    /* That one does no more; for those with a watch. */
+    void (*gave_up)(struct cnode__pending *x);
+    void (*ended)(struct cnode__pending *x); /* the process has ended */
 } cnode__pending;
 
 /* Work that a process does for a spawn request. */
