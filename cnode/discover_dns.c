@@ -27,12 +27,6 @@ enum {
     POINTER = 0xC0
 };
 
-static uint16_t take16(cn_cursor *c) {
-    const uint8_t *p = cn__take(c, 2);
-
-    return p == NULL ? 0 : cn__be16(p);
-}
-
 /* --- names --------------------------------------------------------------- */
 
 /* What becomes a host of a node's name: letters, digits, and what else is used
@@ -115,9 +109,9 @@ int cnode__dns_open(cnode__dns_answer *a, cnode__dns_type type,
     *a = (cnode__dns_answer){
         .left = cn__cursor(p, n), .message = p, .size = n, .type = type};
     (void)cn__take(&a->left, 2);
-    flags = take16(&a->left);
-    questions = take16(&a->left);
-    a->records = take16(&a->left);
+    flags = cn__take16(&a->left);
+    questions = cn__take16(&a->left);
+    a->records = cn__take16(&a->left);
     (void)cn__take(&a->left, 4);
     for (; questions > 0 && !a->left.bad; questions--)
         if (!take_name(a, NULL) || cn__take(&a->left, 4) == NULL)
@@ -161,10 +155,10 @@ int cnode__dns_next(cnode__dns_answer *a, char *out) {
         a->records--;
         if (!take_name(a, NULL))
             return CN_EPROTO;
-        type = take16(&a->left);
-        class = take16(&a->left);
+        type = cn__take16(&a->left);
+        class = cn__take16(&a->left);
         (void)cn__take(&a->left, 4);
-        n = take16(&a->left);
+        n = cn__take16(&a->left);
         data = cn__take(&a->left, n);
         if (data == NULL)
             return CN_EPROTO;

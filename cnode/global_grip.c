@@ -19,20 +19,14 @@
 #include "cnode/global_parts.h"
 
 static void forget(cnode__grip *grip) {
-    const cn_alloc *alloc = &grip->node->alloc;
-
-    if (grip->id.len > 0)
-        etf_copy_free(alloc, grip->id);
-    grip->id.len = 0;
+    etf_copy_free(&grip->node->alloc, grip->id);
+    grip->id = (etf_view){NULL, 0};
     grip->n = 0;
 }
 
 int cnode__grip_begin(cnode__grip *grip, etf_view id) {
     forget(grip);
-    if (etf_copy(&grip->node->alloc, id, &grip->id) == 0)
-        return 0;
-    grip->id.len = 0;
-    return CN_ENOMEM;
+    return etf_copy(&grip->node->alloc, id, &grip->id);
 }
 
 static int make_room(cnode__grip *grip) {

@@ -107,17 +107,13 @@ void cnode__join_start(cnode__global *g, cnode__member *m) {
                        &locker);
 }
 
-static void free_view(cnode__global *g, etf_view *v) {
-    if (v->len > 0)
-        etf_copy_free(&g->node->alloc, *v);
-    v->len = 0;
-}
-
 static void free_join(cnode__global *g, cnode__join *j) {
-    free_view(g, &j->names);
-    free_view(g, &j->ops);
-    free_view(g, &j->early);
-    cn__free(&g->node->alloc, j, 1, sizeof *j);
+    const cn_alloc *alloc = &g->node->alloc;
+
+    etf_copy_free(alloc, j->names);
+    etf_copy_free(alloc, j->ops);
+    etf_copy_free(alloc, j->early);
+    cn__free(alloc, j, 1, sizeof *j);
 }
 
 static void release(cnode__global *g) {
@@ -593,7 +589,7 @@ void cnode__join_merged(cnode__global *g, cnode__member *m) {
 
     if (!m->join->merged || his.len == 0)
         return;
-    m->join->early.len = 0;
+    m->join->early = (etf_view){NULL, 0};
     finish(g, m, his);
     etf_copy_free(&g->node->alloc, his);
 }

@@ -257,7 +257,6 @@ static void finish(cnode__global *g, cnode__member *m) {
             g, m->name, "{'$gen_cast', {resolved, ~a, ~t, ~t, unused, ~t, ~i}}",
             n->name, his_ops, known, ext, m->join->his_tag);
     } else {
-        m->join->ops.len = 0;
         cnode__answered(n, m->name, cnode__err(n, err, "out of memory"));
     }
     etf_writer_free(&w);

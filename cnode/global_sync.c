@@ -136,7 +136,6 @@ void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes) {
     cnode *n = g->node;
     size_t bytes = weight(from->tag, nodes);
     waiter *w;
-    int err;
 
     if (bytes > MOST_WAITING - g->sync_bytes) {
         cnode__answered(
@@ -145,23 +144,18 @@ void cnode__sync_ask(cnode__global *g, const cnode_from *from, etf_view nodes) {
         return;
     }
     w = new_waiter(g);
-    err = w == NULL ? CN_ENOMEM : 0;
-    if (err == 0) {
+    if (w != NULL) {
         w->remote = true;
         w->weight = bytes;
         g->sync_bytes += bytes;
         w->from.pid = from->pid;
-        err = etf_copy(&n->alloc, from->tag, &w->from.tag);
-        if (err != 0)
-            w->from.tag.len = 0;
-    }
-    if (err == 0 && (err = etf_copy(&n->alloc, nodes, &w->nodes)) != 0)
-        w->nodes.len = 0;
-    if (err == 0)
-        return;
-    if (w != NULL)
+        if (etf_copy(&n->alloc, from->tag, &w->from.tag) == 0 &&
+            etf_copy(&n->alloc, nodes, &w->nodes) == 0)
+            return;
         free_waiter(w);
-    cnode__answered(n, from->pid.node, cnode__err(n, err, "out of memory"));
+    }
+    cnode__answered(n, from->pid.node,
+                    cnode__err(n, CN_ENOMEM, "out of memory"));
 }
 
 static int wait_for_all(cnode__global *g, cnode_global_cb cb, void *data,

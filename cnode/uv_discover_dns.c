@@ -77,12 +77,10 @@ static void add(dns *d, const char *host) {
 
 /* Those that are named are all there are. */
 static void finish(dns *d, int status, const char *why) {
-    if (status != 0 && status != CN_ENOENT) {
-        fail(d, status, why);
-        return;
-    }
     if (status != 0)
         fail(d, status, why);
+    if (status != 0 && status != CN_ENOENT)
+        return;
     if (status != 0 || d->failures > 0)
         cnode__source_sweep(d->source);
     else
