@@ -148,17 +148,14 @@ static void drop_holder(cnode *n, cnode__global *g, holder *h, bool down) {
 
 static int watch_holder(cnode_proc *self, cnode__global *g, holder *h,
                         const etf_pid *pid) {
-    cnode *n = self->node;
-    etf_ref ref;
-    int err = cnode_monitor_pid(self, pid, &ref);
+    int err = cnode__monitor_words(self, pid, h->monitor);
 
     if (err != 0)
         return err;
-    memcpy(h->monitor, ref.ids, sizeof h->monitor);
     if (cn__map_put(&g->monitors, h->monitor, sizeof h->monitor, h) == 0)
         return 0;
-    (void)cnode_demonitor(self, &ref);
-    return cnode__err(n, CN_ENOMEM, "out of memory");
+    cnode__demonitor_words(self, h->monitor);
+    return cnode__err(self->node, CN_ENOMEM, "out of memory");
 }
 
 static int add_holder(cnode_proc *self, cnode__global *g, lock *l, owner *o,
@@ -262,13 +259,6 @@ bool cnode__lock_set(cnode__global *g, const etf_pid *pid, etf_view resource,
     return give_lock(g, l, pid, resource, requester);
 }
 
-static void stop_watching(cnode_proc *self, const holder *h) {
-    etf_ref ref = cnode__ref_of(self->node, 0);
-
-    memcpy(ref.ids, h->monitor, sizeof h->monitor);
-    (void)cnode_demonitor(self, &ref);
-}
-
 void cnode__lock_del(cnode__global *g, const etf_pid *pid, etf_view resource,
                      etf_view requester) {
     lock *l;
@@ -282,7 +272,7 @@ void cnode__lock_del(cnode__global *g, const etf_pid *pid, etf_view resource,
     h = find_holder(g, l, pid);
     if (h == NULL)
         return;
-    stop_watching(g->self, h);
+    cnode__demonitor_words(g->self, h->monitor);
     drop_holder(g->node, g, h, false);
 }
 

@@ -59,13 +59,6 @@ cnode__gname *cnode__names_find(cnode__global *g, etf_view name) {
 
 /* --- removing ------------------------------------------------------------ */
 
-static void stop_watching(cnode__global *g, const cnode__gname *e) {
-    etf_ref ref = cnode__ref_of(g->node, 0);
-
-    memcpy(ref.ids, e->monitor, sizeof e->monitor);
-    (void)cnode_demonitor(g->self, &ref);
-}
-
 static void drop_name(cnode__global *g, cnode__gname *e) {
     cnode__list_leave(&e->unwatched);
     g->name_bytes -= weight(e);
@@ -82,7 +75,7 @@ void cnode__names_delete(cnode__global *g, etf_view name) {
     if (e == NULL)
         return;
     if (cnode__list_empty(&e->unwatched))
-        stop_watching(g, e);
+        cnode__demonitor_words(g->self, e->monitor);
     drop_name(g, e);
 }
 
@@ -148,17 +141,15 @@ static cnode__gname *new_name(cnode__global *g, etf_view key,
 
 static int watch(cnode__global *g, cnode__gname *e) {
     etf_pid pid;
-    etf_ref ref;
     int err;
 
     cnode__gname_pid(e, &pid);
-    err = cnode_monitor_pid(g->self, &pid, &ref);
+    err = cnode__monitor_words(g->self, &pid, e->monitor);
     if (err != 0)
         return err;
-    memcpy(e->monitor, ref.ids, sizeof e->monitor);
     if (cn__map_put(&g->watched, e->monitor, sizeof e->monitor, e) == 0)
         return 0;
-    (void)cnode_demonitor(g->self, &ref);
+    cnode__demonitor_words(g->self, e->monitor);
     return cnode__err(g->node, CN_ENOMEM, "out of memory");
 }
 

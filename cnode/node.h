@@ -875,4 +875,22 @@ void cnode__pubsubs_free(cnode *n);
 int cnode__read_cookie(const char *file, char *cookie, size_t cap, char *from,
                        size_t from_cap, cn_error *e);
 
+/* --- monitors of which only the words of the reference are kept --- */
+static inline int cnode__monitor_words(cnode_proc *p, const etf_pid *pid,
+                                       uint32_t words[3]) {
+    etf_ref ref;
+    int err = cnode_monitor_pid(p, pid, &ref);
+
+    if (err == 0)
+        memcpy(words, ref.ids, 3 * sizeof *words);
+    return err;
+}
+static inline void cnode__demonitor_words(cnode_proc *p,
+                                          const uint32_t words[3]) {
+    etf_ref ref = cnode__ref_of(p->node, 0);
+
+    memcpy(ref.ids, words, 3 * sizeof *words);
+    (void)cnode_demonitor(p, &ref);
+}
+
 #endif

@@ -27,29 +27,24 @@ static void forget_local(cnode_pg *s, cnode__pg_owner *o) {
 
 /* It is in no group any more. */
 static void release_local(cnode_pg *s, cnode__pg_owner *o) {
-    etf_ref ref = cnode__ref_of(s->node, 0);
-
     if (!cnode__list_empty(&o->members))
         return;
-    memcpy(ref.ids, o->monitor, sizeof o->monitor);
-    (void)cnode_demonitor(s->proc, &ref);
+    cnode__demonitor_words(s->proc, o->monitor);
     forget_local(s, o);
 }
 
 static cnode__pg_owner *new_local(cnode_pg *s, const etf_pid *pid) {
     cnode__pg_owner *o = cn__calloc(&s->node->alloc, 1, sizeof *o);
-    etf_ref ref;
 
     if (o == NULL)
         return NULL;
     cnode__list_init(&o->members);
     o->local = true;
     o->number = cnode__number_of(pid);
-    if (cnode_monitor_pid(s->proc, pid, &ref) == 0) {
-        memcpy(o->monitor, ref.ids, sizeof o->monitor);
+    if (cnode__monitor_words(s->proc, pid, o->monitor) == 0) {
         if (cn__map_put(&s->locals, &o->number, sizeof o->number, o) == 0)
             return o;
-        (void)cnode_demonitor(s->proc, &ref);
+        cnode__demonitor_words(s->proc, o->monitor);
     }
     cn__free(&s->node->alloc, o, 1, sizeof *o);
     return NULL;

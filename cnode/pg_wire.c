@@ -259,7 +259,6 @@ static void lose(cnode_pg *s, const char *node) {
 static cnode__pg_owner *new_peer(cnode_pg *s, const etf_pid *pid) {
     const cn_alloc *a = &s->node->alloc;
     cnode__pg_owner *o = cn__calloc(a, 1, sizeof *o);
-    etf_ref ref;
 
     if (o == NULL)
         return NULL;
@@ -267,11 +266,10 @@ static cnode__pg_owner *new_peer(cnode_pg *s, const etf_pid *pid) {
     o->pid = cn__calloc(a, 1, sizeof *o->pid);
     if (o->pid != NULL) {
         *o->pid = *pid;
-        if (cnode_monitor_pid(s->proc, pid, &ref) == 0) {
-            memcpy(o->monitor, ref.ids, sizeof o->monitor);
+        if (cnode__monitor_words(s->proc, pid, o->monitor) == 0) {
             if (cn__map_put(&s->peers, o->pid->node, pid->node_len, o) == 0)
                 return o;
-            (void)cnode_demonitor(s->proc, &ref);
+            cnode__demonitor_words(s->proc, o->monitor);
         }
     }
     free_peer(s, o);
@@ -279,10 +277,7 @@ static cnode__pg_owner *new_peer(cnode_pg *s, const etf_pid *pid) {
 }
 
 static void forget(cnode_pg *s, cnode__pg_owner *o) {
-    etf_ref ref = cnode__ref_of(s->node, 0);
-
-    memcpy(ref.ids, o->monitor, sizeof o->monitor);
-    (void)cnode_demonitor(s->proc, &ref);
+    cnode__demonitor_words(s->proc, o->monitor);
     cnode__pg_drop_peer(s, o);
 }
 
