@@ -126,27 +126,11 @@ static void say_ended(cnode_pg *s, const cnode__pg_owner *o) {
 }
 
 void cnode__pg_drop_local(cnode_pg *s, cnode__pg_owner *o) {
-    etf_pid pid = pid_of(s, o);
-    cnode__pg_member *m;
-    cnode__pg_batch b;
-
     say_ended(s, o);
     /* Callbacks that run meanwhile find it no more. */
     (void)cn__map_remove(&s->locals, &o->number, sizeof o->number);
-    cnode__pg_batch_init(&b, s);
-    while ((m = cnode__list_first(cnode__pg_member, in_owner, &o->members)) !=
-           NULL) {
-        cnode__pg_group *g = m->group;
-        size_t times = m->times;
-
-        cnode__pg_batch_turn(&b, g, false);
-        cnode__pg_hold(g);
-        cnode__pg_set(s, m, 0);
-        cnode__pg_batch_add(&b, g, false, &pid, times);
-        cnode__pg_let_go(s, g);
-    }
+    cnode__pg_leave_all(s, o);
     cn__free(&s->node->alloc, o, 1, sizeof *o);
-    cnode__pg_batch_end(&b);
 }
 
 /* --- joining and leaving ------------------------------------------------- */
@@ -161,18 +145,12 @@ static int fail(cnode_pg *s, int err) {
 /* The held group, and an event for it. */
 static int begin(cnode_pg *s, const etf_in *group, size_t count, bool joins,
                  size_t n, cnode__pg_group **g, cnode__pg_event **e) {
-    etf_view term;
-    int err;
+    int err = s->proc == NULL
+                  ? cnode__err(s->node, CN_ENOPROC, "pg: the scope has ended")
+                  : cnode__pg_find_args(s, group, count, true, g);
 
-    if (s->proc == NULL)
-        return cnode__err(s->node, CN_ENOPROC, "pg: the scope has ended");
-    etf_writer_reset(&s->term);
-    (void)etf_pack_args(&s->term, group, count);
-    err = etf_writer_finish(&s->term, &term);
-    if (err == 0)
-        err = cnode__pg_find(s, term, true, g);
     if (err != 0)
-        return cnode__err(s->node, err, "pg: the group: %s", cn_strerror(err));
+        return err;
     *e = cnode__pg_event_new(s, *g, joins, n);
     if (*e != NULL)
         return 0;
@@ -265,20 +243,10 @@ int cnode_pg_leave_args(cnode_pg *s, const etf_pid *pids, size_t n,
 
 size_t cnode_pg_members_args(cnode_pg *s, cnode_pg_whose whose, etf_pid *out,
                              size_t cap, const etf_in *group, size_t count) {
-    cnode__pg_group *g = NULL;
-    etf_view term;
+    cnode__pg_group *g;
     size_t n = 0;
 
-    int err;
-
-    etf_writer_reset(&s->term);
-    (void)etf_pack_args(&s->term, group, count);
-    err = etf_writer_finish(&s->term, &term);
-    if (err == 0)
-        err = cnode__pg_find(s, term, false, &g);
-    if (err != 0)
-        cnode__set_error(s->node, err, "pg: the group: %s", cn_strerror(err));
-    if (g == NULL)
+    if (cnode__pg_find_args(s, group, count, false, &g) != 0 || g == NULL)
         return 0;
     for (cnode__list *l = g->members.next; l != &g->members && n < cap;
          l = l->next) {

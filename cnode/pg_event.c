@@ -66,18 +66,12 @@ static int no_watch(cnode_pg *s, int err) {
 int cnode_pg_monitor_args(cnode_pg *s, cnode_pg_cb cb, void *data,
                           uint64_t *ref, const etf_in *group, size_t count) {
     cnode__pg_group *g;
-    etf_view term;
-    int err;
+    int err = s->proc == NULL
+                  ? cnode__err(s->node, CN_ENOPROC, "pg: the scope has ended")
+                  : cnode__pg_find_args(s, group, count, true, &g);
 
-    if (s->proc == NULL)
-        return cnode__err(s->node, CN_ENOPROC, "pg: the scope has ended");
-    etf_writer_reset(&s->term);
-    (void)etf_pack_args(&s->term, group, count);
-    err = etf_writer_finish(&s->term, &term);
-    if (err == 0)
-        err = cnode__pg_find(s, term, true, &g);
     if (err != 0)
-        return no_watch(s, err);
+        return err;
     err = add_watch(s, g, cb, data, ref);
     if (err == 0)
         return 0;
@@ -231,4 +225,24 @@ void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
         if (b->n == CNODE_PG_PART)
             cnode__pg_batch_end(b);
     }
+}
+
+void cnode__pg_leave_all(cnode_pg *s, cnode__pg_owner *o) {
+    cnode__pg_member *m;
+    cnode__pg_batch b;
+
+    cnode__pg_batch_init(&b, s);
+    while ((m = cnode__list_first(cnode__pg_member, in_owner, &o->members)) !=
+           NULL) {
+        cnode__pg_group *g = m->group;
+        etf_pid pid = cnode__pg_pid(s, m);
+        size_t times = m->times;
+
+        cnode__pg_batch_turn(&b, g, false);
+        cnode__pg_hold(g);
+        cnode__pg_set(s, m, 0);
+        cnode__pg_batch_add(&b, g, false, &pid, times);
+        cnode__pg_let_go(s, g);
+    }
+    cnode__pg_batch_end(&b);
 }

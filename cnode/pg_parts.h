@@ -134,6 +134,9 @@ struct cnode_pg {
  * CN_ENOMEM, and what is wrong with the term. */
 int cnode__pg_find(cnode_pg *s, etf_view term, bool make,
                    cnode__pg_group **out);
+/* The same for a pattern; the error is kept. */
+int cnode__pg_find_args(cnode_pg *s, const etf_in *in, size_t count, bool make,
+                        cnode__pg_group **out);
 void cnode__pg_hold(cnode__pg_group *g);
 void cnode__pg_let_go(cnode_pg *s, cnode__pg_group *g);
 cnode__pg_member *cnode__pg_member_of(const cnode_pg *s,
@@ -170,6 +173,8 @@ void cnode__pg_batch_turn(cnode__pg_batch *b, const cnode__pg_group *g,
 void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
                          const etf_pid *pid, size_t times);
 void cnode__pg_batch_end(cnode__pg_batch *b);
+/* All members that o has brought leave, and it is told. */
+void cnode__pg_leave_all(cnode_pg *s, cnode__pg_owner *o);
 void cnode__pg_watches_free(cnode_pg *s);
 
 /* --- pg_wire.c --- */

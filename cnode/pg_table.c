@@ -52,6 +52,22 @@ int cnode__pg_find(cnode_pg *s, etf_view term, bool make,
     return 0;
 }
 
+int cnode__pg_find_args(cnode_pg *s, const etf_in *in, size_t count, bool make,
+                        cnode__pg_group **out) {
+    etf_view term;
+    int err;
+
+    *out = NULL;
+    etf_writer_reset(&s->term);
+    (void)etf_pack_args(&s->term, in, count);
+    err = etf_writer_finish(&s->term, &term);
+    if (err == 0)
+        err = cnode__pg_find(s, term, make, out);
+    return err == 0 ? 0
+                    : cnode__err(s->node, err, "pg: the group: %s",
+                                 cn_strerror(err));
+}
+
 void cnode__pg_hold(cnode__pg_group *g) {
     g->holds++;
 }

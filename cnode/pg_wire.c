@@ -218,29 +218,9 @@ static void free_peer(cnode_pg *s, cnode__pg_owner *o) {
     cn__free(a, o, 1, sizeof *o);
 }
 
-static void leave_all(cnode_pg *s, cnode__pg_owner *o) {
-    cnode__pg_member *m;
-    cnode__pg_batch b;
-
-    cnode__pg_batch_init(&b, s);
-    while ((m = cnode__list_first(cnode__pg_member, in_owner, &o->members)) !=
-           NULL) {
-        cnode__pg_group *g = m->group;
-        etf_pid pid = cnode__pg_pid(s, m);
-        size_t times = m->times;
-
-        cnode__pg_batch_turn(&b, g, false);
-        cnode__pg_hold(g);
-        cnode__pg_set(s, m, 0);
-        cnode__pg_batch_add(&b, g, false, &pid, times);
-        cnode__pg_let_go(s, g);
-    }
-    cnode__pg_batch_end(&b);
-}
-
 void cnode__pg_drop_peer(cnode_pg *s, cnode__pg_owner *o) {
     (void)cn__map_remove(&s->peers, o->pid->node, o->pid->node_len);
-    leave_all(s, o);
+    cnode__pg_leave_all(s, o);
     free_peer(s, o);
 }
 
@@ -379,7 +359,7 @@ static void end_over(cnode_pg *s, cnode__pg_owner *o) {
             s->name, o->pid->node,
             o->over == s->max_bytes ? "" : ", with those of all other nodes,",
             o->over, o->over == s->max_bytes ? "them" : "its own");
-    leave_all(s, o);
+    cnode__pg_leave_all(s, o);
 }
 
 /* A member, old or new; NULL: it is over, or lost. times: how often all of o's
