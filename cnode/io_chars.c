@@ -101,6 +101,16 @@ int cnode_io_chars(etf_view chars, cnode_io_encoding e, cnode_io_sink put,
     return put == NULL ? 0 : go(&write, chars);
 }
 
+int cnode__io_text(etf_view term, cnode_io_encoding e, cnode_io_sink put,
+                   void *ctx) {
+    etf_view atom;
+
+    if (etf_match(term, "~a", &atom) != 0)
+        return cnode_io_chars(term, e, put, ctx);
+    put(ctx, atom.data, atom.len);
+    return 0;
+}
+
 /* --- a text that grows --------------------------------------------------- */
 
 void cnode__text_init(cnode__text *t, const cn_alloc *alloc) {

@@ -63,16 +63,9 @@ static void put_fixed(void *ctx, const void *text, size_t len) {
 
 static void copy_text(etf_view term, char *out, size_t cap) {
     fixed f = {out, cap, 0};
-    etf_reader r;
-    etf_view atom;
 
-    etf_reader_init(&r, term);
-    if (etf_peek(&r) == ETF_ATOM) {
-        atom = etf_get_atom(&r);
-        put_fixed(&f, atom.data, atom.len);
-    } else if (cnode_io_chars(term, CNODE_IO_UNICODE, put_fixed, &f) != 0) {
+    if (cnode__io_text(term, CNODE_IO_UNICODE, put_fixed, &f) != 0)
         out[0] = '\0';
-    }
 }
 
 static void read_mfa(cnode_log_event *e, etf_view mfa) {

@@ -250,21 +250,15 @@ static void put_narrow(void *ctx, const void *text, size_t len) {
 static int string_directive(format *f, const directive *d) {
     cnode_io_encoding e = d->unicode ? CNODE_IO_UNICODE : CNODE_IO_LATIN1;
     narrow n = {.f = f};
-    etf_reader r;
-    etf_view arg, atom;
+    etf_view arg;
     int err = next_arg(f, &arg);
 
     if (err != 0)
         return err;
-    etf_reader_init(&r, arg);
-    if (etf_peek(&r) == ETF_ATOM) {
-        atom = etf_get_atom(&r);
-        put_narrow(&n, atom.data, atom.len);
-    } else if (cnode_io_chars(arg, e, put_narrow, &n) != 0 &&
-               (etf_type_of(arg) != ETF_BINARY || /* of bytes then */
-                cnode_io_chars(arg, CNODE_IO_LATIN1, put_narrow, &n) != 0)) {
+    if (cnode__io_text(arg, e, put_narrow, &n) != 0 &&
+        (etf_type_of(arg) != ETF_BINARY || /* of bytes then */
+         cnode_io_chars(arg, CNODE_IO_LATIN1, put_narrow, &n) != 0))
         return CN_EBADARG;
-    }
     if (n.wide && !d->unicode)
         return CN_EBADARG;
     return put_string_piece(f, d);
@@ -376,20 +370,13 @@ static int put_before(format *f, bool negative, etf_view prefix) {
 
 /* The prefix of ~x and ~X is an argument: text, or an atom. */
 static int prefix_text(format *f, cnode__text *out) {
-    etf_reader r;
-    etf_view arg, atom;
+    etf_view arg;
     int err = next_arg(f, &arg);
 
     if (err != 0)
         return err;
-    etf_reader_init(&r, arg);
-    if (etf_peek(&r) == ETF_ATOM) {
-        atom = etf_get_atom(&r);
-        cnode__text_put(out, atom.data, atom.len);
-    } else if (cnode_io_chars(arg, CNODE_IO_UNICODE, cnode__text_put, out) !=
-               0) {
+    if (cnode__io_text(arg, CNODE_IO_UNICODE, cnode__text_put, out) != 0)
         return CN_EBADARG;
-    }
     return out->failed ? CN_ENOMEM : 0;
 }
 
@@ -680,19 +667,9 @@ static int run(format *f) {
 
 /* A format is a string, a binary or an atom. */
 static int text_of(etf_view term, cnode__text *out) {
-    etf_reader r;
-    etf_view atom;
-
-    etf_reader_init(&r, term);
-    if (etf_peek(&r) == ETF_ATOM) {
-        atom = etf_get_atom(&r);
-        cnode__text_put(out, atom.data, atom.len);
-    } else if (cnode_io_chars(term, CNODE_IO_UNICODE, cnode__text_put, out) !=
-                   0 &&
-               cnode_io_chars(term, CNODE_IO_LATIN1, cnode__text_put, out) !=
-                   0) {
+    if (cnode__io_text(term, CNODE_IO_UNICODE, cnode__text_put, out) != 0 &&
+        cnode_io_chars(term, CNODE_IO_LATIN1, cnode__text_put, out) != 0)
         return CN_EBADARG;
-    }
     return out->failed ? CN_ENOMEM : 0;
 }
 

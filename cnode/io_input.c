@@ -367,18 +367,14 @@ void cnode__io_prompted(cnode_io *io, int status) {
 /* A prompt is text, {format, Format, Args}, or any term. */
 static int prompt_text(cnode_io *io, cnode__text *out) {
     const cn_alloc *a = &io->node->alloc;
-    etf_view prompt = io->read.prompt, form, args, atom;
+    etf_view prompt = io->read.prompt, form, args;
     char room[256];
 
     if (prompt.len == 0)
         return 0;
     if (etf_match(prompt, "{format, ~t, ~t}", &form, &args) == 0)
         return cnode_io_lib_format(a, form, args, cnode__text_put, out);
-    if (etf_match(prompt, "~a", &atom) == 0) {
-        cnode__text_put(out, atom.data, atom.len);
-        return 0;
-    }
-    if (cnode_io_chars(prompt, CNODE_IO_UNICODE, cnode__text_put, out) == 0)
+    if (cnode__io_text(prompt, CNODE_IO_UNICODE, cnode__text_put, out) == 0)
         return 0;
     (void)etf_print(prompt, room, sizeof room);
     cnode__text_put(out, room, strlen(room));

@@ -17,13 +17,17 @@
 #include "cnode/node.h"
 
 /* --- io_chars.c --- */
-/* As a sink: ctx is a cn_text. */
+/* cnode_io_chars, and of an atom its text. */
+int cnode__io_text(etf_view term, cnode_io_encoding e, cnode_io_sink put,
+                   void *ctx);
+/* A text that grows. */
 typedef struct cnode__text {
     cn_buf buf;
     bool failed; /* out of memory */
 } cnode__text;
 void cnode__text_init(cnode__text *t, const cn_alloc *alloc);
 void cnode__text_free(cnode__text *t);
+/* A sink: ctx is the cnode__text. */
 void cnode__text_put(void *ctx, const void *text, size_t len);
 /* The bytes that are in it. */
 static inline etf_view cnode__text_view(const cnode__text *t) {
