@@ -112,11 +112,6 @@ static bool is_report(etf_view message) {
 
 /* --- text ---------------------------------------------------------------- */
 
-typedef struct maker {
-    cnode__text text;
-    const cn_alloc *alloc;
-} maker;
-
 static void put_text(void *ctx, const void *text, size_t len) {
     cnode__text *t = ctx;
     size_t used = cn__buf_size(&t->buf);
@@ -126,9 +121,9 @@ static void put_text(void *ctx, const void *text, size_t len) {
 }
 
 /* ~0tp; a deep or huge term is cut. */
-static void put_term(maker *m, etf_view term) {
-    const etf_text_options o = {.depth = 1000, .alloc = m->alloc};
-    size_t used = cn__buf_size(&m->text.buf), len = 0;
+static void put_term(cnode__text *t, etf_view term) {
+    const etf_text_options o = {.depth = 1000, .alloc = t->buf.alloc};
+    size_t used = cn__buf_size(&t->buf), len = 0;
     uint8_t *room;
 
     (void)etf_format(&o, term, NULL, 0, &len);
@@ -136,84 +131,83 @@ static void put_term(maker *m, etf_view term) {
         return;
     if (len > TEXT_MAX - used)
         len = TEXT_MAX - used;
-    room = cn__buf_reserve(&m->text.buf, len + 1);
+    room = cn__buf_reserve(&t->buf, len + 1);
     if (room == NULL) {
-        m->text.failed = true;
+        t->failed = true;
         return;
     }
     (void)etf_format(&o, term, (char *)room, len + 1, NULL);
-    cn__buf_commit(&m->text.buf, strlen((char *)room));
+    cn__buf_commit(&t->buf, strlen((char *)room));
 }
 
-static void put_string(maker *m, const char *s) {
-    put_text(&m->text, s, strlen(s));
+static void put_string(cnode__text *t, const char *s) {
+    put_text(t, s, strlen(s));
 }
 
-static void put_pair(maker *m, etf_view key, etf_view value) {
-    if (cn__buf_size(&m->text.buf) > 0)
-        put_string(m, "\n");
-    put_term(m, key);
-    put_string(m, ": ");
+static void put_pair(cnode__text *t, etf_view key, etf_view value) {
+    if (cn__buf_size(&t->buf) > 0)
+        put_string(t, "\n");
+    put_term(t, key);
+    put_string(t, ": ");
     if (etf_type_of(value) != ETF_NIL &&
         cnode_io_chars(value, CNODE_IO_UNICODE, NULL, NULL) == 0)
-        (void)cnode_io_chars(value, CNODE_IO_UNICODE, put_text, &m->text);
+        (void)cnode_io_chars(value, CNODE_IO_UNICODE, put_text, t);
     else
-        put_term(m, value);
+        put_term(t, value);
 }
 
-static void put_map(maker *m, etf_view report) {
+static void put_map(cnode__text *t, etf_view report) {
     etf_reader r;
 
     etf_reader_init(&r, report);
     for (uint32_t n = etf_get_map(&r); n > 0; n--) {
         etf_view key = etf_get_term(&r), value = etf_get_term(&r);
-        put_pair(m, key, value);
+        put_pair(t, key, value);
     }
 }
 
 /* A line for each pair, as logger:format_report. What a report_cb would make
  * of it only Erlang knows. */
-static void put_report(maker *m, etf_view report) {
+static void put_report(cnode__text *t, etf_view report) {
     etf_reader r;
 
     if (etf_type_of(report) == ETF_MAP) {
-        put_map(m, report);
+        put_map(t, report);
         return;
     }
     etf_reader_init(&r, report);
     for (uint32_t n = etf_get_list(&r); n > 0; n--) {
         etf_view item = etf_get_term(&r), key, value;
         if (etf_match(item, "{~t, ~t}", &key, &value) == 0) {
-            put_pair(m, key, value);
+            put_pair(t, key, value);
             continue;
         }
-        if (cn__buf_size(&m->text.buf) > 0)
-            put_string(m, "\n");
-        put_term(m, item);
+        if (cn__buf_size(&t->buf) > 0)
+            put_string(t, "\n");
+        put_term(t, item);
     }
 }
 
-static void put_format(maker *m, etf_view form, etf_view args) {
-    int err = cnode_io_lib_format(m->alloc, form, args, put_text, &m->text);
+static void put_format(cnode__text *t, etf_view form, etf_view args) {
+    int err = cnode_io_lib_format(t->buf.alloc, form, args, put_text, t);
 
-    m->text.failed = m->text.failed || err == CN_ENOMEM;
-    if (err == 0 || m->text.failed)
+    t->failed = t->failed || err == CN_ENOMEM;
+    if (err == 0 || t->failed)
         return;
-    cnode__text_free(&m->text);
-    put_string(m, "FORMAT ERROR: ");
-    put_term(m, form);
-    put_string(m, " - ");
-    put_term(m, args);
+    cnode__text_free(t);
+    put_string(t, "FORMAT ERROR: ");
+    put_term(t, form);
+    put_string(t, " - ");
+    put_term(t, args);
 }
 
-static void put_message(maker *m, const cnode_log_event *e) {
+static void put_message(cnode__text *t, const cnode_log_event *e) {
     if (e->args.len > 0)
-        put_format(m, e->message, e->args);
+        put_format(t, e->message, e->args);
     else if (e->report)
-        put_report(m, e->message);
-    else if (cnode_io_chars(e->message, CNODE_IO_UNICODE, put_text, &m->text) !=
-             0)
-        put_term(m, e->message);
+        put_report(t, e->message);
+    else if (cnode_io_chars(e->message, CNODE_IO_UNICODE, put_text, t) != 0)
+        put_term(t, e->message);
 }
 
 /* --- where it goes ------------------------------------------------------- */
@@ -281,16 +275,16 @@ static void whole_characters(cn_buf *b) {
         b->len -= len - at + 1;
 }
 
-static void tell(cnode *n, cnode_log_event *e, maker *m) {
-    put_message(m, e);
-    whole_characters(&m->text.buf);
-    if (cn__buf_append(&m->text.buf, "", 1) != 0 || m->text.failed) {
+static void tell(cnode *n, cnode_log_event *e, cnode__text *t) {
+    put_message(t, e);
+    whole_characters(&t->buf);
+    if (cn__buf_append(&t->buf, "", 1) != 0 || t->failed) {
         cn__log(&n->config.log, CN_LOG_ERROR, "logger",
                 "%s: an event was lost: out of memory", e->node);
         return;
     }
-    e->text = (const char *)cn__buf_at(&m->text.buf);
-    e->len = cn__buf_size(&m->text.buf) - 1;
+    e->text = (const char *)cn__buf_at(&t->buf);
+    e->len = cn__buf_size(&t->buf) - 1;
     if (n->config.on_log_event != NULL)
         n->config.on_log_event(n, e, n->config.data);
     else
@@ -306,7 +300,7 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
     cnode *n = self->node;
     cnode_log_event e = {.node = m->peer, .arity = -1};
     etf_view level, args, meta;
-    maker text = {.alloc = &n->alloc};
+    cnode__text text;
 
     (void)data;
     if (etf_match(m->term, "{log, ~a, ~t, ~t, ~t}", &level, &e.message, &args,
@@ -322,9 +316,9 @@ static void on_message(cnode_proc *self, const cnode_msg *m, void *data) {
         return;
     e.report = e.args.len == 0 && is_report(e.message);
     read_meta(&e, meta);
-    cnode__text_init(&text.text, &n->alloc);
+    cnode__text_init(&text, &n->alloc);
     tell(n, &e, &text);
-    cnode__text_free(&text.text);
+    cnode__text_free(&text);
 }
 
 int cnode__logger_proxy(cnode *n) {
