@@ -10,21 +10,27 @@
  *
  * A full node is a member: what it does when is in global_join.c.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cnode/global_parts.h"
 
 /* --- what the parts use -------------------------------------------------- */
 
+void cnode__global_part(cnode__global *g, const char *node, int code,
+                        const char *why) {
+    const cnode__peer *p = cn__map_get(&g->node->peers, node, strlen(node));
+
+    if (p != NULL && p->up != NULL)
+        cnode__wire_fail(p->up, code, 0, why);
+}
+
 void cnode__global_bad(cnode__global *g, const cnode__member *m,
                        const char *what) {
-    const cnode__peer *p = cn__map_get(&g->node->peers, m->name, m->len);
+    char why[80];
 
-    if (p == NULL || p->up == NULL || p->up->failed)
-        return;
-    (void)cnode__err(g->node, CN_EPROTO, "%s that `global` does not send",
-                     what);
-    cnode__wire_fail(p->up, CN_EPROTO, 0, g->node->error.text);
+    (void)snprintf(why, sizeof why, "%s that `global` does not send", what);
+    cnode__global_part(g, m->name, CN_EPROTO, why);
 }
 
 cnode__global *cnode__global_full(cnode *n) {

@@ -292,15 +292,11 @@ static void watch_locker(cnode__global *g) {
 }
 
 static void locker_is_stuck(cnode__global *g) {
-    const cnode__peer *p =
-        cn__map_get(&g->node->peers, g->him->name, g->him->len);
-
     cn__log(&g->node->config.log, CN_LOG_ERROR, "global",
             "%s does not go on with joining this node: it is disconnected",
             g->him->name);
-    if (p != NULL && p->up != NULL && !p->up->failed)
-        cnode__wire_fail(p->up, CN_ETIMEDOUT, 0,
-                         "it does not go on with joining this node");
+    cnode__global_part(g, g->him->name, CN_ETIMEDOUT,
+                       "it does not go on with joining this node");
 }
 
 static void on_locker_timer(cnode__timer *t) {

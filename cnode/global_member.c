@@ -249,8 +249,7 @@ static bool is_visible(const cnode__peer *p) {
     return (p->flags & CNODE_FLAG_PUBLISHED) != 0;
 }
 
-/* It is a member, or about to become one. */
-static bool is_potential(const cnode__member *m) {
+bool cnode__member_is_potential(const cnode__member *m) {
     return m->known || (m->join != NULL && m->join->greeted);
 }
 
@@ -285,7 +284,7 @@ void cnode__global_down(cnode *n, const cnode__peer *p, int why) {
     if (m == NULL || n->closing)
         return;
     m->up = false;
-    if (why != 0 && is_potential(m))
+    if (why != 0 && cnode__member_is_potential(m))
         (void)cnode__redial_begin(g, m);
     cnode__member_lost(g, m);
     cnode__member_release(g, m);
@@ -301,17 +300,12 @@ static void part(cnode__global *g, cnode__member *m, const char *why) {
 }
 
 void cnode__member_remove(cnode__global *g, cnode__member *m) {
-    char name[CNODE__NAME_MAX + 1];
-    const cnode__peer *p;
-
-    if (!is_potential(m))
+    if (!cnode__member_is_potential(m))
         return;
-    memcpy(name, m->name, m->len + 1);
     part(g, m, "it asks to be disconnected, and is");
-    p = cn__map_get(&g->node->peers, name, strlen(name));
-    if (p != NULL && p->up != NULL) /* cnode_keep may bring it back */
-        cnode__wire_fail(p->up, CN_ECLOSED, 0,
-                         "it has parted from this node, as `global` wants");
+    /* cnode_keep may bring it back. */
+    cnode__global_part(g, m->name, CN_ECLOSED,
+                       "it has parted from this node, as `global` wants");
 }
 
 static void drop_loss(cnode__global *g, loss *l) {
@@ -374,7 +368,7 @@ void cnode__member_lost_by(cnode__global *g, etf_view term) {
         !is_new_loss(g, a, b, creation, id))
         return;
     m = cnode__member_find(g, etf_view_is(b, g->node->name) ? a : b);
-    if (m == NULL || !is_potential(m))
+    if (m == NULL || !cnode__member_is_potential(m))
         return;
     cnode__global_tell(g, m->name, "{remove_connection, ~a}", g->node->name);
     part(g, m, "another member has lost it, so it is asked to disconnect");

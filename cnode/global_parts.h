@@ -198,6 +198,9 @@ void cnode__global_leave(cnode *n, int code, const char *why);
                (g)->node, (to),                                                \
                cnode_send_name((g)->self, (to), CNODE__GNS, __VA_ARGS__))      \
          : (void)0)
+/* Ends the connection to it, if there is one. */
+void cnode__global_part(cnode__global *g, const char *node, int code,
+                        const char *why);
 /* A peer has sent what no node sends: its connection ends. */
 void cnode__global_bad(cnode__global *g, const cnode__member *m,
                        const char *what);
@@ -251,6 +254,8 @@ cnode__member *cnode__member_find(const cnode__global *g, etf_view name);
 /* NULL: no memory, or no name of a node, or that of this one. */
 cnode__member *cnode__member_get(cnode__global *g, etf_view name);
 void cnode__member_release(cnode__global *g, cnode__member *m);
+/* It is one of the cluster, or about to become one. */
+bool cnode__member_is_potential(const cnode__member *m);
 /* It is one of the cluster. */
 void cnode__member_known(cnode__global *g, cnode__member *m, uint32_t version);
 /* It is not any more. */

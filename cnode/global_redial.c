@@ -105,12 +105,11 @@ static const cnode__member *found(const missing *x) {
  * attempt to connect to it failed, and then it has come itself. It has to
  * forget this node first. Only in the second look, as it may be coming now. */
 static void let_it_forget(missing *x, const cnode__member *m) {
-    const cnode__peer *p = cn__map_get(&x->g->node->peers, x->name, x->len);
-    bool joins = m->known || (m->join != NULL && m->join->greeted);
+    bool joins = cnode__member_is_potential(m);
 
-    if (!joins && x->strange && p != NULL && p->up != NULL)
-        cnode__wire_fail(
-            p->up, CN_ECLOSED, 0,
+    if (!joins && x->strange)
+        cnode__global_part(
+            x->g, x->name, CN_ECLOSED,
             "it has this node as a member, which does not know it: "
             "both begin anew");
     x->strange = !joins && !x->strange;
