@@ -51,6 +51,25 @@ int cnode__global_key(cnode__global *g, etf_view term, etf_view *out) {
                                  cn_strerror(err));
 }
 
+int cnode__global_atom(cnode *n, const char *text,
+                       uint8_t buf[CNODE__ATOM_ROOM], etf_view *out) {
+    *out = cnode__atom(text, buf, CNODE__ATOM_ROOM);
+    return out->len > 0
+               ? 0
+               : cnode__err(n, CN_EBADARG, "'%.100s' is no atom", text);
+}
+
+void cnode__global_done(cnode *n, cnode_global_cb cb, void *data, int status,
+                        const char *why) {
+    cn_error e = {0};
+
+    if (status != 0)
+        (void)cn__fail(&e, status, 0, "%s",
+                       why != NULL ? why : cn_strerror(status));
+    if (cb != NULL)
+        cb(n, status, &e, data);
+}
+
 uint32_t cnode__global_random(cnode__global *g, uint32_t max) {
     uint32_t x;
 

@@ -35,21 +35,20 @@ static size_t weight(etf_view name) {
 
 /* --- the end of one ------------------------------------------------------ */
 
+/* NULL: its status tells. */
+static const char *reason(const change *c) {
+    return c->status == CN_EEXIST      ? "another process has that global name"
+           : c->status == CN_ECANCELED ? "the lock was lost meanwhile"
+           : c->undone                 ? "a node has no room for the name"
+                                       : NULL;
+}
+
 static void answer(cnode__global *g, change *c) {
     cnode *n = g->node;
-    cn_error why = {0};
 
     cnode__list_leave(&c->in_list);
     g->change_bytes -= weight(c->name);
-    if (c->status != 0)
-        (void)cn__fail(
-            &why, c->status, 0, "%s",
-            c->status == CN_EEXIST      ? "another process has that global name"
-            : c->status == CN_ECANCELED ? "the lock was lost meanwhile"
-            : c->undone                 ? "a node has no room for the name"
-                                        : cn_strerror(c->status));
-    if (c->cb != NULL)
-        c->cb(n, c->status, &why, c->data);
+    cnode__global_done(n, c->cb, c->data, c->status, reason(c));
     etf_copy_free(&n->alloc, c->name);
     cn__free(&n->alloc, c, 1, sizeof *c);
 }
@@ -314,19 +313,17 @@ int cnode_global_register(cnode_proc *p, const char *name,
                           const cnode_global_opts *o, cnode_global_cb cb,
                           void *data) {
     uint8_t buf[CNODE__ATOM_ROOM];
-    etf_view term = cnode__atom(name, buf, sizeof buf);
+    etf_view term;
+    int err = cnode__global_atom(p->node, name, buf, &term);
 
-    return term.len == 0
-               ? cnode__err(p->node, CN_EBADARG, "'%.100s' is no atom", name)
-               : cnode_global_register_term(p, term, o, cb, data);
+    return err != 0 ? err : cnode_global_register_term(p, term, o, cb, data);
 }
 
 int cnode_global_unregister(cnode *n, const char *name, cnode_global_cb cb,
                             void *data) {
     uint8_t buf[CNODE__ATOM_ROOM];
-    etf_view term = cnode__atom(name, buf, sizeof buf);
+    etf_view term;
+    int err = cnode__global_atom(n, name, buf, &term);
 
-    return term.len == 0
-               ? cnode__err(n, CN_EBADARG, "'%.100s' is no atom", name)
-               : cnode_global_unregister_term(n, term, cb, data);
+    return err != 0 ? err : cnode_global_unregister_term(n, term, cb, data);
 }

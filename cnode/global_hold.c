@@ -28,7 +28,7 @@ typedef struct hold {
     bool begun; /* it waits for answers, not for its time */
     bool waits; /* for another one of its process */
     bool given_up;
-    uint32_t tries; /* 0: any number */
+    uint32_t tries; /* of a lock; 0: any number */
     uint32_t times;
     cnode_global_cb cb; /* NULL: it has been told */
     void *data;
@@ -51,16 +51,11 @@ static void proc_ended(cnode__pending *x) {
 
 /* The callback, which may end the process and with it h. */
 static void tell(cnode *n, cnode_global_cb cb, void *data, int status) {
-    cn_error why = {0};
-
-    if (status != 0)
-        (void)cn__fail(&why, status, 0, "%s",
+    cnode__global_done(n, cb, data, status,
                        status == CN_EBUSY ? "somebody else has that lock"
                        : status == CN_ECANCELED
                            ? "the lock is not wanted any more"
-                           : cn_strerror(status));
-    if (cb != NULL)
-        cb(n, status, &why, data);
+                           : NULL);
 }
 
 static void in_a_while(hold *h, uint32_t ms) {
@@ -265,8 +260,10 @@ static hold *new_hold(cnode_proc *p) {
     return h;
 }
 
+/* The first half of a lock and an unlock; h is in no list of the process. */
 static int make(cnode_proc *p, etf_view resource,
-                const cnode_global_lock_opts *o, hold **out) {
+                const cnode_global_lock_opts *given, size_t size, hold **out) {
+    cnode_global_lock_opts o;
     cnode *n = p->node;
     hold *h;
     int err;
@@ -278,34 +275,36 @@ static int make(cnode_proc *p, etf_view resource,
     h = new_hold(p);
     if (h == NULL)
         return cnode__err(n, CN_ENOMEM, "out of memory");
-    err = put_id(h, resource, o->requester);
+    cnode__copy_sized(&o, sizeof o, given, size);
+    h->tries = o.tries;
+    err = put_id(h, resource, o.requester);
     if (err == 0)
-        err = o->nodes == NULL ? add_all(&h->grip) : add_these(&h->grip, o);
-    if (err != 0) {
+        err = o.nodes == NULL ? add_all(&h->grip) : add_these(&h->grip, &o);
+    if (err != 0)
         free_hold(h);
-        return err;
-    }
-    cnode__pending_add(p, &h->pending);
+    else
+        *out = h;
+    return err;
+}
+
+/* The second half. */
+static void begin(hold *h, cnode_global_cb cb, void *data) {
+    h->cb = cb;
+    h->data = data;
+    cnode__pending_add(h->proc, &h->pending);
     in_a_while(h, 0);
-    *out = h;
-    return 0;
 }
 
 int cnode_global_lock_term_sized(cnode_proc *p, etf_view resource,
                                  const cnode_global_lock_opts *o, size_t size,
                                  cnode_global_cb cb, void *data) {
-    cnode_global_lock_opts opts = {0};
     hold *h;
-    int err;
+    int err = make(p, resource, o, size, &h);
 
-    (void)cnode__take_sized(&opts, sizeof opts, o, size);
-    err = make(p, resource, &opts, &h);
     if (err != 0)
         return err;
     h->locks = true;
-    h->tries = opts.tries;
-    h->cb = cb;
-    h->data = data;
+    begin(h, cb, data);
     return 0;
 }
 
@@ -313,21 +312,17 @@ int cnode_global_lock_term_sized(cnode_proc *p, etf_view resource,
 int cnode_global_unlock_term_sized(cnode_proc *p, etf_view resource,
                                    const cnode_global_lock_opts *o, size_t size,
                                    cnode_global_cb cb, void *data) {
-    cnode_global_lock_opts opts = {0};
     cnode *n = p->node;
     hold *h;
-    int err;
+    int err = make(p, resource, o, size, &h);
 
-    (void)cnode__take_sized(&opts, sizeof opts, o, size);
-    err = make(p, resource, &opts, &h);
     if (err != 0)
         return err;
-    h->cb = cb;
-    h->data = data;
     for (size_t i = 0; i < h->grip.n; i++) {
         cnode__finger *f = &h->grip.fingers[i];
         f->holds = is_own(n, f->node) || cnode_connected(n, f->node);
     }
+    begin(h, cb, data);
     return 0;
 }
 
@@ -335,23 +330,22 @@ int cnode_global_lock_sized(cnode_proc *p, const char *resource,
                             const cnode_global_lock_opts *o, size_t size,
                             cnode_global_cb cb, void *data) {
     uint8_t buf[CNODE__ATOM_ROOM];
-    etf_view term = cnode__atom(resource, buf, sizeof buf);
+    etf_view term;
+    int err = cnode__global_atom(p->node, resource, buf, &term);
 
-    return term.len == 0
-               ? cnode__err(p->node, CN_EBADARG, "'%.100s' is no atom",
-                            resource)
-               : cnode_global_lock_term_sized(p, term, o, size, cb, data);
+    return err != 0 ? err
+                    : cnode_global_lock_term_sized(p, term, o, size, cb, data);
 }
 
 int cnode_global_unlock_sized(cnode_proc *p, const char *resource,
                               const cnode_global_lock_opts *o, size_t size,
                               cnode_global_cb cb, void *data) {
     uint8_t buf[CNODE__ATOM_ROOM];
-    etf_view term = cnode__atom(resource, buf, sizeof buf);
+    etf_view term;
+    int err = cnode__global_atom(p->node, resource, buf, &term);
 
-    return term.len == 0
-               ? cnode__err(p->node, CN_EBADARG, "'%.100s' is no atom",
-                            resource)
+    return err != 0
+               ? err
                : cnode_global_unlock_term_sized(p, term, o, size, cb, data);
 }
 

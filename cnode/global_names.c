@@ -319,11 +319,10 @@ int cnode_global_whereis_term(cnode *n, etf_view name, etf_pid *out) {
 
 int cnode_global_whereis(cnode *n, const char *name, etf_pid *out) {
     uint8_t buf[CNODE__ATOM_ROOM];
-    etf_view term = cnode__atom(name, buf, sizeof buf);
+    etf_view term;
+    int err = cnode__global_atom(n, name, buf, &term);
 
-    if (term.len == 0)
-        return cnode__err(n, CN_EBADARG, "'%.100s' is no atom", name);
-    return cnode_global_whereis_term(n, term, out);
+    return err != 0 ? err : cnode_global_whereis_term(n, term, out);
 }
 
 bool cnode_global_next(const cnode *n, size_t *at, etf_view *name,

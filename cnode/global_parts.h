@@ -208,6 +208,13 @@ void cnode__global_bad(cnode__global *g, const cnode__member *m,
 cnode__global *cnode__global_full(cnode *n);
 /* A term as a key: the same bytes for what is =:=. Lent until the next call. */
 int cnode__global_key(cnode__global *g, etf_view term, etf_view *out);
+/* An atom as a term in buf. CN_EBADARG: it is none. */
+int cnode__global_atom(cnode *n, const char *text,
+                       uint8_t buf[CNODE__ATOM_ROOM], etf_view *out);
+/* The end of what the program has asked for: calls back (cb may be NULL) with
+ * the reason, why or else what the status stands for. */
+void cnode__global_done(cnode *n, cnode_global_cb cb, void *data, int status,
+                        const char *why);
 /* 1 to max. */
 uint32_t cnode__global_random(cnode__global *g, uint32_t max);
 /* Before the next try, that many have failed: as global does. */

@@ -78,18 +78,14 @@ static void end_waiter(waiter *w, int status) {
     cnode *n = w->g->node;
     cnode_global_cb cb = w->cb;
     void *data = w->data;
-    cn_error why = {0};
 
     if (w->remote && status == 0)
         cnode__answer(w->g->self, &w->from, "ok");
-    if (status == CN_ETIMEDOUT)
-        (void)cn__fail(&why, status, 0,
-                       "not all nodes have exchanged their names in time");
-    else if (status != 0)
-        (void)cn__fail(&why, status, 0, "%s", cn_strerror(status));
     free_waiter(w);
-    if (cb != NULL)
-        cb(n, status, &why, data);
+    cnode__global_done(n, cb, data, status,
+                       status == CN_ETIMEDOUT
+                           ? "not all nodes have exchanged their names in time"
+                           : NULL);
 }
 
 static void on_waiter(cnode__timer *t) {
