@@ -238,7 +238,7 @@ static int registered_0(cnode_proc *self, etf_view args, etf_writer *out,
 /* A name of this node must be registered; else the message is on its way, as
  * far as the one who sends it can know. */
 static int send_to(cnode_proc *self, etf_view to, etf_view message) {
-    char name[1024], node[1024];
+    char name[CNODE__ATOM_TEXT], node[CNODE__ATOM_TEXT];
     etf_view a, b;
     etf_pid pid;
 

@@ -11,7 +11,7 @@
 
 /* "pg", when none is given. */
 static cnode_pg *scope_of(const cnode_proc *self, const etf_view *scope) {
-    char name[CNODE__NAME_MAX + 1];
+    char name[CNODE__ATOM_TEXT];
 
     if (scope == NULL)
         return cnode_pg_find(self->node, NULL);

@@ -18,8 +18,6 @@
 #include "cnode/node.h"
 #include "cnode/sized.h"
 
-enum { DEFAULT_TIMEOUT = 5000 };
-
 static const etf_view nothing = {NULL, 0};
 
 static void clear(cnode_ctrl *c, cnode_signal signal, const cnode_proc *p) {
@@ -84,7 +82,7 @@ static void start_timer(cnode__waiter *w, uint32_t timeout_ms) {
     if (timeout_ms == UINT32_MAX)
         return;
     if (timeout_ms == 0)
-        timeout_ms = DEFAULT_TIMEOUT;
+        timeout_ms = CNODE__CALL_MS;
     cnode__timer_arm(&n->timers, &w->timer, cnode__now(n) + timeout_ms);
     n->shell->wake(n->shell_ctx);
 }

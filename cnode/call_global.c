@@ -76,7 +76,8 @@ static void no_such_name(cnode_proc *p, void *arg) {
 
 /* Of its time. 0 is the default, so the least is 1. */
 static uint32_t what_is_left(const lookup *l) {
-    uint32_t all = l->opts.timeout_ms == 0 ? 5000 : l->opts.timeout_ms;
+    uint32_t all =
+        l->opts.timeout_ms == 0 ? (uint32_t)CNODE__CALL_MS : l->opts.timeout_ms;
     uint64_t gone = cnode__now(l->proc->node) - l->at;
 
     return all == UINT32_MAX ? all : gone >= all ? 1 : all - (uint32_t)gone;

@@ -247,7 +247,7 @@ static void note_slow(cnode_io *io) {
  * another. */
 int cnode__io_ask(cnode_io *io, cnode__io_phase phase, etf_view mod,
                   etf_view fun, etf_view args, cnode_call_cb cb) {
-    char m[1024], f[1024];
+    char m[CNODE__ATOM_TEXT], f[CNODE__ATOM_TEXT];
     etf_pid self = cnode_self(io->proc);
     const cnode_rpc_opts to = {.node = io->peer,
                                .module = m,

@@ -634,6 +634,7 @@ void cnode__drain_run(cnode *n);
 void cnode__loans_run(cnode *n);
 
 /* --- names in terms: any bytes may be in them, also NUL --- */
+enum { CNODE__ATOM_TEXT = 4 * 255 + 1 }; /* an atom as a string */
 /* As a string; false: it is none, or too long. */
 static inline bool cnode__string_of(etf_view atom, char *out, size_t cap) {
     if (atom.len >= cap || memchr(atom.data, 0, atom.len) != NULL)
@@ -758,6 +759,7 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
                   const char **why);
 
 /* --- call.c --- */
+enum { CNODE__CALL_MS = 5000 }; /* when no timeout is given */
 /* A message that answers a call of p; true: it did. */
 bool cnode__call_reply(cnode_proc *p, const cnode__message *m);
 /* An answer by the reference: DOWN, SPAWN_REPLY. */

@@ -112,7 +112,7 @@ static void on_rex_result(cnode_proc *self, int status, etf_view result,
 
 static int apply_here(cnode_proc *self, etf_view module, etf_view function,
                       etf_view args, rex_call *r) {
-    char m[1024], f[1024];
+    char m[CNODE__ATOM_TEXT], f[CNODE__ATOM_TEXT];
     cnode_rpc_opts o = {.node = self->node->name,
                         .module = m,
                         .function = f,
