@@ -75,6 +75,7 @@ static int push(cnode_io *io, etf_view message, const char *peer) {
     io->last = &q->next;
     io->queued += size;
     io->waiting++;
+    io->busy = true;
     return 0;
 }
 
@@ -605,8 +606,11 @@ void cnode__io_step(cnode_io *io) {
             cnode__io_answer(io, error_request);
     }
     io->stepping = false;
-    if (io->first == NULL && io->config.on_idle != NULL && !io->proc->ended)
-        io->config.on_idle(io, io->config.data);
+    if (io->first == NULL && io->busy && !io->proc->ended) {
+        io->busy = false;
+        if (io->config.on_idle != NULL)
+            io->config.on_idle(io, io->config.data);
+    }
 }
 
 static void on_tick(cnode__timer *t) {

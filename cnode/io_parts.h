@@ -78,6 +78,7 @@ struct cnode_io {
     size_t waiting; /* requests */
     cnode__io_phase phase;
     bool stepping;
+    bool busy; /* something was asked for since on_idle */
     bool done; /* cnode_io_done was called ... */
     int done_status;
     cnode__timer tick; /* the program has done something */

@@ -675,6 +675,30 @@ static void prints_on_others(mesh *m) {
                          CN_EBADARG);
 }
 
+static void said_idle(cnode_io *io, void *data) {
+    terminal *x = data;
+
+    (void)io;
+    mesh_say(x->m, "idle");
+}
+
+/* Once all that was asked for is answered, and not for what is fed. */
+static void it_is_idle(mesh *m) {
+    const cnode_io_config config = {.name = "tty", .on_idle = said_idle};
+    cnode_proc *alice;
+
+    SCENE(m, alice, &config);
+    OK(m, cnode_io_feed(t.io, "early\n", 6));
+    SAID(m, "");
+    REQUEST(m, alice, "{put_chars, unicode, ~b}", "x");
+    mesh_settle(m);
+    WANT(m, strstr(m->said, "alice: {io_reply,r,ok}") != NULL &&
+                strstr(m->said, "idle") != NULL);
+    m->said[0] = '\0';
+    cnode_io_eof(t.io);
+    SAID(m, "");
+}
+
 static void a_terminal_of_defaults(mesh *m) {
     cnode_io_to to = {0};
     cnode_proc *alice;
@@ -1078,6 +1102,7 @@ int main(void) {
         MESH_CASE(calls_are_refused),
         cmocka_unit_test(much_twice),
         MESH_CASE(prints_on_others),
+        MESH_CASE(it_is_idle),
         MESH_CASE(a_terminal_of_defaults),
         MESH_CASE(prints_on_nobody),
         MESH_CASE(log_events),
