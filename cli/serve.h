@@ -19,7 +19,6 @@ typedef struct cli_server {
     uint64_t unsent;     /* answers that could not be sent */
     uint64_t sink_count; /* messages, and their external size */
     uint64_t sink_bytes;
-    cnode_proc *mortal;
     etf_pid asker; /* of mortal; no node: nobody asked yet */
 } cli_server;
 

@@ -182,13 +182,15 @@ static void on_mortal_end(cnode_proc *self, etf_view reason, void *data) {
 }
 
 static int start_mortal(cli_server *s) {
+    cnode_proc *p;
+
     return cnode_spawn(s->node,
                        &(cnode_proc_config){.name = "mortal",
                                             .on_message = on_mortal,
                                             .trap_exit = true,
                                             .on_end = on_mortal_end,
                                             .data = s},
-                       &s->mortal);
+                       &p);
 }
 
 static int start_echo(cli_server *s);
