@@ -9,6 +9,17 @@
 #include "cnode/node.h"
 #include "cnode/sized.h"
 
+/* A pattern, which w keeps; what: it is. The error is kept. */
+static int pack(cnode *n, etf_writer *w, const char *what, const etf_in *in,
+                size_t count, etf_view *out) {
+    int err;
+
+    etf_writer_init(w, &n->alloc);
+    (void)etf_pack_args(w, in, count);
+    err = etf_writer_finish(w, out);
+    return err == 0 ? 0 : cnode__err(n, err, "%s: %s", what, cn_strerror(err));
+}
+
 /* --- calls --------------------------------------------------------------- */
 
 typedef struct part {
@@ -154,12 +165,8 @@ static int ask(cnode_proc *p, const char *const *nodes, size_t n, question *q,
 
     if (p->ended)
         return cnode__gone(p);
-    etf_writer_init(&w, &node->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &q->term);
-    if (err != 0)
-        cnode__set_error(node, err, "arguments: %s", cn_strerror(err));
-    else if (q->rpc != NULL)
+    err = pack(node, &w, "arguments", in, count, &q->term);
+    if (err == 0 && q->rpc != NULL)
         err = cnode__check_rpc(node, q->rpc, q->term);
     if (err == 0 && (m = make(p, nodes, n, cb, data)) == NULL)
         err = cnode__err(node, CN_ENOMEM, "out of memory");
@@ -196,14 +203,9 @@ int cnode_sbcast_args(cnode_proc *p, const char *const *nodes, size_t n,
         .module = "erlang", .function = "send", .timeout_ms = timeout_ms};
     etf_writer w;
     etf_view message;
-    int err;
+    int err = pack(p->node, &w, "message", in, count, &message);
 
-    etf_writer_init(&w, &p->node->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &message);
-    if (err != 0)
-        cnode__set_error(p->node, err, "message: %s", cn_strerror(err));
-    else
+    if (err == 0)
         err = cnode_rpc_many(p, nodes, n, &o, cb, data, "[~a, ~t]", name,
                              message);
     etf_writer_free(&w);
@@ -218,15 +220,9 @@ static int send_each(cnode_proc *p, const char *const *nodes, size_t n,
                      size_t count) {
     etf_writer w;
     etf_view term;
-    int err, one;
-    bool packed;
+    int err = pack(p->node, &w, "message", in, count, &term), one;
+    bool packed = err == 0;
 
-    etf_writer_init(&w, &p->node->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &term);
-    packed = err == 0;
-    if (!packed)
-        cnode__set_error(p->node, err, "message: %s", cn_strerror(err));
     for (size_t i = 0; i < n && packed; i++) {
         if (cast)
             one = cnode_send_name(p, nodes[i], name, "{'$gen_cast', ~t}", term);

@@ -475,17 +475,6 @@ static void leave_groups(cnode_pg *s, cnode__pg_owner *o, etf_view groups,
     cnode__pg_batch_end(&b);
 }
 
-static bool proper_list(etf_view term, size_t *n) {
-    etf_reader r;
-
-    etf_reader_init(&r, term);
-    *n = etf_get_list(&r);
-    for (size_t i = 0; i < *n; i++)
-        etf_skip(&r);
-    etf_get_tail(&r);
-    return etf_reader_finish(&r) == 0;
-}
-
 /* Who is left is asked for instead. */
 static void too_much_leaves(cnode_pg *s, const cnode__pg_owner *o,
                             etf_view all) {
@@ -496,13 +485,15 @@ static void too_much_leaves(cnode_pg *s, const cnode__pg_owner *o,
 static void on_leave(cnode_pg *s, const etf_pid *scope, etf_view list,
                      etf_view groups, etf_view all) {
     cnode__pg_owner *o = peer_of(s, scope);
-    size_t np, ng;
+    int64_t n_groups = cnode__list_length(groups);
+    size_t n_pids;
 
     if (o == NULL || o->over != 0)
         return;
-    if (!pids_ok(list, scope, &np) || !proper_list(groups, &ng))
+    if (!pids_ok(list, scope, &n_pids) || n_groups < 0)
         strange(s, scope->node, "what leaves are not its processes", all);
-    else if (np > 1 && ng > 1 && np > MOST_PAIRS / ng)
+    else if (n_pids > 1 && n_groups > 1 &&
+             n_pids > MOST_PAIRS / (size_t)n_groups)
         too_much_leaves(s, o, all);
     else
         leave_groups(s, o, groups, list);
