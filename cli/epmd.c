@@ -19,8 +19,7 @@
 
 enum { DEBUG_OLD = 5 /* names that OTP's epmd remembers with -d */ };
 
-/* --- asking -----------------------------------------------------------------
- */
+/* --- asking --------------------------------------------------------------- */
 
 typedef struct question {
     const cli_options *o;
@@ -101,8 +100,7 @@ static int names(const cli_options *o) {
     return cli_names(&same);
 }
 
-/* --- serving ----------------------------------------------------------------
- */
+/* --- serving -------------------------------------------------------------- */
 
 typedef struct daemon_state {
     const cli_options *o;

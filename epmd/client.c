@@ -120,8 +120,7 @@ static int succeed(epmd_client *c, state next, epmd_event event) {
     return 0;
 }
 
-/* --- a function for each state ---------------------------------------------
- */
+/* --- a function for each state -------------------------------------------- */
 
 static int on_alive2(epmd_client *c) {
     epmd_alive2_reply r;
@@ -184,8 +183,7 @@ static int on_text_end(epmd_client *c) {
     return succeed(c, OVER, ev);
 }
 
-/* --- verbs ------------------------------------------------------------------
- */
+/* --- verbs ---------------------------------------------------------------- */
 
 /* Goes on until the end of the connection. */
 static bool is_list(const epmd_client *c) {

@@ -97,8 +97,7 @@ struct epmd_server {
     bool killed;
 };
 
-/* --- answers ----------------------------------------------------------------
- */
+/* --- answers -------------------------------------------------------------- */
 
 static void release(epmd_server *s, answer *a) {
     if (a != NULL && --a->holds == 0)
@@ -131,8 +130,7 @@ static answer *new_answer(epmd_server *s, size_t size) {
     return a;
 }
 
-/* --- the life of a session --------------------------------------------------
- */
+/* --- the life of a session ------------------------------------------------ */
 
 static const char *about(const epmd_session *x) {
     return x->peer.text;
@@ -230,8 +228,7 @@ static void reply_bytes(epmd_session *x, const void *p, size_t n) {
     reply(x, a);
 }
 
-/* --- room -------------------------------------------------------------------
- */
+/* --- room ----------------------------------------------------------------- */
 
 static void warn_seldom(epmd_server *s, const char *who, const char *why) {
     if (s->now < s->quiet)
@@ -286,8 +283,7 @@ static int become_client(epmd_session *x) {
     return 0;
 }
 
-/* --- requests ---------------------------------------------------------------
- */
+/* --- requests ------------------------------------------------------------- */
 
 static size_t list_room(const epmd_server *s, int which) {
     return 4 + (which == NAMES ? epmd__table_names_room(&s->table)
@@ -524,8 +520,7 @@ static void request(epmd_session *x) {
     cn__buf_free(&in);
 }
 
-/* --- bytes ------------------------------------------------------------------
- */
+/* --- bytes ---------------------------------------------------------------- */
 
 size_t epmd_session_wants(const epmd_session *x) {
     size_t most = x->want > 0 ? x->want : (size_t)READ_MAX;
@@ -624,8 +619,7 @@ void *epmd_session_data(const epmd_session *x) {
     return x->data;
 }
 
-/* --- sessions of a server ---------------------------------------------------
- */
+/* --- sessions of a server ------------------------------------------------- */
 
 static int add_session(epmd_server *s, epmd_session **out,
                        const epmd_peer *peer, void *data) {
@@ -685,8 +679,7 @@ size_t epmd_server_count(const epmd_server *s) {
     return s->n_nodes;
 }
 
-/* --- time -------------------------------------------------------------------
- */
+/* --- time ----------------------------------------------------------------- */
 
 static void end_delays(epmd_server *s) {
     epmd_session *x;
@@ -715,8 +708,7 @@ uint64_t epmd_server_deadline(const epmd_server *s) {
     return x != NULL && x->answer_from < at ? x->answer_from : at;
 }
 
-/* --- birth and death --------------------------------------------------------
- */
+/* --- birth and death ------------------------------------------------------ */
 
 #define DEFAULT(c, field)                                                      \
     ((c)->field = (c)->field != 0 ? (c)->field : standard.field)

@@ -26,8 +26,7 @@ void epmd__sources_free(epmd__sources *s) {
     cn__free(s->alloc, s->heap, s->room, sizeof(source *));
 }
 
-/* --- the heap --------------------------------------------------------------
- */
+/* --- the heap ------------------------------------------------------------- */
 
 static const epmd__client *oldest(const source *x) {
     return cn__list_of(const epmd__client, link, x->clients.next);
@@ -97,8 +96,7 @@ static int make_room(epmd__sources *s) {
     return 0;
 }
 
-/* --- who comes and goes ----------------------------------------------------
- */
+/* --- who comes and goes --------------------------------------------------- */
 
 static source *new_source(epmd__sources *s, const uint8_t *address) {
     source *x;

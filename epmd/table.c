@@ -49,8 +49,7 @@ void epmd__table_free(epmd__table *t) {
     cn__map_free(&t->names);
 }
 
-/* --- who comes and goes ----------------------------------------------------
- */
+/* --- who comes and goes --------------------------------------------------- */
 
 static epmd__entry *find_any(const epmd__table *t, epmd_view name) {
     /* An empty name has no bytes to point at. */
@@ -144,8 +143,7 @@ uint32_t epmd__entry_creation(const epmd__entry *e) {
     return e->node.highest >= HIGHEST_LARGE ? e->counter : e->counter % 3 + 1;
 }
 
-/* --- texts ------------------------------------------------------------------
- */
+/* --- texts ---------------------------------------------------------------- */
 
 static size_t list_room(const cn__list *l) {
     size_t n = 0;

@@ -30,8 +30,7 @@ struct epmd__resolve {
 
 static void connect_next(epmd__link *l);
 
-/* --- small things ----------------------------------------------------------
- */
+/* --- small things --------------------------------------------------------- */
 
 void epmd__ignore_sigpipe(void) {
     struct sigaction now;
@@ -105,8 +104,7 @@ void epmd__link_free(epmd__link *l) {
     l->host = NULL;
 }
 
-/* --- the end of an attempt, and of the link --------------------------------
- */
+/* --- the end of an attempt, and of the link ------------------------------- */
 
 static void let_go(epmd__link *l) {
     l->held--;
@@ -169,8 +167,7 @@ void epmd__link_close(epmd__link *l) {
         close_tcp(l);
 }
 
-/* --- talking -----------------------------------------------------------------
- */
+/* --- talking -------------------------------------------------------------- */
 
 static void arm_timer(epmd__link *l, uv_timer_cb cb) {
     uint64_t deadline = epmd_client_deadline(l->client), now = uv_now(l->loop);
@@ -284,8 +281,7 @@ static void talk(epmd__link *l) {
         arm_timer(l, on_talk_timer);
 }
 
-/* --- connecting --------------------------------------------------------------
- */
+/* --- connecting ----------------------------------------------------------- */
 
 /* The first failure is kept: after "refused" on 127.0.0.1, that there is no
  * IPv6 says nothing. */
@@ -347,8 +343,7 @@ static void connect_next(epmd__link *l) {
         arm_connect_timer(l);
 }
 
-/* --- finding the addresses ---------------------------------------------------
- */
+/* --- finding the addresses ------------------------------------------------ */
 
 static void add_literal(epmd__link *l, const char *text) {
     struct sockaddr_storage *a = &l->addrs[l->n_addrs];
@@ -439,8 +434,7 @@ static int find_addresses(epmd__link *l) {
     return l->n_addrs > 0 ? 0 : start_resolve(l);
 }
 
-/* --- start
- * -------------------------------------------------------------------- */
+/* --- start ---------------------------------------------------------------- */
 
 static void on_resolve_timer(uv_timer_t *t) {
     epmd__link *l = t->data;

@@ -75,8 +75,7 @@ static void tell_time(epmd_service *s) {
     epmd_server_time(s->server, uv_now(s->loop), (uint32_t)time(NULL));
 }
 
-/* --- the end ----------------------------------------------------------------
- */
+/* --- the end -------------------------------------------------------------- */
 
 static void release(epmd_service *s) {
     epmd_server_free(s->server);
@@ -148,8 +147,7 @@ void epmd_service_close(epmd_service *s, void (*closed)(void *data),
     uv_close((uv_handle_t *)&s->timer, on_closed);
 }
 
-/* --- connections ------------------------------------------------------------
- */
+/* --- connections ---------------------------------------------------------- */
 
 static void on_written(uv_write_t *w, int status) {
     conn *c = w->data;
@@ -253,8 +251,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     pump(s);
 }
 
-/* --- who connects -----------------------------------------------------------
- */
+/* --- who connects --------------------------------------------------------- */
 
 /* As IPv6. */
 static void address_of(const struct sockaddr_storage *a, uint8_t out[16]) {
@@ -371,8 +368,7 @@ static void on_connection(uv_stream_t *stream, int status) {
     pump(s);
 }
 
-/* --- doors ------------------------------------------------------------------
- */
+/* --- doors ---------------------------------------------------------------- */
 
 typedef struct address {
     struct sockaddr_storage at;
@@ -552,8 +548,7 @@ static int open_doors(epmd_service *s, const int fds[DOORS], cn_error *e) {
                              uv_strerror(r));
 }
 
-/* --- birth ------------------------------------------------------------------
- */
+/* --- birth ---------------------------------------------------------------- */
 
 static uint32_t files_for_connections(void) {
     struct rlimit limit;
