@@ -569,7 +569,8 @@ typedef struct cnode_proc_config {
 } cnode_proc_config;
 
 /* Makes a process; it is cheap, there may be a million (300 bytes for one that
- * is idle and has no name). CN_EEXIST: the name is registered. */
+ * is idle and has no name). out may be NULL. CN_EEXIST: the name is registered;
+ * CN_EBADARG: it cannot be; CN_ECLOSED, CN_ENOMEM. */
 CN_API int cnode_spawn_sized(cnode *n, const cnode_proc_config *c, size_t size,
                              cnode_proc **out);
 static inline int cnode_spawn(cnode *n, const cnode_proc_config *c,
@@ -793,7 +794,7 @@ typedef enum cnode_call_form {
 } cnode_call_form;
 
 typedef struct cnode_call_opts {
-    const char *node;    /* NULL: given by pid */
+    const char *node;    /* NULL: this one, or that of the pid */
     const char *server;  /* a registered name ... */
     const etf_pid *pid;  /* ... or a pid */
     uint32_t timeout_ms; /* 0: 5,000; UINT32_MAX: never */
@@ -824,7 +825,7 @@ static inline int cnode_cast_args(cnode_proc *p, const cnode_call_opts *o,
 }
 
 typedef struct cnode_rpc_opts {
-    const char *node;
+    const char *node; /* NULL: this one */
     const char *module;
     const char *function;
     const etf_pid *group_leader; /* whom its output goes to; NULL: as that of
@@ -954,7 +955,7 @@ static inline int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
  * process ends before, the new one hears of it by the link, as in Erlang.
  * CN_EBADARG: the arguments or the options are no list. */
 typedef struct cnode_spawn_opts {
-    const char *node;
+    const char *node; /* NULL: this one */
     const char *module;
     const char *function;
     const etf_pid *group_leader;

@@ -139,6 +139,7 @@ static void many_failed(cnode_proc *p, const cnode_many_result *results,
 /* None is as one that is all zero: what is missing is said. */
 static void without_options(mesh *m) {
     static const char *const nodes[] = {"a@h"};
+    static const cnode_rpc_opts here = {.module = "erlang", .function = "node"};
     cnode_proc *a;
 
     OK(m, mesh_start(m, 0, NULL));
@@ -154,6 +155,8 @@ static void without_options(mesh *m) {
     OK(m, cnode_call_many(a, nodes, 1, NULL, many_failed, NULL, "x"));
     mesh_settle(m);
     SAID(m, "many: EBADARG");
+    ASK(m, cnode_rpc(a, &here, mesh_result, r1, "[]"));
+    SAID(m, "r1: OK a@h");
     OK(m, cnode_keep(mesh_cnode(m, 0), "b@h", NULL));
     WANT(m, mesh_cnode(m, 0)->waiters.count == 0);
 }
