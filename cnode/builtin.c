@@ -29,10 +29,9 @@ static void put_nodes(const cnode *n, unsigned which, etf_writer *out) {
     if (which & (THIS | KNOWN))
         etf_put_atom(out, n->name);
     for (size_t at = 0; (p = cn__map_next(&n->peers, &at)) != NULL;) {
-        bool visible = (p->flags & CNODE_FLAG_PUBLISHED) != 0;
+        unsigned kind = cnode__peer_is_visible(p) ? VISIBLE : HIDDEN;
 
-        if (which & KNOWN ||
-            (p->up != NULL && which & (visible ? VISIBLE : HIDDEN)))
+        if (which & KNOWN || (p->up != NULL && which & kind))
             etf_put_atom(out, p->name);
     }
     etf_end_list(out);

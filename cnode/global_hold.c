@@ -188,7 +188,7 @@ static int add_all(cnode__grip *grip) {
     int err = cnode__grip_add(grip, n->name, 0);
 
     for (size_t at = 0; err == 0 && (p = cn__map_next(&n->peers, &at)) != NULL;)
-        if (p->up != NULL && (p->flags & CNODE_FLAG_PUBLISHED) != 0)
+        if (p->up != NULL && cnode__peer_is_visible(p))
             err = cnode__grip_add(grip, p->name, 2);
     return err == 0 ? 0 : cnode__err(grip->node, err, "out of memory");
 }

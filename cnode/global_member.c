@@ -245,10 +245,6 @@ void cnode__member_reach(cnode__global *g, cnode__member *m) {
 
 /* --- up and down --------------------------------------------------------- */
 
-static bool is_visible(const cnode__peer *p) {
-    return (p->flags & CNODE_FLAG_PUBLISHED) != 0;
-}
-
 bool cnode__member_is_potential(const cnode__member *m) {
     return m->known || (m->join != NULL && m->join->greeted);
 }
@@ -260,7 +256,7 @@ void cnode__global_up(cnode *n, const cnode__peer *p) {
     if (g == NULL || n->leaving)
         return;
     cnode__grips_settle(g, p->name);
-    if (!g->full || !is_visible(p))
+    if (!g->full || !cnode__peer_is_visible(p))
         return;
     m = cnode__member_get(g, etf_view_of(p->name, strlen(p->name)));
     if (m == NULL) {

@@ -492,6 +492,10 @@ void cnode__peer_hold(cnode__peer *p);
 void cnode__peer_let_go(cnode__peer *p);
 /* It is connected, or about to be. */
 bool cnode__peer_on_the_way(const cnode__peer *p);
+/* Neither side is hidden to the other. */
+static inline bool cnode__peer_is_visible(const cnode__peer *p) {
+    return (p->flags & CNODE_FLAG_PUBLISHED) != 0;
+}
 /* Something is to be sent: connects, unless it is connected or about to be.
  * CN_EBUSY: config.max_dials; CN_ENOTALLOWED: its policy. */
 int cnode__peer_want(cnode__peer *p);

@@ -156,16 +156,12 @@ static void send_discover(cnode_pg *s, const etf_pid *to) {
 
 /* --- looking for scopes -------------------------------------------------- */
 
-static bool is_hidden(const cnode__peer *p) {
-    return (p->flags & CNODE_FLAG_PUBLISHED) == 0;
-}
-
 /* Nobody else tells them of each other. Of two that are hidden to each other
  * both look: the one whose node is visible to most would do no harm, but it
  * is asked by the other anyway. */
 static bool looks_at(const cnode_pg *s, const cnode__peer *p) {
     return p->up != NULL && !p->up->failed &&
-           (!s->node->config.visible || !is_hidden(p));
+           (!s->node->config.visible || cnode__peer_is_visible(p));
 }
 
 static bool knows(const cnode_pg *s, const cnode__peer *p) {
@@ -181,7 +177,7 @@ void cnode__pg_discover(cnode_pg *s, const cnode__peer *p) {
     if (cnode_send_name(s->proc, p->name, s->name, "{discover, ~p}", &self) !=
         0)
         later(s);
-    if (is_hidden(p) && s->discover_ms != UINT32_MAX)
+    if (!cnode__peer_is_visible(p) && s->discover_ms != UINT32_MAX)
         again(s, s->discover_ms);
 }
 
@@ -193,7 +189,7 @@ void cnode__pg_retry(cnode__timer *t) {
     s->lacking = false;
     send_syncs(s);
     for (size_t at = 0; (p = cn__map_next(&s->node->peers, &at)) != NULL;)
-        if (!knows(s, p) && (lacking || is_hidden(p)))
+        if (!knows(s, p) && (lacking || !cnode__peer_is_visible(p)))
             cnode__pg_discover(s, p);
 }
 
