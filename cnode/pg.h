@@ -17,10 +17,11 @@
  *     cnode_pg_join(pg, &self, 1, "{room, ~i}", 7);
  *
  * Hidden nodes: Erlang tells pg of visible nodes only. A node of this library
- * that is hidden looks for the scope on its peers by itself, so it takes part
- * all the same: its members are known on the nodes that it is connected to,
- * and it knows theirs. No node passes on what it knows of another: a group is
- * complete where there is a connection to every node of the cluster.
+ * that is hidden, to all or by its policy to one, looks for the scope on its
+ * peers by itself, so it takes part all the same: its members are known on the
+ * nodes that it is connected to, and it knows theirs. No node passes on what it
+ * knows of another: a group is complete where there is a connection to every
+ * node of the cluster.
  *
  * Releases: what is said is version 0 of the protocol, which OTP 23 to 29
  * take, and nothing that could end the scope of one of them.

@@ -156,12 +156,15 @@ static void send_discover(cnode_pg *s, const etf_pid *to) {
 
 /* --- looking for scopes -------------------------------------------------- */
 
-/* Nobody else tells them of each other. Of two that are hidden to each other
- * both look: the one whose node is visible to most would do no harm, but it
- * is asked by the other anyway. */
+static bool hides_from(const cnode *n, const cnode__peer *p) {
+    return !n->config.visible || cnode__policy_of(n, p) == CNODE_POLICY_HIDDEN;
+}
+
+/* Nobody else tells two of each other when one is hidden to the other. Who
+ * hides looks; the other one would do no harm, but is asked anyway. */
 static bool looks_at(const cnode_pg *s, const cnode__peer *p) {
     return p->up != NULL && !p->up->failed &&
-           (!s->node->config.visible || cnode__peer_is_visible(p));
+           (cnode__peer_is_visible(p) || hides_from(s->node, p));
 }
 
 static bool knows(const cnode_pg *s, const cnode__peer *p) {

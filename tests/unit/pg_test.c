@@ -92,6 +92,20 @@ static void joins(mesh *m) {
         assert_int_equal(cnode_pg_leave(b, &qq, 1, "{room, 7}"), CN_ENOENT);
 }
 
+/* A visible node that is hidden to a single peer looks for the scope there by
+ * itself, as one that is hidden to all. */
+static void joins_where_it_hides(mesh *m) {
+    cnode_pg *a, *b;
+
+    OK(m, mesh_start(m, 0, &visible));
+    OK(m, mesh_start(m, 1, &visible));
+    OK(m, cnode_set_policy(mesh_cnode(m, 0), "b@h", CNODE_POLICY_HIDDEN));
+    PG(m, a, 0);
+    PG(m, b, 1);
+    ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, NULL));
+    LATER(m, cnode_pg_peers(a) == 1 && cnode_pg_peers(b) == 1);
+}
+
 /* A member that ends leaves all its groups, a node that is lost takes its
  * members along, a scope that is stopped too; the monitors hear of it. */
 static void leaves(mesh *m) {
@@ -756,6 +770,7 @@ static void stalled_twice(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(joins),
+        MESH_CASE(joins_where_it_hides),
         MESH_CASE(leaves),
         MESH_CASE(joins_wholly),
         MESH_CASE(walks),
