@@ -41,7 +41,7 @@ static void end_call(cnode__waiter *w, int status, etf_view result) {
         cb(p, status, result, data);
 }
 
-void cnode__call_done(cnode__waiter *w, int status, etf_view result) {
+static void call_done(cnode__waiter *w, int status, etf_view result) {
     cnode *n = w->proc->node;
 
     if (status != 0)
@@ -60,9 +60,14 @@ void cnode__call_lost(cnode__waiter *w, const cn_error *why) {
     end_call(w, n->error.code, nothing);
 }
 
-void cnode__call_cancel(cnode__waiter *w) {
+/* It watches no more, if it does. */
+static void stop_watching(cnode__waiter *w) {
     if (w->item_len > 0 && w->kind != WAIT_SPAWN)
         cnode__send_demonitor(w);
+}
+
+void cnode__call_cancel(cnode__waiter *w) {
+    stop_watching(w);
     cnode__waiter_drop(w);
 }
 
@@ -70,10 +75,9 @@ void cnode__call_timer(cnode__timer *t) {
     cnode__waiter *w = cnode__list_of(cnode__waiter, timer, t);
     cnode *n = w->proc->node;
 
-    if (w->item_len > 0 && w->kind != WAIT_SPAWN)
-        cnode__send_demonitor(w);
+    stop_watching(w);
     n->peer_now = n->name;
-    cnode__call_done(w, CN_ETIMEDOUT, nothing);
+    call_done(w, CN_ETIMEDOUT, nothing);
 }
 
 static void start_timer(cnode__waiter *w, uint32_t timeout_ms) {
@@ -97,7 +101,7 @@ static void done_with(cnode__waiter *w, int status, const etf_in *in,
     (void)etf_pack_args(&out, in, count);
     if (etf_writer_finish(&out, &term) != 0)
         status = CN_ENOMEM, term = nothing;
-    cnode__call_done(w, status, term);
+    call_done(w, status, term);
     etf_writer_free(&out);
 }
 #define DONE_WITH(w, status, ...) done_with((w), (status), ETF_INS(__VA_ARGS__))
@@ -315,9 +319,8 @@ int cnode_cast_args_sized(cnode_proc *p, const cnode_call_opts *given,
 static void finish_call(cnode__waiter *w, etf_view reply) {
     bool failed = w->kind == WAIT_REX && etf_match(reply, "{badrpc, _}") == 0;
 
-    if (w->item_len > 0)
-        cnode__send_demonitor(w);
-    cnode__call_done(w, failed ? CN_EREMOTE : 0, reply);
+    stop_watching(w);
+    call_done(w, failed ? CN_EREMOTE : 0, reply);
 }
 
 void cnode__call_alias(cnode__waiter *w, const cnode_ctrl *c) {
@@ -510,7 +513,7 @@ static void finish_erpc(cnode__waiter *w, etf_view reason) {
 
     if (etf_match(reason, "{~r, return, ~t}", &ref, &value) == 0 &&
         etf_ref_eq(&ref, &mine))
-        cnode__call_done(w, 0, value);
+        call_done(w, 0, value);
     else if (etf_match(reason, "{~r, error, ~t, ~t}", &ref, &value, &stack) ==
                  0 &&
              etf_ref_eq(&ref, &mine))
@@ -525,7 +528,7 @@ static void finish_erpc(cnode__waiter *w, etf_view reason) {
              etf_ref_eq(&ref, &mine))
         DONE_WITH(w, CN_EREMOTE, "{throw, ~t, []}", value);
     else
-        cnode__call_done(w, CN_EEXITED, reason);
+        call_done(w, CN_EEXITED, reason);
 }
 
 void cnode__call_down(cnode__waiter *w, etf_view reason) {
@@ -535,7 +538,7 @@ void cnode__call_down(cnode__waiter *w, etf_view reason) {
     if (w->kind == WAIT_ERPC)
         finish_erpc(w, reason);
     else
-        cnode__call_done(w, noproc ? CN_ENOPROC : CN_EEXITED, reason);
+        call_done(w, noproc ? CN_ENOPROC : CN_EEXITED, reason);
 }
 
 /* --- spawn --------------------------------------------------------------- */

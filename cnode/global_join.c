@@ -45,7 +45,8 @@ static void locker_next(cnode__global *g);
 
 /* --- tags ---------------------------------------------------------------- */
 
-bool cnode__join_tag(const cnode__member *m, int64_t tag) {
+/* Has he this tag? */
+static bool is_tag_of(const cnode__member *m, int64_t tag) {
     return m->join != NULL && m->join->my_tag == tag;
 }
 
@@ -357,7 +358,7 @@ static void both_locked(cnode__global *g, cnode__member *m) {
 static void on_taken(cnode__grip *grip, bool got) {
     cnode__global *g = cnode__list_of(cnode__global, grip, grip);
     cnode__member *m = g->him;
-    bool valid = cnode__join_tag(m, g->him_tag);
+    bool valid = is_tag_of(m, g->him_tag);
 
     if (!got && valid && !g->initiator)
         send_lock_set(g, m, false);
@@ -671,7 +672,7 @@ static void on_in_sync(cnode__global *g, cnode__member *m, bool has) {
 static bool has_tag(const cnode__member *m, etf_view tag) {
     int64_t value;
 
-    return etf_match(tag, "~i", &value) == 0 && cnode__join_tag(m, value);
+    return etf_match(tag, "~i", &value) == 0 && is_tag_of(m, value);
 }
 
 void cnode__join_on_cast(cnode__global *g, cnode__member *m, etf_view term) {
@@ -709,7 +710,7 @@ void cnode__join_on_message(cnode__global *g, cnode__member *m, etf_view term) {
             restart(g, m, true);
         }
     } else if (etf_match(term, "{cancel_connect, _, ~i}", &mine) == 0) {
-        if (cnode__join_tag(m, mine))
+        if (is_tag_of(m, mine))
             restart(g, m, true);
     }
 }

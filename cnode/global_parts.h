@@ -304,8 +304,6 @@ void cnode__join_on_message(cnode__global *g, cnode__member *m, etf_view term);
 void cnode__join_refused(cnode__global *g, const cnode__member *m);
 /* The own changes are decided: perhaps his are too. */
 void cnode__join_merged(cnode__global *g, cnode__member *m);
-/* Has he this tag? */
-bool cnode__join_tag(const cnode__member *m, int64_t tag);
 
 /* --- global_merge.c --- */
 /* Also lets other nodes apply global:resolve_it/4. */

@@ -47,6 +47,17 @@ static size_t chars_of(etf_view v, uint64_t *count) {
     return at;
 }
 
+/* --- the end of a read --------------------------------------------------- */
+
+/* Whatever becomes of it. */
+static void end_read(cnode_io *io) {
+    if (io->read.watched)
+        (void)cnode_demonitor(io->proc, &io->read.watch);
+    io->read.watched = false;
+    etf_copy_free(&io->node->alloc, io->read.more);
+    io->read.more = (etf_view){NULL, 0};
+}
+
 /* --- answers ------------------------------------------------------------- */
 
 static bool put_latin1(etf_writer *w, etf_view text, bool binary) {
@@ -107,7 +118,7 @@ static void answer_text(cnode_io *io, size_t len, size_t used) {
         translated = len == 0 || put_latin1(&w, text, r->binary);
     if (!r->latin1 || len == 0)
         put_unicode(&w, text, r->binary);
-    cnode__io_end_read(io);
+    end_read(io);
     if (etf_writer_finish(&w, &term) != 0) {
         cnode__io_answer(io, "{error, enomem}");
     } else {
@@ -123,28 +134,16 @@ static void answer_text(cnode_io *io, size_t len, size_t used) {
 
 static void answer_eof(cnode_io *io) {
     io->eof = false;
-    cnode__io_end_read(io);
+    end_read(io);
     cnode__io_answer(io, "eof");
 }
 
 static void fail_read(cnode_io *io, const char *pattern) {
-    cnode__io_end_read(io);
+    end_read(io);
     cnode__io_answer(io, pattern);
 }
 
 /* --- asking the program -------------------------------------------------- */
-
-static void unwatch(cnode_io *io) {
-    if (io->read.watched)
-        (void)cnode_demonitor(io->proc, &io->read.watch);
-    io->read.watched = false;
-}
-
-void cnode__io_end_read(cnode_io *io) {
-    unwatch(io);
-    etf_copy_free(&io->node->alloc, io->read.more);
-    io->read.more = (etf_view){NULL, 0};
-}
 
 /* missing: characters. */
 static void ask(cnode_io *io, uint64_t missing) {
@@ -184,7 +183,7 @@ void cnode__io_down(cnode_proc *p, const cnode_down *d, void *data) {
     if (io->phase != IO_READING)
         return; /* it is parsed just now */
     io->config.on_input(io, &nothing, io->config.data);
-    cnode__io_end_read(io);
+    end_read(io);
     cnode__io_drop(io);
     cnode__io_step(io);
 }
@@ -243,7 +242,7 @@ static void parsed(cnode_io *io, etf_view result) {
     if (etf_match(result, "{done, ~t, ~t}", &value, &rest) == 0) {
         err = take_parsed(io, value, rest);
         if (err == 0) {
-            cnode__io_end_read(io);
+            end_read(io);
             cnode__io_answer_term(io, value);
         }
     } else if (etf_match(result, "{more, ~t}", &value) == 0) {

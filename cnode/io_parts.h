@@ -136,8 +136,6 @@ void cnode__io_begin_read(cnode_io *io, const cnode__io_read *r);
 void cnode__io_prompted(cnode_io *io, int status);
 /* There may be enough input now. */
 void cnode__io_try_read(cnode_io *io);
-/* It ends, whatever becomes of it. */
-void cnode__io_end_read(cnode_io *io);
 void cnode__io_down(cnode_proc *p, const cnode_down *d, void *data);
 
 /* --- io_event.c --- */

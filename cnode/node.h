@@ -770,8 +770,7 @@ bool cnode__call_reply(cnode_proc *p, const cnode__message *m);
 void cnode__call_down(cnode__waiter *w, etf_view reason);
 void cnode__call_spawned(cnode__waiter *w, const cnode_ctrl *c);
 void cnode__call_alias(cnode__waiter *w, const cnode_ctrl *c);
-/* Ends a call with a status and drops it; _lost: with its connection. */
-void cnode__call_done(cnode__waiter *w, int status, etf_view result);
+/* Ends a call with its connection, and drops it. */
 void cnode__call_lost(cnode__waiter *w, const cn_error *why);
 void cnode__call_timer(cnode__timer *t);
 /* Takes back what a call asked for; it gets no answer. */

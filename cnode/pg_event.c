@@ -6,7 +6,7 @@
 
 /* --- monitors ------------------------------------------------------------ */
 
-bool cnode__pg_watched(const cnode_pg *s, const cnode__pg_group *g) {
+static bool is_watched(const cnode_pg *s, const cnode__pg_group *g) {
     return !cnode__list_empty(&s->all) || !cnode__list_empty(&g->watches);
 }
 
@@ -153,7 +153,7 @@ void cnode__pg_event_free(cnode_pg *s, cnode__pg_event *e) {
 }
 
 void cnode__pg_event_queue(cnode_pg *s, cnode__pg_event *e) {
-    if (e->n == 0 || !cnode__pg_watched(s, e->group)) {
+    if (e->n == 0 || !is_watched(s, e->group)) {
         cnode__pg_event_free(s, e);
         return;
     }
@@ -213,7 +213,7 @@ void cnode__pg_batch_turn(cnode__pg_batch *b, const cnode__pg_group *g,
 
 void cnode__pg_batch_add(cnode__pg_batch *b, cnode__pg_group *g, bool joined,
                          const etf_pid *pid, size_t times) {
-    if (!cnode__pg_watched(b->scope, g))
+    if (!is_watched(b->scope, g))
         return;
     for (; times > 0; times--) {
         if (b->group == NULL) {

@@ -155,7 +155,6 @@ size_t cnode__pg_cost(const cnode__pg_group *g);
 enum { CNODE__PG_TIME = 32 };
 
 /* --- pg_event.c --- */
-bool cnode__pg_watched(const cnode_pg *s, const cnode__pg_group *g);
 /* An event with room for n, or NULL: out of memory. */
 cnode__pg_event *cnode__pg_event_new(cnode_pg *s, cnode__pg_group *g,
                                      bool joined, size_t n);
