@@ -270,7 +270,6 @@ typedef struct cnode__pending {
 /* Work that a process does for a spawn request. */
 typedef struct cnode__task {
     bool running;         /* the function is on the stack */
-    bool finished;        /* ... and has raised */
     cnode__watch *caller; /* NULL: nobody waits */
     size_t ref_len;       /* 0: not called by erpc */
     size_t stack_len;     /* [{M,F,Args,[]}] */
