@@ -149,18 +149,13 @@ static void on_idle(cnode_io *io, void *data) {
     cli_session_end(c->s, end_with(c));
 }
 
-static bool is_answer(int status) {
-    return status == 0 || status == CN_EREMOTE || status == CN_EEXITED ||
-           status == CN_ENOTSUP;
-}
-
 static void on_result(cnode_proc *p, int status, etf_view result, void *data) {
     call *c = data;
 
     (void)p;
-    if (is_answer(status))
+    if (cli_is_answer(status))
         status = etf_copy(NULL, result, &c->result) == 0 ? status : CN_ENOMEM;
-    if (!is_answer(status)) {
+    if (!cli_is_answer(status)) {
         cli_session_fail(c->s, status);
         return;
     }
@@ -214,7 +209,7 @@ static void on_user(cnode_proc *p, int status, etf_view result, void *data) {
     (void)p;
     if (status == 0 && etf_match(result, "~p", &user) == 0)
         cast(c, &user);
-    else if (is_answer(status))
+    else if (cli_is_answer(status))
         cast(c, NULL);
     else
         cli_session_fail(c->s, status);

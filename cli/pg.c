@@ -127,16 +127,11 @@ static int end_unknown(const pg *p, int status, etf_view result) {
     return CLI_NO;
 }
 
-static bool is_answer(int status) {
-    return status == 0 || status == CN_EREMOTE || status == CN_EEXITED ||
-           status == CN_ENOTSUP;
-}
-
 /* True: the call has given a value. */
 static bool answered(pg *p, int status, etf_view result) {
     if (p->s->ended)
         return false;
-    if (!is_answer(status))
+    if (!cli_is_answer(status))
         cli_session_fail(p->s, status);
     else if (status != 0)
         cli_session_end(p->s, end_unknown(p, status, result));

@@ -154,6 +154,11 @@ void cli_session_fail(cli_session *s, int code) {
     cli_session_end(s, say_failed(s, code, &e));
 }
 
+bool cli_is_answer(int status) {
+    return status == 0 || status == CN_EREMOTE || status == CN_EEXITED ||
+           status == CN_ENOTSUP;
+}
+
 int cli_session_ping(cli_session *s, cnode_call_cb cb) {
     cnode_call_opts to = {
         .node = s->peer, .server = "net_kernel", .timeout_ms = UINT32_MAX};

@@ -80,6 +80,8 @@ void cli_session_fail(cli_session *s, int code);
  * a message, and a connection that is closed while the other side still sends
  * may take with it what has not been read there. */
 void cli_session_end_when_taken(cli_session *s);
+/* The peer has answered a call that ended so, well or not. */
+bool cli_is_answer(int status);
 /* The node that the peer believes we are asks its net_kernel, as
  * net_adm:ping/1 does, and gets `yes`. 0 or a CN_E* code. */
 int cli_session_ping(cli_session *s, cnode_call_cb cb);
