@@ -43,7 +43,7 @@ cnode__global *cnode__global_full(cnode *n) {
 int cnode__global_key(cnode__global *g, etf_view term, etf_view *out) {
     int err;
 
-    etf_writer_reset(&g->key);
+    cnode__next_term(&g->key);
     (void)etf_put_normal(&g->key, &g->node->alloc, NULL, term);
     err = etf_writer_finish(&g->key, out);
     return err == 0 ? 0

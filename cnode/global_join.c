@@ -179,7 +179,7 @@ static int put_lock_id(cnode__global *g, const etf_pid *his, etf_view *out) {
     etf_view a, b;
     int order = 0, err;
 
-    etf_writer_reset(&g->ops);
+    cnode__next_term(&g->ops);
     etf_put_pid(&g->ops, &mine);
     a.len = etf_writer_size(&g->ops);
     etf_put_pid(&g->ops, his);
@@ -190,7 +190,7 @@ static int put_lock_id(cnode__global *g, const etf_pid *his, etf_view *out) {
     b.data += a.len;
     b.len -= a.len;
     err = etf_compare(&g->node->alloc, a, b, &order);
-    etf_writer_reset(&g->his_ops);
+    cnode__next_term(&g->his_ops);
     if (err == 0 && order <= 0)
         err = etf_pack(&g->his_ops, "{global, [~t, ~t]}", a, b);
     else if (err == 0)
@@ -324,7 +324,7 @@ static void send_lock_set(cnode__global *g, const cnode__member *m, bool set) {
     etf_pid locker = cnode_self(g->locker);
     etf_view known;
 
-    etf_writer_reset(&g->his_ops);
+    cnode__next_term(&g->his_ops);
     cnode__members_put_known(g, &g->his_ops, false);
     if (etf_writer_finish(&g->his_ops, &known) != 0)
         no_memory(g, m);
@@ -343,7 +343,7 @@ static void both_locked(cnode__global *g, cnode__member *m) {
     m->join->wants_lock = false;
     cnode__list_leave(&m->asker);
     m->join->locked = true;
-    etf_writer_reset(&g->his_ops);
+    cnode__next_term(&g->his_ops);
     cnode__names_put(g, &g->his_ops);
     if (etf_writer_finish(&g->his_ops, &names) != 0) {
         no_memory(g, m);
@@ -513,7 +513,7 @@ static int put_new_nodes(cnode__global *g, const cnode__member *m,
     etf_writer *w = &g->his_ops;
     int err;
 
-    etf_writer_reset(&g->ops);
+    cnode__next_term(&g->ops);
     etf_begin_list(&g->ops);
     put_elements(&g->ops, m->join->ops);
     put_elements(&g->ops, his_ops);
@@ -521,7 +521,7 @@ static int put_new_nodes(cnode__global *g, const cnode__member *m,
     err = etf_writer_finish(&g->ops, ops);
     if (err != 0)
         return err;
-    etf_writer_reset(w);
+    cnode__next_term(w);
     etf_put_tuple(w, 6);
     etf_put_atom(w, "new_nodes");
     etf_put_atom(w, g->node->name);
@@ -573,7 +573,7 @@ static void on_resolved(cnode__global *g, cnode__member *m, etf_view term) {
         cnode__global_bad(g, m, "a second resolved");
         return;
     }
-    etf_writer_reset(&g->key);
+    cnode__next_term(&g->key);
     (void)etf_pack(&g->key, "{~t, ~t, ~t}", v[0], v[1], v[2]);
     if (etf_writer_finish(&g->key, &his) != 0)
         no_memory(g, m);

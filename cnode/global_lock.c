@@ -223,7 +223,7 @@ static bool normal_pair(cnode__global *g, etf_view *resource,
     const cn_alloc *alloc = &g->node->alloc;
     etf_view both;
 
-    etf_writer_reset(&g->pair);
+    cnode__next_term(&g->pair);
     (void)etf_put_normal(&g->pair, alloc, NULL, *resource);
     resource->len = etf_writer_size(&g->pair);
     (void)etf_put_normal(&g->pair, alloc, NULL, *requester);

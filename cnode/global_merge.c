@@ -279,8 +279,8 @@ void cnode__merge_start(cnode__global *g, cnode__member *m) {
         cnode__global_bad(g, m, "exchange");
         return;
     }
-    etf_writer_reset(&g->ops);
-    etf_writer_reset(&g->his_ops);
+    cnode__next_term(&g->ops);
+    cnode__next_term(&g->his_ops);
     etf_begin_list(&g->ops);
     etf_begin_list(&g->his_ops);
     go_on(g, m);

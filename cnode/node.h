@@ -897,4 +897,14 @@ static inline void cnode__demonitor_words(cnode_proc *p,
     (void)cnode_demonitor(p, &ref);
 }
 
+/* --- writers that outlive their terms --- */
+enum { CNODE__KEEP_TERM = 64 * 1024 };
+/* For the next term: a huge one, which others choose, must not occupy memory
+ * for good. */
+static inline void cnode__next_term(etf_writer *w) {
+    if (w->cap > CNODE__KEEP_TERM)
+        etf_writer_free(w);
+    etf_writer_reset(w);
+}
+
 #endif

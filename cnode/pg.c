@@ -81,7 +81,7 @@ static void say(cnode_pg *s, const cnode__pg_event *e) {
 
     if (e->n == 0)
         return;
-    etf_writer_reset(w);
+    cnode__next_term(w);
     etf_put_tuple(w, 4);
     etf_put_atom(w, e->joined ? "join" : "leave");
     etf_put_pid(w, &self);
@@ -106,7 +106,7 @@ static void say_ended(cnode_pg *s, const cnode__pg_owner *o) {
     etf_writer *w = &s->message;
     etf_view out = {NULL, 0};
 
-    etf_writer_reset(w);
+    cnode__next_term(w);
     etf_put_tuple(w, 4);
     etf_put_atom(w, "leave");
     etf_put_pid(w, &self);

@@ -271,11 +271,11 @@ static int make(cnode_pubsub *ps, const char *topic, const etf_in *in, size_t n,
     etf_view term;
     int err;
 
-    etf_writer_reset(&ps->term);
+    cnode__next_term(&ps->term);
     (void)etf_pack_args(&ps->term, in, n);
     err = etf_writer_finish(&ps->term, &term);
     if (err == 0) {
-        etf_writer_reset(&ps->message);
+        cnode__next_term(&ps->message);
         (void)etf_pack(&ps->message, "{forward_to_local, ~b, ~t, ~a}", topic,
                        term, ps->dispatcher);
         err = etf_writer_finish(&ps->message, out);

@@ -28,7 +28,7 @@ static cnode__pg_group *new_group(cnode_pg *s, etf_view key) {
 
 /* Exactly equal terms have the same bytes then. */
 static int make_key(cnode_pg *s, etf_view term, etf_view *key) {
-    etf_writer_reset(&s->key);
+    cnode__next_term(&s->key);
     (void)etf_put_normal(&s->key, &s->node->alloc, NULL, term);
     return etf_writer_finish(&s->key, key);
 }
@@ -58,7 +58,7 @@ int cnode__pg_find_args(cnode_pg *s, const etf_in *in, size_t count, bool make,
     int err;
 
     *out = NULL;
-    etf_writer_reset(&s->term);
+    cnode__next_term(&s->term);
     (void)etf_pack_args(&s->term, in, count);
     err = etf_writer_finish(&s->term, &term);
     if (err == 0)

@@ -91,7 +91,7 @@ static int make_sync(cnode_pg *s, etf_view *out) {
     etf_pid self = cnode_self(s->proc);
     const cnode__pg_group *g;
 
-    etf_writer_reset(w);
+    cnode__next_term(w);
     etf_put_tuple(w, 2);
     etf_put_atom(w, "$gen_cast");
     etf_put_tuple(w, 3);

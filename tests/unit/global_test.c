@@ -87,6 +87,22 @@ static void two_join(mesh *m) {
     KNOWN(m, 1, "");
 }
 
+/* Nothing of a huge name stays, and who asks for it may be anybody. */
+static void a_huge_name(mesh *m) {
+    static uint8_t huge[1 << 20] = {109, 0, 15, 0xff, 0xfb};
+    const cnode__global *g;
+    etf_pid pid;
+
+    START(m, 1);
+    g = mesh_cnode(m, 0)->global;
+    WANT(m, cnode_global_whereis_term(mesh_cnode(m, 0),
+                                      etf_view_of(huge, sizeof huge),
+                                      &pid) == CN_ENOENT);
+    WANT(m, g->key.cap >= sizeof huge);
+    WANT(m, cnode_global_whereis(mesh_cnode(m, 0), "x", &pid) == CN_ENOENT);
+    WANT(m, g->key.cap <= CNODE__KEEP_TERM);
+}
+
 static void both_connect(mesh *m) {
     START(m, 2);
     ASK(m, cnode_connect(mesh_cnode(m, 0), "b@h", mesh_connected, r1));
@@ -1595,6 +1611,7 @@ RUN_TWICE(lost_while_it_registers)
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(two_join),
+        MESH_CASE(a_huge_name),
         MESH_CASE(both_connect),
         cmocka_unit_test(three_join_twice),
         cmocka_unit_test(three_at_once_twice),

@@ -92,6 +92,22 @@ static void joins(mesh *m) {
         assert_int_equal(cnode_pg_leave(b, &qq, 1, "{room, 7}"), CN_ENOENT);
 }
 
+/* Nothing of a huge group stays when nobody is in it. */
+static void a_huge_group(mesh *m) {
+    static char huge[1 << 20];
+    cnode_pg *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    PG(m, a, 0);
+    (void)cnode_pg_members(a, CNODE_PG_ALL, NULL, 0, "~b",
+                           etf_view_of(huge, sizeof huge));
+    (void)cnode_pg_members(a, CNODE_PG_ALL, NULL, 0, "x");
+    if (m->fault != NULL)
+        return; /* those without memory change nothing */
+    WANT(m, a->term.cap <= CNODE__KEEP_TERM);
+    WANT(m, a->key.cap <= CNODE__KEEP_TERM);
+}
+
 /* A visible node that is hidden to a single peer looks for the scope there by
  * itself, as one that is hidden to all. */
 static void joins_where_it_hides(mesh *m) {
@@ -771,6 +787,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(joins),
         MESH_CASE(joins_where_it_hides),
+        MESH_CASE(a_huge_group),
         MESH_CASE(leaves),
         MESH_CASE(joins_wholly),
         MESH_CASE(walks),
