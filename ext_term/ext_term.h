@@ -1138,13 +1138,13 @@ CN_API bool etf_list_next(etf_list *list, etf_view *element);
  *
  * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
  * [A | _] takes any rest and [A | ~l] one that is a proper list, but [A | ~t]
- * only what is behind the last element, such as []: the rest of a list is no
- * term in the bytes, so there is nothing to view. Maps: #{k := ~i} in a match,
- * where => does as well, and #{k => ~i} in a pack; a match takes maps with more
- * keys too, and no holes in keys, but names that have stood before. A pattern
- * has at most 8 names, and etf_match takes memory (of the default allocator)
- * only where a name stands twice for a map. ~a matches atoms that
- * are latin-1 with characters above 127, which only old files have, with
+ * and [A | Name] only what is behind the last element, such as []: the rest of
+ * a list is no term in the bytes, so there is nothing to view. Maps: #{k := ~i}
+ * in a match, where => does as well, and #{k => ~i} in a pack; a match takes
+ * maps with more keys too, and no holes in keys, but names that have stood
+ * before. A pattern has at most 8 names, and etf_match takes memory (of the
+ * default allocator) only where a name stands twice for a map. ~a matches atoms
+ * that are latin-1 with characters above 127, which only old files have, with
  * CN_ENOTSUP; take those with ~t. etf_pack adds one term to what w holds, also
  * between other etf_put_*, and returns the error of w, which it latches.
  *
@@ -1199,6 +1199,16 @@ typedef struct etf_out {
  * any other is CN_EBADARG. */
 CN_API int etf_pack_args(etf_writer *w, const etf_in *in, size_t n);
 CN_API int etf_match_args(etf_view term, const etf_out *out, size_t n);
+
+/* etf_pack_why(w, &e, "{~i}", n) and etf_match_why(term, &e, "{~i}", &n) do and
+ * return what etf_pack and etf_match do, and *e then says at which byte of the
+ * pattern that ended, and why: "~i needs an integer", "more arguments than
+ * holes", "no binary for ~b", "the term is another one here". For logs, tests
+ * and debuggers: they are slower, and a match that fails is done twice. */
+CN_API int etf_pack_why_args(etf_writer *w, etf_error *e, const etf_in *in,
+                             size_t n);
+CN_API int etf_match_why_args(etf_view term, etf_error *e, const etf_out *out,
+                              size_t n);
 
 #ifndef __cplusplus
 
@@ -1372,6 +1382,10 @@ static inline etf_out etf__out_list(etf_list *x) {
 
 #define etf_pack(w, ...) etf_pack_args((w), ETF_INS(__VA_ARGS__))
 #define etf_match(term, ...) etf_match_args((term), ETF_OUTS(__VA_ARGS__))
+#define etf_pack_why(w, e, ...)                                                \
+    etf_pack_why_args((w), (e), ETF_INS(__VA_ARGS__))
+#define etf_match_why(term, e, ...)                                            \
+    etf_match_why_args((term), (e), ETF_OUTS(__VA_ARGS__))
 
 #endif /* __cplusplus */
 

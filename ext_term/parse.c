@@ -682,7 +682,7 @@ static const char *token_why(const etf__lex *x) {
     return why != NULL ? why : "not expected here";
 }
 
-static const char *why(const etf__parser *p, int err) {
+const char *etf__parse_why(const etf__parser *p, int err) {
     const etf__lex *x = &p->x;
 
     if (p->why != NULL || x->why != NULL)
@@ -708,7 +708,8 @@ int etf_parse_with(const etf_text_options *options, etf_writer *w,
     if (error != NULL && err == 0)
         *error = (etf_error){.what = ""};
     else if (error != NULL)
-        *error = (etf_error){.code = err, .at = p.x.at, .what = why(&p, err)};
+        *error = (etf_error){
+            .code = err, .at = p.x.at, .what = etf__parse_why(&p, err)};
     return err;
 }
 

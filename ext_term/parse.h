@@ -39,6 +39,8 @@ typedef struct etf__parser {
 /* Parses all of the text as one term. 0 or the error, which is also latched
  * in the writer; the token of p->x is where. w, fill and ctx are set. */
 int etf__parse_run(etf__parser *p, const char *text, size_t n);
+/* What is wrong with its token, after an error. */
+const char *etf__parse_why(const etf__parser *p, int err);
 
 /* For fill: put one term at this place. */
 void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude);

@@ -160,12 +160,16 @@ static bool pack_lone(etf_writer *w, char letter, const etf_in *in) {
     return true;
 }
 
+static bool pack_has_pattern(const etf_in *in, size_t n) {
+    return n > 0 && n <= ETF_ARGS_MAX + 1 && in[0].type == ETF_ARG_STR &&
+           in[0].v.str != NULL;
+}
+
 int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
     etf__parser p;
     packing k;
 
-    if (n == 0 || n > ETF_ARGS_MAX + 1 || in[0].type != ETF_ARG_STR ||
-        in[0].v.str == NULL) {
+    if (!pack_has_pattern(in, n)) {
         etf_writer_fail(w, CN_EBADARG);
         return w->err;
     }
@@ -578,11 +582,13 @@ static int literal_fun(matcher *m, etf_reader *r) {
 
 static int match_term(matcher *m, etf_reader *r, unsigned depth);
 
-/* From the token behind the opening bracket to the one behind the closing. */
+/* From the opening bracket to the token behind the closing one. */
 static int match_tuple(matcher *m, etf_reader *r, unsigned depth) {
     uint32_t arity = etf_get_tuple(r), n = 0;
     int err = r->err;
 
+    if (err == 0)
+        etf__lex_next(&m->x);
     while (err == 0 && !etf__lex_is(&m->x, '}')) {
         if (n > 0 && !etf__lex_is(&m->x, ','))
             return CN_ESYNTAX;
@@ -591,10 +597,10 @@ static int match_tuple(matcher *m, etf_reader *r, unsigned depth) {
         err = n == arity ? CN_ETYPE : match_term(m, r, depth);
         n++;
     }
-    if (err != 0)
-        return err;
+    if (err != 0 || n != arity)
+        return err != 0 ? err : CN_ETYPE;
     etf__lex_next(&m->x);
-    return equal(n == arity);
+    return 0;
 }
 
 static int match_elements(matcher *m, etf_reader *r, uint32_t n,
@@ -655,8 +661,9 @@ static int match_elements(matcher *m, etf_reader *r, uint32_t n,
     if (n != 0)
         return CN_ETYPE;
     etf_get_tail(r);
-    etf__lex_next(&m->x);
-    return 0;
+    if (r->err == 0)
+        etf__lex_next(&m->x);
+    return r->err;
 }
 
 static int match_key(matcher *m, etf_view key, unsigned depth) {
@@ -686,6 +693,7 @@ static int find_key(matcher *m, etf_reader *r, const uint8_t *pairs, uint32_t n,
             return err;
         etf_skip(r);
     }
+    m->x = key;
     return CN_ETYPE;
 }
 
@@ -711,6 +719,8 @@ static int match_map(matcher *m, etf_reader *r, unsigned depth) {
         etf_skip(r);
     end = r->at;
     err = r->err;
+    if (err == 0)
+        etf__lex_next(&m->x);
     for (; err == 0 && !etf__lex_is(&m->x, '}'); first = false) {
         if (!first && !etf__lex_is(&m->x, ','))
             return CN_ESYNTAX;
@@ -734,13 +744,15 @@ static int match_open(matcher *m, etf_reader *r, unsigned depth) {
         return CN_ESYNTAX;
     if (depth == 0)
         return CN_ELIMIT;
-    etf__lex_next(&m->x);
     if (map)
         return match_map(m, r, depth - 1);
     if (tuple)
         return match_tuple(m, r, depth - 1);
     n = etf_get_list(r);
-    return r->err != 0 ? r->err : match_elements(m, r, n, depth - 1);
+    if (r->err != 0)
+        return r->err;
+    etf__lex_next(&m->x);
+    return match_elements(m, r, n, depth - 1);
 }
 
 /* A pattern of one token, or that etf__lex_* takes as a whole. */
@@ -776,14 +788,14 @@ static int verdict(const etf_reader *r, int err) {
     return err == CN_ERANGE ? CN_ETYPE : err;
 }
 
-/* The pattern at the token against the next term; goes behind both. */
+/* The pattern at the token against the next term; goes behind both, or stays at
+ * the token that made it end. */
 static int match_term(matcher *m, etf_reader *r, unsigned depth) {
     int err;
 
     switch (m->x.tok) {
     case ETF__T_STRING:
-        err = literal_string(m, r, etf_get_list(r));
-        break;
+        return verdict(r, literal_string(m, r, etf_get_list(r)));
     case ETF__T_ANY:
     case ETF__T_VAR:
     case ETF__T_HOLE:
@@ -794,13 +806,13 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
     case ETF__T_BIN:
     case ETF__T_ID:
     case ETF__T_FUN:
-        err = match_leaf(m, r);
-        etf__lex_next(&m->x);
-        break;
+        err = verdict(r, match_leaf(m, r));
+        if (err == 0)
+            etf__lex_next(&m->x);
+        return err;
     default:
-        err = match_open(m, r, depth);
+        return verdict(r, match_open(m, r, depth));
     }
-    return verdict(r, err);
 }
 
 /* --- match
@@ -823,23 +835,32 @@ static int check_hole(etf__parser *p, char letter) {
     return err;
 }
 
-/* A term may fail to match before the slip in the pattern is reached. So that
- * a slip is never taken for another term, look at all of the pattern then. */
-static int check_pattern(const etf_out *out, size_t n, const char *pattern) {
+/* Looks for a slip in all of the pattern: 0, or the error. */
+static int run_check(etf__parser *p, const etf_out *out, size_t n,
+                     int (*fill)(etf__parser *p, char letter)) {
     checking k = {out + 1, n - 1};
+    const char *pattern = out[0].p;
     etf_writer w;
-    etf__parser p;
     int err;
 
     etf_writer_init_fixed(&w, NULL, 0);
-    p.w = &w;
-    p.match = true;
-    p.fill = check_hole;
-    p.ctx = &k;
-    err = etf__parse_run(&p, pattern, strlen(pattern));
+    p->w = &w;
+    p->match = true;
+    p->fill = fill;
+    p->ctx = &k;
+    err = etf__parse_run(p, pattern, strlen(pattern));
     if (err != 0 && err != CN_ELIMIT) /* that is the writer without room */
         return err;
-    return k.left > 0 ? CN_EBADARG : CN_ETYPE;
+    return k.left > 0 ? CN_EBADARG : 0;
+}
+
+/* A term may fail to match before the slip in the pattern is reached. So that
+ * a slip is never taken for another term, look at all of the pattern then. */
+static int check_pattern(const etf_out *out, size_t n) {
+    etf__parser p;
+    int err = run_check(&p, out, n, check_hole);
+
+    return err != 0 ? err : CN_ETYPE;
 }
 
 /* "~b" for a binary, which many messages are, needs no reader. */
@@ -864,19 +885,23 @@ static int match_hole_alone(etf_view term, char letter, const etf_out *out) {
     return verdict(&r, fill_hole(&r, letter, out));
 }
 
-static int match_pattern(etf_view term, const etf_out *out, size_t n,
-                         const char *pattern) {
+static int run_match(matcher *m, etf_view term, const etf_out *out, size_t n) {
+    const char *pattern = out[0].p;
     etf_reader r;
-    matcher m;
-    int err;
 
     etf_reader_init(&r, term);
-    m = (matcher){.out = out + 1, .left = n - 1};
-    etf__lex_init(&m.x, pattern, strlen(pattern));
-    etf__lex_next(&m.x);
-    err = match_term(&m, &r, MATCH_DEPTH);
+    *m = (matcher){.out = out + 1, .left = n - 1};
+    etf__lex_init(&m->x, pattern, strlen(pattern));
+    etf__lex_next(&m->x);
+    return match_term(m, &r, MATCH_DEPTH);
+}
+
+static int match_pattern(etf_view term, const etf_out *out, size_t n) {
+    matcher m;
+    int err = run_match(&m, term, out, n);
+
     if (err == CN_ETYPE)
-        return check_pattern(out, n, pattern);
+        return check_pattern(out, n);
     if (err != 0)
         return err;
     if (m.x.tok != ETF__T_END)
@@ -884,17 +909,188 @@ static int match_pattern(etf_view term, const etf_out *out, size_t n,
     return m.left > 0 ? CN_EBADARG : 0;
 }
 
+static bool match_has_pattern(const etf_out *out, size_t n) {
+    return n > 0 && n <= ETF_ARGS_MAX + 1 && out[0].type == ETF_ARG_FORMAT &&
+           out[0].p != NULL;
+}
+
 int etf_match_args(etf_view term, const etf_out *out, size_t n) {
-    const char *pattern = n == 0 ? NULL : out[0].p;
     char letter;
 
-    if (pattern == NULL || n > ETF_ARGS_MAX + 1 ||
-        out[0].type != ETF_ARG_FORMAT)
+    if (!match_has_pattern(out, n))
         return CN_EBADARG;
-    letter = n == 2 ? lone_hole(pattern) : '\0';
+    letter = n == 2 ? lone_hole(out[0].p) : '\0';
     if (letter == 'b' && match_binary(term, out + 1))
         return 0;
     if (letter != '\0' && fits(out + 1, letter))
         return match_hole_alone(term, letter, out + 1);
-    return match_pattern(term, out, n, pattern);
+    return match_pattern(term, out, n);
+}
+
+/* --- why
+ * -----------------------------------------------------------------------------
+ *
+ * The same calls on a slow way, which the others do not pay for.
+ */
+
+static const char no_pattern[] = "no pattern, or more than 16 arguments";
+static const char more_arguments[] = "more arguments than holes";
+
+/* What the argument of this hole is to be. */
+static const char *hole_takes(char letter, bool match) {
+    switch (letter) {
+    case 'i':
+        return match ? "~i needs a pointer to an integer that is not char"
+                     : "~i needs an integer";
+    case 'f':
+        return match ? "~f needs a pointer to a double" : "~f needs a double";
+    case 'p':
+        return "~p needs a pointer to an etf_pid";
+    case 'r':
+        return "~r needs a pointer to an etf_ref";
+    case 'o':
+        return "~o needs a pointer to an etf_port";
+    case 'l':
+        return "~l needs a pointer to an etf_list";
+    case 't':
+        return match ? "~t needs a pointer to an etf_view"
+                     : "~t needs an etf_view of a term";
+    default:
+        return match ? "~a, ~b and ~s need a pointer to an etf_view"
+                     : "~a, ~b and ~s need a const char * or an etf_view";
+    }
+}
+
+/* Why a hole was refused before which there were `left` arguments; NULL for
+ * what is no hole. */
+static const char *hole_why(char letter, size_t left, bool match) {
+    if (letter == '_')
+        return NULL;
+    if (!is_hole(letter))
+        return "a hole of no known letter: ~a ~b ~f ~i ~l ~o ~p ~r ~s ~t";
+    return left == 0 ? "a hole without an argument" : hole_takes(letter, match);
+}
+
+/* Why the writer refused a value of the right type. */
+static const char *value_why(char letter, int err) {
+    if (err == CN_EBADARG && letter == 'a')
+        return "text that is not UTF-8";
+    if (err == CN_EBADARG && letter == 't')
+        return "a view that holds no term";
+    if (err == CN_EBADARG)
+        return "an identifier whose node is not UTF-8 or not of node_len";
+    if (err == CN_ELIMIT && letter == 'a')
+        return "an atom of more than 255 characters";
+    return err == CN_ERANGE ? "a float that is no number" : cn_strerror(err);
+}
+
+static int pack_hole_why(etf__parser *p, char letter) {
+    packing *k = p->ctx;
+    size_t left = k->left;
+    int err = pack_hole(p, letter);
+
+    if (err == CN_ESYNTAX || err == CN_EBADARG)
+        p->why = hole_why(letter, left, false);
+    if (err != 0 || etf__put_counts(p->w))
+        return err;
+    p->why = value_why(letter, p->w->err);
+    return p->w->err;
+}
+
+int etf_pack_why_args(etf_writer *w, etf_error *e, const etf_in *in, size_t n) {
+    packing k = {in + 1, n - 1};
+    etf__parser p = {.w = w, .fill = pack_hole_why, .ctx = &k};
+    int err;
+
+    *e = (etf_error){.what = ""};
+    if (w->err != 0 || !pack_has_pattern(in, n)) {
+        e->what = w->err != 0 ? "an error from before" : no_pattern;
+        etf_writer_fail(w, CN_EBADARG);
+        return e->code = w->err;
+    }
+    err = etf__parse_run(&p, in[0].v.str, strlen(in[0].v.str));
+    if (err != 0)
+        *e = (etf_error){err, p.x.at, etf__parse_why(&p, err), false};
+    else if (k.left > 0)
+        *e = (etf_error){CN_EBADARG, p.x.at, more_arguments, false};
+    if (k.left > 0)
+        etf_writer_fail(w, CN_EBADARG);
+    return w->err;
+}
+
+static int check_hole_why(etf__parser *p, char letter) {
+    const checking *k = p->ctx;
+    size_t left = k->left;
+    int err = check_hole(p, letter);
+
+    if (err != 0)
+        p->why = hole_why(letter, left, true);
+    return err;
+}
+
+/* What a hole did not find. */
+static const char *hole_misses(char letter) {
+    switch (letter) {
+    case 'a':
+        return "no atom for ~a";
+    case 'b':
+        return "no binary for ~b";
+    case 's':
+        return "no binary or list of bytes for ~s";
+    case 'i':
+        return "no integer for ~i, or one that does not fit";
+    case 'f':
+        return "no float for ~f";
+    case 'p':
+        return "no pid for ~p";
+    case 'r':
+        return "no reference for ~r";
+    case 'o':
+        return "no port for ~o";
+    case 'l':
+        return "no proper list for ~l";
+    default:
+        return "no term for ~t";
+    }
+}
+
+/* Why a match ended at its token, where the pattern as such is right. */
+static const char *match_why(const matcher *m, int err) {
+    etf__tok tok = m->x.tok;
+
+    if (err == CN_ETYPE)
+        return tok == ETF__T_HOLE ? hole_misses((char)m->x.value)
+                                  : "the term is another one here";
+    if (err == CN_ELIMIT)
+        return tok == ETF__T_VAR ? "more than 8 names"
+                                 : "brackets nested deeper than 32";
+    if (err == CN_ESYNTAX && (tok == ETF__T_HOLE || tok == ETF__T_VAR))
+        return "a hole or a new name in the key of a map";
+    return err == CN_ESYNTAX ? "not expected in a match" : cn_strerror(err);
+}
+
+int etf_match_why_args(etf_view term, etf_error *e, const etf_out *out,
+                       size_t n) {
+    int slip, err = etf_match_args(term, out, n);
+    etf__parser p;
+    matcher m;
+
+    *e = (etf_error){.code = err, .what = ""};
+    if (err == 0)
+        return 0;
+    if (!match_has_pattern(out, n)) {
+        e->what = no_pattern;
+        return err;
+    }
+    slip = run_check(&p, out, n, check_hole_why);
+    if (slip == 0)
+        (void)run_match(&m, term, out, n);
+    e->at = slip != 0 ? p.x.at : m.x.at;
+    if (slip == 0)
+        e->what = match_why(&m, err);
+    else
+        e->what = p.x.tok == ETF__T_END && slip == CN_EBADARG
+                      ? more_arguments
+                      : etf__parse_why(&p, slip);
+    return err;
 }

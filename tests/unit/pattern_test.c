@@ -540,6 +540,149 @@ static void match_slips(void **state) {
     assert_int_equal(etf_match(term(deep + 1), deep + 1), 0);
 }
 
+/* What is said, and at which byte of the pattern. */
+#define PACK_WHY(byte, text, ...)                                              \
+    do {                                                                       \
+        etf_error e_;                                                          \
+        int err;                                                               \
+        etf_writer_init(&w, NULL);                                             \
+        err = etf_pack(&w, __VA_ARGS__);                                       \
+        etf_writer_reset(&w);                                                  \
+        assert_int_equal(etf_pack_why(&w, &e_, __VA_ARGS__), err);             \
+        assert_int_equal(e_.code, err);                                        \
+        assert_string_equal(e_.what, text);                                    \
+        assert_int_equal(e_.at, byte);                                         \
+        assert_int_equal(etf_writer_finish(&w, NULL), err);                    \
+        etf_writer_free(&w);                                                   \
+    } while (0)
+
+#define MATCH_WHY(term, byte, text, ...)                                       \
+    do {                                                                       \
+        etf_view t_ = (term);                                                  \
+        etf_error e_;                                                          \
+        int err = etf_match(t_, __VA_ARGS__);                                  \
+        assert_int_equal(etf_match_why(t_, &e_, __VA_ARGS__), err);            \
+        assert_int_equal(e_.code, err);                                        \
+        assert_string_equal(e_.what, text);                                    \
+        assert_int_equal(e_.at, byte);                                         \
+    } while (0)
+
+static void pack_why(void **state) {
+    static char many[257];
+    const char *none = NULL;
+    etf_pid unended = {.node = "a@b"};
+    etf_error e;
+
+    (void)state;
+    memset(many, 'x', 256);
+    PACK_WHY(0, "", "{a, ~i}", 1);
+    PACK_WHY(4, "~i needs an integer", "{a, ~i}", "1");
+    PACK_WHY(4, "~f needs a double", "{a, ~f}", 1);
+    PACK_WHY(0, "~p needs a pointer to an etf_pid", "~p", &ref);
+    PACK_WHY(0, "~r needs a pointer to an etf_ref", "~r", &pid);
+    PACK_WHY(0, "~o needs a pointer to an etf_port", "~o", &pid);
+    PACK_WHY(0, "~l needs a pointer to an etf_list", "~l", 1);
+    PACK_WHY(0, "~t needs an etf_view of a term", "~t", "x");
+    PACK_WHY(4, "~a, ~b and ~s need a const char * or an etf_view", "[1, ~b]",
+             none);
+    PACK_WHY(8, "a hole without an argument", "{~i, a, ~i}", 1);
+    PACK_WHY(4, "more arguments than holes", "{~i}", 1, 2);
+    PACK_WHY(5, "a hole of no known letter: ~a ~b ~f ~i ~l ~o ~p ~r ~s ~t",
+             "{ok, ~d}", 1);
+    PACK_WHY(1, "a variable, which has no value", "{Name}");
+    PACK_WHY(4, "not expected here", "#{a := ~i}", 1);
+    PACK_WHY(5, "the text ends too early", "{a, b");
+    PACK_WHY(0, "no pattern, or more than 16 arguments", none);
+    PACK_WHY(4, "an atom of more than 255 characters", "{a, ~a}", many);
+    PACK_WHY(1, "text that is not UTF-8", "{~a}", "\xff");
+    PACK_WHY(0, "a view that holds no term", "~t", etf_view_of(NULL, 0));
+    PACK_WHY(1, "an identifier whose node is not UTF-8 or not of node_len",
+             "[~p]", &unended);
+    PACK_WHY(3, "a float that is no number", "{1,~f}", 1e308 * 10);
+    etf_writer_init(&w, NULL);
+    etf_put_float(&w, 1e308 * 10);
+    assert_int_equal(etf_pack_why(&w, &e, "a"), CN_ERANGE);
+    assert_string_equal(e.what, "an error from before");
+    etf_writer_free(&w);
+    etf_writer_init_fixed(&w, many, 1);
+    assert_int_equal(etf_pack_why(&w, &e, "{a}"), CN_ELIMIT);
+    assert_int_equal(e.code, CN_ELIMIT);
+    assert_string_equal(e.what, cn_strerror(CN_ELIMIT));
+}
+
+static void match_why_slips(void **state) {
+    const char *none = NULL;
+    etf_view t;
+    char byte = 0;
+    double f;
+    int i;
+
+    (void)state;
+    MATCH_WHY(term("{b,1}"), 0, "", "{b, ~i}", &i);
+    MATCH_WHY(term("a"), 1, "~i needs a pointer to an integer that is not char",
+              "{~i}", &byte);
+    MATCH_WHY(term("1"), 0, "~f needs a pointer to a double", "~f", &i);
+    MATCH_WHY(term("1"), 0, "~p needs a pointer to an etf_pid", "~p", &i);
+    MATCH_WHY(term("1"), 0, "~t needs a pointer to an etf_view", "~t", &i);
+    MATCH_WHY(term("1"), 0, "~a, ~b and ~s need a pointer to an etf_view", "~b",
+              &f);
+    MATCH_WHY(term("1"), 4, "a hole without an argument", "{a, ~i}");
+    MATCH_WHY(term("1"), 7, "more arguments than holes", "{a, ~i}", &i, &t);
+    MATCH_WHY(term("a"), 1, "more arguments than holes", "a", &i);
+    MATCH_WHY(term("1"), 4,
+              "a hole of no known letter: ~a ~b ~f ~i ~l ~o ~p ~r ~s ~t",
+              "{a, ~u}", &i);
+    MATCH_WHY(term("1"), 6, "the text ends too early", "{a, ~i", &i);
+    MATCH_WHY(term("a"), 2, "not expected here", "a b");
+    MATCH_WHY(term("1"), 0, "no pattern, or more than 16 arguments", none);
+    MATCH_WHY(term("#{a => 1}"), 2, "a hole or a new name in the key of a map",
+              "#{~a := _}", &t);
+    MATCH_WHY(term("#{a => 1}"), 2, "a hole or a new name in the key of a map",
+              "#{K := _}");
+    MATCH_WHY(term("a"), 0, "not expected in a match", "#m:r{a = 1}");
+    MATCH_WHY(term("{1,2,3,4,5,6,7,8,9}"), 17, "more than 8 names",
+              "{A,B,C,D,E,F,G,H,I}");
+}
+
+static void match_why_differs(void **state) {
+    static const char differs[] = "the term is another one here";
+    etf_view t;
+    etf_list l;
+    etf_pid p;
+    double f;
+    unsigned char c;
+    int i;
+
+    (void)state;
+    MATCH_WHY(term("{b,1}"), 1, differs, "{a, ~i}", &i);
+    MATCH_WHY(term("{b,1}"), 0, differs, "[a, ~i]", &i);
+    MATCH_WHY(term("{b}"), 4, "no integer for ~i, or one that does not fit",
+              "{b, ~i}", &i);
+    MATCH_WHY(term("{b,300}"), 4, "no integer for ~i, or one that does not fit",
+              "{b, ~i}", &c);
+    MATCH_WHY(term("{b,1,2}"), 6, differs, "{b, ~i}", &i);
+    MATCH_WHY(term("{b,1}"), 4, "no binary for ~b", "{b, ~b}", &t);
+    MATCH_WHY(term("{b,1}"), 4, "no atom for ~a", "{b, ~a}", &t);
+    MATCH_WHY(term("1"), 0, "no float for ~f", "~f", &f);
+    MATCH_WHY(term("1"), 0, "no pid for ~p", "~p", &p);
+    MATCH_WHY(term("1"), 0, "no binary or list of bytes for ~s", "~s", &t);
+    MATCH_WHY(term("[a|b]"), 0, "no proper list for ~l", "~l", &l);
+    MATCH_WHY(term("[a,b]"), 5, "no term for ~t", "[_ | ~t]", &t);
+    MATCH_WHY(term("[a,b]"), 5, differs, "[_ | Rest]");
+    MATCH_WHY(term("[a|b]"), 2, differs, "[a]");
+    MATCH_WHY(term("[a,b]"), 2, differs, "[a]");
+    MATCH_WHY(term("{a,#{k => 1}}"), 6, differs, "{a, #{n := ~i}}", &i);
+    MATCH_WHY(term("{a,#{}}"), 6, differs, "{a, #{n := ~i}}", &i);
+    MATCH_WHY(term("#{k => 1, n => a}"), 15,
+              "no integer for ~i, or one that does not fit",
+              "#{k := 1, n := ~i}", &i);
+    MATCH_WHY(term("{a,b}"), 4, differs, "{X, X}");
+    MATCH_WHY(term("{a,<<1,2>>}"), 9, differs, "{a, <<1,3>>}");
+    MATCH_WHY(term("{a,\"bc\"}"), 4, differs, "{a, \"bd\"}");
+    MATCH_WHY(hex("836161"), 0, cn_strerror(CN_EBADTERM), "~i", &i);
+    MATCH_WHY(hex("68026161"), 3, cn_strerror(CN_ETRUNC), "{_,_}");
+}
+
 /* Each vector matches itself where patterns can say it, and a cut one is an
  * error, not a crash. */
 static void self_match(const vector *v) {
@@ -582,6 +725,9 @@ int main(void) {
         cmocka_unit_test(match_names),
         cmocka_unit_test(match_rests),
         cmocka_unit_test(match_slips),
+        cmocka_unit_test(pack_why),
+        cmocka_unit_test(match_why_slips),
+        cmocka_unit_test(match_why_differs),
         cmocka_unit_test(vectors),
     };
     return cmocka_run_group_tests_name("pattern", tests, NULL, NULL);
