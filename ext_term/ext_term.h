@@ -1139,12 +1139,13 @@ CN_API bool etf_list_next(etf_list *list, etf_view *element);
  * Lists: [A, B] and [A | Tail]. In a pack a list as the tail joins. In a match
  * [A | _] takes any rest and [A | ~l] one that is a proper list, but [A | ~t]
  * and [A | Name] only what is behind the last element, such as []: the rest of
- * a list is no term in the bytes, so there is nothing to view. Maps: #{k := ~i}
- * in a match, where => does as well, and #{k => ~i} in a pack; a match takes
- * maps with more keys too, and no holes in keys, but names that have stood
- * before. A pattern has at most 8 names, and etf_match takes memory (of the
- * default allocator) only where a name stands twice for a map. ~a matches atoms
- * that are latin-1 with characters above 127, which only old files have, with
+ * a list is no term in the bytes, so there is nothing to view.
+ * Maps: #{k := ~i} in a match, where => does as well, and #{k => ~i} in a pack.
+ * A match takes maps with more keys too. A key has no holes, but names that
+ * have stood before; with _ in it, it is the first in the bytes that fits.
+ * A pattern has at most 8 names, and etf_match takes memory (of the default
+ * allocator) only where a name stands twice for a map. ~a matches atoms that
+ * are latin-1 with characters above 127, which only old files have, with
  * CN_ENOTSUP; take those with ~t. etf_pack adds one term to what w holds, also
  * between other etf_put_*, and returns the error of w, which it latches.
  *

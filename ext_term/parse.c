@@ -89,6 +89,15 @@ void etf__parse_way(etf__parser *p) {
     (void)way(p, false);
 }
 
+bool etf__parse_in_key(const etf__parser *p) {
+    const etf__level *l = (const etf__level *)(const void *)p->levels.at;
+
+    for (size_t i = 0; i < p->levels.n; i++)
+        if (l[i].closer == 'm' && !l[i].value)
+            return true;
+    return false;
+}
+
 void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude) {
     bool byte = !negative && magnitude <= UINT8_MAX;
     uint8_t le[8], *out;

@@ -42,6 +42,8 @@ int etf__parse_run(etf__parser *p, const char *text, size_t n);
 /* What is wrong with its token, after an error. */
 const char *etf__parse_why(const etf__parser *p, int err);
 
+/* For fill: is this place within the key of a map? */
+bool etf__parse_in_key(const etf__parser *p);
 /* For fill: put one term at this place. */
 void etf__parse_int(etf__parser *p, bool negative, uint64_t magnitude);
 void etf__parse_string(etf__parser *p, const char *bytes, size_t n);

@@ -623,7 +623,10 @@ static int match_rest(matcher *m, etf_reader *r, uint32_t n, unsigned depth) {
         etf__lex_next(&m->x);
     } else if (m->x.tok == ETF__T_HOLE && m->x.value == 'l') {
         err = match_list_rest(m, r, n);
-        etf__lex_next(&m->x);
+        if (err == 0)
+            err = r->err;
+        if (err == 0)
+            etf__lex_next(&m->x);
     } else if (etf__lex_is(&m->x, '[')) {
         etf__lex_next(&m->x);
         err = depth == 0 ? CN_ELIMIT : match_elements(m, r, n, depth - 1);
@@ -822,14 +825,36 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
 typedef struct checking {
     const etf_out *out;
     size_t left;
+    unsigned n_names;
+    etf_view name[VARIABLES];
 } checking;
+
+/* A name; in a key only one that has stood before. */
+static int check_name(etf__parser *p) {
+    checking *k = p->ctx;
+    unsigned i = 0;
+
+    while (i < k->n_names && !same_text(k->name[i], &p->x))
+        i++;
+    if (i < k->n_names || i == VARIABLES)
+        return 0;
+    if (etf__parse_in_key(p))
+        return CN_ESYNTAX;
+    k->name[k->n_names++] = (etf_view){(const uint8_t *)p->x.text, p->x.len};
+    return 0;
+}
 
 static int check_hole(etf__parser *p, char letter) {
     static const uint8_t nil[] = {ETF__NIL};
     checking *k = p->ctx;
     const etf_out *out;
-    int err = letter == '_' ? 0 : take_out(&k->out, &k->left, letter, &out);
+    int err = 0;
 
+    if (p->x.tok == ETF__T_VAR)
+        err = check_name(p);
+    else if (letter != '_')
+        err = etf__parse_in_key(p) ? CN_ESYNTAX
+                                   : take_out(&k->out, &k->left, letter, &out);
     if (err == 0)
         etf__parse_term(p, (etf_view){nil, 1});
     return err;
@@ -838,7 +863,7 @@ static int check_hole(etf__parser *p, char letter) {
 /* Looks for a slip in all of the pattern: 0, or the error. */
 static int run_check(etf__parser *p, const etf_out *out, size_t n,
                      int (*fill)(etf__parser *p, char letter)) {
-    checking k = {out + 1, n - 1};
+    checking k = {.out = out + 1, .left = n - 1};
     const char *pattern = out[0].p;
     etf_writer w;
     int err;
@@ -935,6 +960,7 @@ int etf_match_args(etf_view term, const etf_out *out, size_t n) {
 
 static const char no_pattern[] = "no pattern, or more than 16 arguments";
 static const char more_arguments[] = "more arguments than holes";
+static const char in_a_key[] = "in the key of a map: a hole, or a new name";
 
 /* What the argument of this hole is to be. */
 static const char *hole_takes(char letter, bool match) {
@@ -1024,7 +1050,7 @@ static int check_hole_why(etf__parser *p, char letter) {
     int err = check_hole(p, letter);
 
     if (err != 0)
-        p->why = hole_why(letter, left, true);
+        p->why = etf__parse_in_key(p) ? in_a_key : hole_why(letter, left, true);
     return err;
 }
 
@@ -1064,8 +1090,6 @@ static const char *match_why(const matcher *m, int err) {
     if (err == CN_ELIMIT)
         return tok == ETF__T_VAR ? "more than 8 names"
                                  : "brackets nested deeper than 32";
-    if (err == CN_ESYNTAX && (tok == ETF__T_HOLE || tok == ETF__T_VAR))
-        return "a hole or a new name in the key of a map";
     return err == CN_ESYNTAX ? "not expected in a match" : cn_strerror(err);
 }
 

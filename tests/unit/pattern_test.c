@@ -524,6 +524,13 @@ static void match_slips(void **state) {
     assert_int_equal(etf_match(term("{a}"), "{b, ~i}", &t), CN_EBADARG);
     assert_int_equal(etf_match(term("{a}"), "{b, ~i}"), CN_EBADARG);
     assert_int_equal(etf_match(term("{a}"), "{b}", &i), CN_EBADARG);
+    assert_int_equal(etf_match(term("{a}"), "{b, #{~a := 1}}", &t), CN_ESYNTAX);
+    assert_int_equal(etf_match(term("{a}"), "{b, #{{x, _} := 1}}"), CN_ETYPE);
+    assert_int_equal(etf_match(term("{a}"), "{b, K, #{K := L, L := _}}"),
+                     CN_ETYPE);
+    assert_int_equal(etf_match(term("{a}"), "{b, K, #{L := _}}"), CN_ESYNTAX);
+    assert_int_equal(etf_match(term("#{}"), "#{[a | ~l] := 1}", &t),
+                     CN_ESYNTAX);
     assert_int_equal(etf_match(hex("7701"), "~a", &t), CN_ETRUNC);
     /* Said in the header: one term is looked at, and patterns know no records.
      */
@@ -635,10 +642,12 @@ static void match_why_slips(void **state) {
     MATCH_WHY(term("1"), 6, "the text ends too early", "{a, ~i", &i);
     MATCH_WHY(term("a"), 2, "not expected here", "a b");
     MATCH_WHY(term("1"), 0, "no pattern, or more than 16 arguments", none);
-    MATCH_WHY(term("#{a => 1}"), 2, "a hole or a new name in the key of a map",
-              "#{~a := _}", &t);
-    MATCH_WHY(term("#{a => 1}"), 2, "a hole or a new name in the key of a map",
-              "#{K := _}");
+    MATCH_WHY(term("#{a => 1}"), 2,
+              "in the key of a map: a hole, or a new name", "#{~a := _}", &t);
+    MATCH_WHY(term("#{a => 1}"), 2,
+              "in the key of a map: a hole, or a new name", "#{K := _}");
+    MATCH_WHY(term("{b}"), 6, "in the key of a map: a hole, or a new name",
+              "{a, #{N := 1}}");
     MATCH_WHY(term("a"), 0, "not expected in a match", "#m:r{a = 1}");
     MATCH_WHY(term("{1,2,3,4,5,6,7,8,9}"), 17, "more than 8 names",
               "{A,B,C,D,E,F,G,H,I}");
@@ -669,6 +678,7 @@ static void match_why_differs(void **state) {
     MATCH_WHY(term("[a|b]"), 0, "no proper list for ~l", "~l", &l);
     MATCH_WHY(term("[a,b]"), 5, "no term for ~t", "[_ | ~t]", &t);
     MATCH_WHY(term("[a,b]"), 5, differs, "[_ | Rest]");
+    MATCH_WHY(term("[a|b]"), 5, "no proper list for ~l", "[_ | ~l]", &l);
     MATCH_WHY(term("[a|b]"), 2, differs, "[a]");
     MATCH_WHY(term("[a,b]"), 2, differs, "[a]");
     MATCH_WHY(term("{a,#{k => 1}}"), 6, differs, "{a, #{n := ~i}}", &i);
