@@ -1153,9 +1153,8 @@ CN_API bool etf_list_next(etf_list *list, etf_view *element);
  * as a compound literal, needs parentheses of its own, or etf_view_of:
  *     etf_pack(w, "~b", ((etf_view){data, n}));
  *     etf_pack(w, "~b", etf_view_of(data, n));
- * They choose by the type of each argument (_Generic), which C++ has not: there
- * etf_pack_args and etf_match_args take the arguments as arrays. All other
- * calls can be used from C++ as they are. */
+ * They are the same in C++, from C++11 on; before, and in bindings,
+ * etf_pack_args and etf_match_args take the arguments as arrays. */
 #define ETF_ARGS_MAX 16
 
 typedef enum etf_arg_type {
@@ -1210,6 +1209,14 @@ CN_API int etf_pack_why_args(etf_writer *w, etf_error *e, const etf_in *in,
                              size_t n);
 CN_API int etf_match_why_args(etf_view term, etf_error *e, const etf_out *out,
                               size_t n);
+
+/* How many there are, up to 17. */
+#define ETF__PICK(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13,  \
+                  _14, _15, _16, n, ...)                                       \
+    n
+#define ETF__COUNT(...)                                                        \
+    ETF__PICK(__VA_ARGS__, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,   \
+              3, 2, 1, 0)
 
 #ifndef __cplusplus
 
@@ -1363,12 +1370,6 @@ static inline etf_out etf__out_list(etf_list *x) {
 #define ETF__EACH_15(M, a, ...) M(a), ETF__EACH_14(M, __VA_ARGS__)
 #define ETF__EACH_16(M, a, ...) M(a), ETF__EACH_15(M, __VA_ARGS__)
 #define ETF__EACH_17(M, a, ...) M(a), ETF__EACH_16(M, __VA_ARGS__)
-#define ETF__PICK(_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13,  \
-                  _14, _15, _16, n, ...)                                       \
-    n
-#define ETF__COUNT(...)                                                        \
-    ETF__PICK(__VA_ARGS__, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,   \
-              3, 2, 1, 0)
 #define ETF__JOIN_(a, b) a##b
 #define ETF__JOIN(a, b) ETF__JOIN_(a, b)
 #define ETF__EACH(M, ...)                                                      \
@@ -1381,14 +1382,183 @@ static inline etf_out etf__out_list(etf_list *x) {
 #define ETF_OUTS(...)                                                          \
     ((etf_out[]){ETF__EACH(ETF_OUT, __VA_ARGS__)}), ETF__COUNT(__VA_ARGS__)
 
+#elif __cplusplus >= 201103L
+
+/* The same in C++: by overloads, into an array that lives as long as the call
+ * it stands in. */
+extern "C++" {
+
+static inline etf_in etf__in_i64(int64_t x) {
+    etf_in in = {ETF_ARG_I64, {x}};
+    return in;
+}
+static inline etf_in etf__in_u64(uint64_t x) {
+    etf_in in = {ETF_ARG_U64, {}};
+    in.v.u64 = x;
+    return in;
+}
+static inline etf_in etf__in(bool x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(char x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(signed char x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(short x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(int x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(long x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(long long x) {
+    return etf__in_i64(x);
+}
+static inline etf_in etf__in(unsigned char x) {
+    return etf__in_u64(x);
+}
+static inline etf_in etf__in(unsigned short x) {
+    return etf__in_u64(x);
+}
+static inline etf_in etf__in(unsigned x) {
+    return etf__in_u64(x);
+}
+static inline etf_in etf__in(unsigned long x) {
+    return etf__in_u64(x);
+}
+static inline etf_in etf__in(unsigned long long x) {
+    return etf__in_u64(x);
+}
+static inline etf_in etf__in(double x) {
+    etf_in in = {ETF_ARG_F64, {}};
+    in.v.f64 = x;
+    return in;
+}
+static inline etf_in etf__in(float x) {
+    return etf__in((double)x);
+}
+static inline etf_in etf__in(etf_view x) {
+    etf_in in = {ETF_ARG_VIEW, {}};
+    in.v.view = x;
+    return in;
+}
+static inline etf_in etf__in(const char *x) {
+    etf_in in = {ETF_ARG_STR, {}};
+    in.v.str = x;
+    return in;
+}
+static inline etf_in etf__in(const etf_pid *x) {
+    etf_in in = {ETF_ARG_PID, {}};
+    in.v.pid = x;
+    return in;
+}
+static inline etf_in etf__in(const etf_ref *x) {
+    etf_in in = {ETF_ARG_REF, {}};
+    in.v.ref = x;
+    return in;
+}
+static inline etf_in etf__in(const etf_port *x) {
+    etf_in in = {ETF_ARG_PORT, {}};
+    in.v.port = x;
+    return in;
+}
+static inline etf_in etf__in(const etf_list *x) {
+    etf_in in = {ETF_ARG_LIST, {}};
+    in.v.list = x;
+    return in;
+}
+/* Other pointers are no bool. */
+template <class T> etf_in etf__in(const T *) = delete;
+template <class T> etf_in etf__in(T *x) {
+    return etf__in(const_cast<const T *>(x));
+}
+
+static inline etf_out etf__out_of(etf_arg_type type, uint32_t size,
+                                  const void *x) {
+    etf_out out = {type, size, const_cast<void *>(x)};
+    return out;
+}
+static inline etf_out etf__out(const char *x) {
+    return etf__out_of(ETF_ARG_FORMAT, 0, x);
+}
+static inline etf_out etf__out(signed char *x) {
+    return etf__out_of(ETF_ARG_I64, sizeof *x, x);
+}
+static inline etf_out etf__out(short *x) {
+    return etf__out_of(ETF_ARG_I64, sizeof *x, x);
+}
+static inline etf_out etf__out(int *x) {
+    return etf__out_of(ETF_ARG_I64, sizeof *x, x);
+}
+static inline etf_out etf__out(long *x) {
+    return etf__out_of(ETF_ARG_I64, sizeof *x, x);
+}
+static inline etf_out etf__out(long long *x) {
+    return etf__out_of(ETF_ARG_I64, sizeof *x, x);
+}
+static inline etf_out etf__out(unsigned char *x) {
+    return etf__out_of(ETF_ARG_U64, sizeof *x, x);
+}
+static inline etf_out etf__out(unsigned short *x) {
+    return etf__out_of(ETF_ARG_U64, sizeof *x, x);
+}
+static inline etf_out etf__out(unsigned *x) {
+    return etf__out_of(ETF_ARG_U64, sizeof *x, x);
+}
+static inline etf_out etf__out(unsigned long *x) {
+    return etf__out_of(ETF_ARG_U64, sizeof *x, x);
+}
+static inline etf_out etf__out(unsigned long long *x) {
+    return etf__out_of(ETF_ARG_U64, sizeof *x, x);
+}
+static inline etf_out etf__out(double *x) {
+    return etf__out_of(ETF_ARG_F64, sizeof *x, x);
+}
+static inline etf_out etf__out(etf_view *x) {
+    return etf__out_of(ETF_ARG_VIEW, sizeof *x, x);
+}
+static inline etf_out etf__out(etf_pid *x) {
+    return etf__out_of(ETF_ARG_PID, sizeof *x, x);
+}
+static inline etf_out etf__out(etf_ref *x) {
+    return etf__out_of(ETF_ARG_REF, sizeof *x, x);
+}
+static inline etf_out etf__out(etf_port *x) {
+    return etf__out_of(ETF_ARG_PORT, sizeof *x, x);
+}
+static inline etf_out etf__out(etf_list *x) {
+    return etf__out_of(ETF_ARG_LIST, sizeof *x, x);
+}
+
+template <class T, size_t n> struct etf__array {
+    T at[n];
+    static_assert(n <= ETF_ARGS_MAX + 1, "a pattern and 16 arguments");
+};
+template <class... A>
+static inline etf__array<etf_in, sizeof...(A)> etf__ins(A... x) {
+    return {{etf__in(x)...}};
+}
+template <class... A>
+static inline etf__array<etf_out, sizeof...(A)> etf__outs(A... x) {
+    return {{etf__out(x)...}};
+}
+}
+
+#define ETF_INS(...) etf__ins(__VA_ARGS__).at, ETF__COUNT(__VA_ARGS__)
+#define ETF_OUTS(...) etf__outs(__VA_ARGS__).at, ETF__COUNT(__VA_ARGS__)
+
+#endif
+
 #define etf_pack(w, ...) etf_pack_args((w), ETF_INS(__VA_ARGS__))
 #define etf_match(term, ...) etf_match_args((term), ETF_OUTS(__VA_ARGS__))
 #define etf_pack_why(w, e, ...)                                                \
     etf_pack_why_args((w), (e), ETF_INS(__VA_ARGS__))
 #define etf_match_why(term, e, ...)                                            \
     etf_match_why_args((term), (e), ETF_OUTS(__VA_ARGS__))
-
-#endif /* __cplusplus */
 
 /* --- text ---------------------------------------------------------------- */
 
