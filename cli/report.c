@@ -157,7 +157,7 @@ int cli_bad_name(const cli_options *o, const char *name) {
 }
 
 int cli_bad_text(const cli_options *o, int code, const char *what,
-                 const char *text, size_t at) {
+                 const char *text, const etf_error *e) {
     const char *why = code == CN_ESYNTAX  ? "syntax error"
                       : code == CN_ERANGE ? "number too large"
                       : code == CN_ELIMIT ? "too long, or nested too deep,"
@@ -169,21 +169,22 @@ int cli_bad_text(const cli_options *o, int code, const char *what,
         return cli_usage(o, "%s: no term", what);
     if (why == NULL)
         return cli_fail(o, code);
-    cli_position(text, at, &row, &column);
-    return cli_usage(o, "%s: %s at line %zu, column %zu", what, why, row,
-                     column);
+    cli_position(text, e->at, &row, &column);
+    return cli_usage(o, "%s: %s at line %zu, column %zu%s%s", what, why, row,
+                     column, code == CN_ESYNTAX ? ": " : "",
+                     code == CN_ESYNTAX ? e->what : "");
 }
 
 int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
                        const char *text, etf_view *out) {
-    size_t at = 0;
-    int rc = cli_parse_text(w, text, strlen(text), &at), status;
+    etf_error e;
+    int rc = cli_parse_text(w, text, strlen(text), &e), status;
 
     if (rc == 0)
         rc = etf_writer_finish(w, out);
     if (rc == 0)
         return cli_check_term(o, what, *out);
-    status = cli_bad_text(o, rc, what, text, at);
+    status = cli_bad_text(o, rc, what, text, &e);
     if (rc == CN_ESYNTAX || rc == CN_ENOENT)
         cli_say_hint(o, "a term is written as in Erlang, such as "
                         "[1,{tea,\"kg\"},'Name'], and quoted for the shell");

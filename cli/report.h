@@ -58,7 +58,7 @@ int cli_parse_argument(const cli_options *o, etf_writer *w, const char *what,
 int cli_check_term(const cli_options *o, const char *what, etf_view term);
 /* Tells where a text is no term and why; returns an exit status. */
 int cli_bad_text(const cli_options *o, int code, const char *what,
-                 const char *text, size_t at);
+                 const char *text, const etf_error *e);
 
 /* Before a result is written: --timeout is for that as well. Ends with
  * cli_deadline_unguard. */

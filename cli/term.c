@@ -80,11 +80,11 @@ static int check_written(input *in) {
 }
 
 static int from_erlang(input *in) {
-    size_t at = 0;
-    int rc = cli_parse_text(&in->w, in->text, in->len, &at);
+    etf_error e;
+    int rc = cli_parse_text(&in->w, in->text, in->len, &e);
 
     return rc == 0 ? check_written(in)
-                   : cli_bad_text(in->o, rc, in->name, in->text, at);
+                   : cli_bad_text(in->o, rc, in->name, in->text, &e);
 }
 
 static int from_json(input *in) {

@@ -291,11 +291,11 @@ static bool begins_term(char c) {
     return c != '\0' && strchr("+-*/=>!|,;:.()]}", c) == NULL;
 }
 
-/* etf_parse_n takes a term and nothing but it; what is wrong for it at `at`
- * may be the dot behind a term, or one more term. */
-int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at) {
-    int rc = etf_parse_n(w, text, n, at);
-    size_t end = *at, next = end;
+/* etf_parse_with takes a term and nothing but it; what is wrong for it may be
+ * the dot behind a term, or one more term. */
+int cli_parse_text(etf_writer *w, const char *text, size_t n, etf_error *e) {
+    int rc = etf_parse_with(NULL, w, text, n, e);
+    size_t end = e->at, next = end;
 
     if (rc == CN_ESYNTAX && cli_is_no_term(text, n))
         return CN_ENOENT;
@@ -310,7 +310,7 @@ int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at) {
     etf_writer_reset(w);
     if (etf_parse_n(w, text, end, NULL) != 0)
         return rc;
-    *at = next;
+    e->at = next;
     return next == n ? 0 : CN_EEXIST;
 }
 

@@ -47,9 +47,9 @@ int cli_mod_fun(const char *given, char mod[CLI_ATOM_MAX],
                 char fun[CLI_ATOM_MAX]);
 
 /* Writes the term of a text, with or without the dot behind it that Erlang's
- * files have, and comments. As etf_parse_n; *at is where it is wrong.
- * CN_ENOENT: there is no term; CN_EEXIST: at *at there is one more. */
-int cli_parse_text(etf_writer *w, const char *text, size_t n, size_t *at);
+ * files have, and comments. As etf_parse_with; *e is where and why it is wrong.
+ * CN_ENOENT: there is no term; CN_EEXIST: at e->at there is one more. */
+int cli_parse_text(etf_writer *w, const char *text, size_t n, etf_error *e);
 
 /* Nothing but blanks and comments? */
 bool cli_is_no_term(const char *text, size_t n);

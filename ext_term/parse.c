@@ -681,7 +681,7 @@ static const char *token_why(const etf__lex *x) {
     if (x->tok == ETF__T_END)
         return "the text ends too early";
     if (x->tok == ETF__T_BAD)
-        return "no token of Erlang's";
+        return "no part of a term";
     if (x->tok == ETF__T_VAR || x->tok == ETF__T_ANY)
         return "a variable, which has no value";
     if (etf__lex_is(x, '.'))

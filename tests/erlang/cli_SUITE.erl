@@ -356,7 +356,7 @@ quiet(Config) ->
     ?assertEqual({4, <<>>, <<>>},
                  run(["ping", Node, "-q"], #{cookie => "wrong"})),
     %% A mistake of the script.
-    fails(2, ["ARGS: syntax error at line 1, column 2"],
+    fails(2, ["ARGS: syntax error at line 1, column 2: the text ends too early"],
           ["call", Node, "no:such", "[", "-q"]).
 
 verbose(Config) ->
@@ -1053,11 +1053,14 @@ bad_arguments(_) ->
          [fails(2, ["ARGS must be a list, such as '[1,10]'"],
                 [C, Node, "a:b", Args])
           || Args <- ["{}", "1", "[1|2]", "<<>>"]],
-         [fails(2, [text("ARGS: syntax error at line ~b, column ~b", [L, Col]),
-                    Written],
+         [fails(2, [text("ARGS: syntax error at line ~b, column ~b: ~s",
+                         [L, Col, Why]), Written],
                 [C, Node, "a:b", Args])
-          || {Args, L, Col} <- [{"[1,", 1, 4}, {"[1,]", 1, 4},
-                                {"[1\n2]", 2, 1}, {"[X]", 1, 2}]],
+          || {Args, L, Col, Why} <-
+                 [{"[1,", 1, 4, "the text ends too early"},
+                  {"[1,]", 1, 4, "not expected here"},
+                  {"[1\n2]", 2, 1, "not expected here"},
+                  {"[X]", 1, 2, "a variable, which has no value"}]],
          fails(2, ["ARGS: no term", Written], [C, Node, "a:b", ""]),
          [fails(2, ["bad node name: " ++ Told, Named], [C, Bad, "a:b"])
           || {Bad, Told} <- [{"", ""}, {"@h", "@h"}, {"a@", "a@"},
@@ -1070,8 +1073,8 @@ bad_arguments(_) ->
     fails(2, ["TERM: " ++ Twice], ["send", Node, "a", "#{a => 1, a => 2}"]),
     fails(2, ["bad name of a process: "], ["send", Node, "", "x"]),
     fails(2, ["bad name of a process: 'x"], ["send", Node, "'x", "x"]),
-    fails(2, ["TERM: syntax error at line 1, column 2", Written],
-          ["send", Node, "a", "{"]),
+    fails(2, ["TERM: syntax error at line 1, column 2: the text ends too early",
+              Written], ["send", Node, "a", "{"]),
     fails(2, ["bad node name: a@", Named], ["ping", Node, "-n", "a@"]),
     fails(2, [Node ++ " is the name of this node itself: --name gives it "
               "another one"],
@@ -1281,7 +1284,8 @@ term_files(_) ->
     fails(6, ["/no/such: No such file or directory"], ["term", "/no/such"]),
     fails(6, ["/tmp: Is a directory"], ["term", "/tmp"]),
     Bad = cnode_test:file("[a\n b]", 8#600),
-    fails(2, [Bad ++ ": syntax error at line 2, column 2"], ["term", Bad]).
+    fails(2, [Bad ++ ": syntax error at line 2, column 2: not expected here"],
+          ["term", Bad]).
 
 %% Every kind of term there and back again: by JSON to the byte, by text to
 %% the same term.
@@ -1354,17 +1358,27 @@ term_bad_input(_) ->
               ["only one term is taken: another at line 2, column 1"]},
              {"erlang", "a b",
               ["only one term is taken: another at line 1, column 3"]},
-             {"erlang", "1 + 2", ["syntax error at line 1, column 3"]},
-             {"erlang", "{a. b}", ["syntax error at line 1, column 3"]},
-             {"erlang", "a.b", ["syntax error at line 1, column 2"]},
-             {"erlang", "{a,\n b,}", ["syntax error at line 2, column 4"]},
+             {"erlang", "1 + 2",
+              ["syntax error at line 1, column 3: no part of a term"]},
+             {"erlang", "{a. b}",
+              ["syntax error at line 1, column 3: "
+               "a dot, which is no part of a term"]},
+             {"erlang", "a.b",
+              ["syntax error at line 1, column 2: "
+               "a dot, which is no part of a term"]},
+             {"erlang", "{a,\n b,}",
+              ["syntax error at line 2, column 4: not expected here"]},
+             {"erlang", "<0.85.0>",
+              ["syntax error at line 1, column 2: "
+               "an identifier whose node is not given"]},
              {"erlang", "a. b.",
               ["only one term is taken: another at line 1, column 4"]},
              {"erlang", ["[", lists:duplicate(256, $a), "]"],
               ["too long, or nested too deep, at line 1, column 2"]},
              {"erlang", "[1.0,\n 1.0e999]",
               ["number too large at line 2, column 2"]},
-             {"erlang", "f(x)", ["syntax error at line 1, column 2"]},
+             {"erlang", "f(x)",
+              ["syntax error at line 1, column 2: no part of a term"]},
              {"hex", "zz", ["not hexadecimal"]},
              {"hex", "836", ["not hexadecimal"]},
              {"erlang", "#{1 => a, b => c, 1 => d}.",

@@ -429,7 +429,7 @@ static void reasons(void **state) {
     (void)state;
     says("{a", 2, "the text ends too early");
     says("{a b}", 3, "not expected here");
-    says("{a,!}", 3, "no token of Erlang's");
+    says("{a,!}", 3, "no part of a term");
     says("{a,B}", 3, "a variable, which has no value");
     says("[_]", 1, "a variable, which has no value");
     says("{a,b}.", 5, "a dot, which is no part of a term");
@@ -440,7 +440,7 @@ static void reasons(void **state) {
     says("<<\"\xff\"/utf8>>", 2, "bytes that are not UTF-8");
     says("[$\xff]", 1, "bytes that are not UTF-8");
     says("[\xff]", 1, "bytes that are not UTF-8");
-    says("[\xe2\x88\x80]", 1, "no token of Erlang's");
+    says("[\xe2\x88\x80]", 1, "no part of a term");
     says("\"\\x{110000}\"", 0, "a character that Unicode does not have");
     says("'\\x{d800}'", 0, "a character that Unicode does not have");
     says("$\\x{110000}", 0, "a character that Unicode does not have");
