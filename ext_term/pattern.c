@@ -860,32 +860,39 @@ static int check_hole(etf__parser *p, char letter) {
     return err;
 }
 
-/* Looks for a slip in all of the pattern: 0, or the error. */
-static int run_check(etf__parser *p, const etf_out *out, size_t n,
-                     int (*fill)(etf__parser *p, char letter)) {
+static const char more_arguments[] = "more arguments than holes";
+
+/* Looks for a slip in all of the pattern. */
+static etf_error run_check(const etf_out *out, size_t n,
+                           int (*fill)(etf__parser *p, char letter)) {
     checking k = {.out = out + 1, .left = n - 1};
     const char *pattern = out[0].p;
+    etf_error e = {.what = ""};
     etf_writer w;
+    etf__parser p;
     int err;
 
     etf_writer_init_fixed(&w, NULL, 0);
-    p->w = &w;
-    p->match = true;
-    p->fill = fill;
-    p->ctx = &k;
-    err = etf__parse_run(p, pattern, strlen(pattern));
-    if (err != 0 && err != CN_ELIMIT) /* that is the writer without room */
-        return err;
-    return k.left > 0 ? CN_EBADARG : 0;
+    p.w = &w;
+    p.match = true;
+    p.fill = fill;
+    p.ctx = &k;
+    err = etf__parse_run(&p, pattern, strlen(pattern));
+    if (err == CN_ELIMIT && p.x.tok == ETF__T_END)
+        err = 0; /* that is the writer without room */
+    if (err != 0)
+        e = (etf_error){err, p.x.at, etf__parse_why(&p, err), false};
+    else if (k.left > 0)
+        e = (etf_error){CN_EBADARG, p.x.at, more_arguments, false};
+    return e;
 }
 
 /* A term may fail to match before the slip in the pattern is reached. So that
  * a slip is never taken for another term, look at all of the pattern then. */
 static int check_pattern(const etf_out *out, size_t n) {
-    etf__parser p;
-    int err = run_check(&p, out, n, check_hole);
+    etf_error slip = run_check(out, n, check_hole);
 
-    return err != 0 ? err : CN_ETYPE;
+    return slip.code != 0 ? slip.code : CN_ETYPE;
 }
 
 /* "~b" for a binary, which many messages are, needs no reader. */
@@ -959,7 +966,6 @@ int etf_match_args(etf_view term, const etf_out *out, size_t n) {
  */
 
 static const char no_pattern[] = "no pattern, or more than 16 arguments";
-static const char more_arguments[] = "more arguments than holes";
 static const char in_a_key[] = "in the key of a map: a hole, or a new name";
 
 /* What the argument of this hole is to be. */
@@ -1095,26 +1101,18 @@ static const char *match_why(const matcher *m, int err) {
 
 int etf_match_why_args(etf_view term, etf_error *e, const etf_out *out,
                        size_t n) {
-    int slip, err = etf_match_args(term, out, n);
-    etf__parser p;
+    int err = etf_match_args(term, out, n);
     matcher m;
 
-    *e = (etf_error){.code = err, .what = ""};
-    if (err == 0)
-        return 0;
-    if (!match_has_pattern(out, n)) {
+    *e = (etf_error){.what = ""};
+    if (err != 0 && !match_has_pattern(out, n))
         e->what = no_pattern;
-        return err;
-    }
-    slip = run_check(&p, out, n, check_hole_why);
-    if (slip == 0)
+    else if (err != 0)
+        *e = run_check(out, n, check_hole_why);
+    if (err != 0 && e->what[0] == '\0') {
         (void)run_match(&m, term, out, n);
-    e->at = slip != 0 ? p.x.at : m.x.at;
-    if (slip == 0)
+        e->at = m.x.at;
         e->what = match_why(&m, err);
-    else
-        e->what = p.x.tok == ETF__T_END && slip == CN_EBADARG
-                      ? more_arguments
-                      : etf__parse_why(&p, slip);
-    return err;
+    }
+    return e->code = err;
 }

@@ -500,7 +500,7 @@ static void match_rests(void **state) {
 }
 
 static void match_slips(void **state) {
-    static char deep[80];
+    static char deep[80], many[257];
     etf_view t;
     etf_out bad = {ETF_ARG_I64, 3, in};
     etf_out bad_size[] = {etf__out_format("~i"), bad};
@@ -531,6 +531,8 @@ static void match_slips(void **state) {
     assert_int_equal(etf_match(term("{a}"), "{b, K, #{L := _}}"), CN_ESYNTAX);
     assert_int_equal(etf_match(term("#{}"), "#{[a | ~l] := 1}", &t),
                      CN_ESYNTAX);
+    memset(many, 'x', 256);
+    assert_int_equal(etf_match(term("a"), many), CN_ELIMIT);
     assert_int_equal(etf_match(hex("7701"), "~a", &t), CN_ETRUNC);
     /* Said in the header: one term is looked at, and patterns know no records.
      */
@@ -618,6 +620,7 @@ static void pack_why(void **state) {
 }
 
 static void match_why_slips(void **state) {
+    static char many[257];
     const char *none = NULL;
     etf_view t;
     char byte = 0;
@@ -649,6 +652,8 @@ static void match_why_slips(void **state) {
     MATCH_WHY(term("{b}"), 6, "in the key of a map: a hole, or a new name",
               "{a, #{N := 1}}");
     MATCH_WHY(term("a"), 0, "not expected in a match", "#m:r{a = 1}");
+    memset(many, 'x', 256);
+    MATCH_WHY(term("a"), 0, "an atom of more than 255 characters", many);
     MATCH_WHY(term("{1,2,3,4,5,6,7,8,9}"), 17, "more than 8 names",
               "{A,B,C,D,E,F,G,H,I}");
 }
