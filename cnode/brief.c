@@ -50,16 +50,10 @@ static void take_binary(cnode__brief *m, etf_view bytes) {
 }
 
 static int pack(cnode *n, const etf_in *in, size_t count, cnode__brief *m) {
-    int err;
-
     n->message_used = true;
     etf_writer_reset(&n->message);
-    (void)etf_pack_args(&n->message, in, count);
     m->tag_len = 0;
-    err = etf_writer_finish(&n->message, &m->term);
-    if (err != 0)
-        cnode__set_error(n, err, "send: %s", cn_strerror(err));
-    return err;
+    return cnode__pack(n, &n->message, "send", in, count, &m->term);
 }
 
 /* There is something about it, or its connection, that is not as usual. */

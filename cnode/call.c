@@ -109,12 +109,8 @@ static void done_with(cnode__waiter *w, int status, const etf_in *in,
 /* --- gen_server ---------------------------------------------------------- */
 
 static int pack_args(cnode *n, const etf_in *in, size_t count, etf_view *out) {
-    int err;
-
     etf_writer_reset(&n->packer);
-    (void)etf_pack_args(&n->packer, in, count);
-    err = etf_writer_finish(&n->packer, out);
-    return err == 0 ? 0 : cnode__err(n, err, "arguments: %s", cn_strerror(err));
+    return cnode__pack(n, &n->packer, "arguments", in, count, out);
 }
 
 /* Is there a function to ask another node for? what: the call. */

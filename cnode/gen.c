@@ -52,14 +52,11 @@ int cnode_refuse_args(cnode_proc *p, const cnode_from *from, const etf_in *in,
     if (p->ended)
         return cnode__gone(p);
     etf_writer_init(&out, &n->alloc);
-    (void)etf_pack_args(&out, in, count);
-    err = etf_writer_finish(&out, &reason);
+    err = cnode__pack(n, &out, "refuse", in, count, &reason);
     w = err == 0 ? cnode__watch_of(n, from) : NULL;
-    if (err != 0)
-        cnode__set_error(n, err, "refuse: %s", cn_strerror(err));
-    else if (w != NULL && w->proc == p)
+    if (w != NULL && w->proc == p)
         cnode__watch_fire(w, reason);
-    else
+    else if (err == 0)
         err = cnode_reply(p, from, "{error, ~t}", reason);
     etf_writer_free(&out);
     return err;

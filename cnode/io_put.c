@@ -234,10 +234,9 @@ int cnode_io_request_args(cnode_proc *p, const cnode_io_to *to, cnode_io_cb cb,
     int err;
 
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &request);
-    err = err == 0 ? ask(p, to, cb, data, request)
-                   : cnode__err(n, err, "print: %s", cn_strerror(err));
+    err = cnode__pack(n, &w, "print", in, count, &request);
+    if (err == 0)
+        err = ask(p, to, cb, data, request);
     etf_writer_free(&w);
     return err;
 }

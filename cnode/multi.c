@@ -12,12 +12,8 @@
 /* A pattern, which w keeps; what: it is. The error is kept. */
 static int pack(cnode *n, etf_writer *w, const char *what, const etf_in *in,
                 size_t count, etf_view *out) {
-    int err;
-
     etf_writer_init(w, &n->alloc);
-    (void)etf_pack_args(w, in, count);
-    err = etf_writer_finish(w, out);
-    return err == 0 ? 0 : cnode__err(n, err, "%s: %s", what, cn_strerror(err));
+    return cnode__pack(n, w, what, in, count, out);
 }
 
 /* --- calls --------------------------------------------------------------- */

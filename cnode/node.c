@@ -26,6 +26,29 @@ void cnode__set_error(cnode *n, int code, const char *fmt, ...) {
     va_end(ap);
 }
 
+/* What is wrong is looked for when it is known to be. */
+static int not_packed(cnode *n, etf_writer *w, const char *what, int err,
+                      const etf_in *in, size_t count) {
+    etf_error why;
+
+    etf_writer_reset(w);
+    (void)etf_pack_why_args(w, &why, in, count);
+    if (why.code != err || why.what[0] == '\0' || in[0].type != ETF_ARG_STR ||
+        in[0].v.str == NULL)
+        return cnode__err(n, err, "%s: %s", what, cn_strerror(err));
+    return cnode__err(n, err, "%s: %s, at byte %zu of %.100s", what, why.what,
+                      why.at, in[0].v.str);
+}
+
+int cnode__pack(cnode *n, etf_writer *w, const char *what, const etf_in *in,
+                size_t count, etf_view *out) {
+    int err;
+
+    (void)etf_pack_args(w, in, count);
+    err = etf_writer_finish(w, out);
+    return err == 0 ? 0 : not_packed(n, w, what, err, in, count);
+}
+
 uint64_t cnode__now(cnode *n) {
     return n->shell->now(n->shell_ctx);
 }

@@ -454,6 +454,10 @@ uint32_t cnode__random_creation(cnode *n);
 void cnode__adopt_creation(cnode *n, uint32_t creation);
 void cnode__set_error(cnode *n, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* What a pattern makes, behind what w has; what: it is for. The error is kept,
+ * and where in the pattern it is; w is then of no use before it is reset. */
+int cnode__pack(cnode *n, etf_writer *w, const char *what, const etf_in *in,
+                size_t count, etf_view *out);
 /* The value is seen to be code, which is no zero. */
 #define cnode__err(n, code, ...)                                               \
     (cnode__set_error((n), (code), __VA_ARGS__), (code))

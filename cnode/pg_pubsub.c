@@ -272,14 +272,13 @@ static int make(cnode_pubsub *ps, const char *topic, const etf_in *in, size_t n,
     int err;
 
     cnode__next_term(&ps->term);
-    (void)etf_pack_args(&ps->term, in, n);
-    err = etf_writer_finish(&ps->term, &term);
-    if (err == 0) {
-        cnode__next_term(&ps->message);
-        (void)etf_pack(&ps->message, "{forward_to_local, ~b, ~t, ~a}", topic,
-                       term, ps->dispatcher);
-        err = etf_writer_finish(&ps->message, out);
-    }
+    err = cnode__pack(ps->node, &ps->term, "pubsub", in, n, &term);
+    if (err != 0)
+        return err;
+    cnode__next_term(&ps->message);
+    (void)etf_pack(&ps->message, "{forward_to_local, ~b, ~t, ~a}", topic, term,
+                   ps->dispatcher);
+    err = etf_writer_finish(&ps->message, out);
     return err == 0 ? 0
                     : cnode__err(ps->node, err, "pubsub: %s", cn_strerror(err));
 }

@@ -59,10 +59,10 @@ int cnode__pg_find_args(cnode_pg *s, const etf_in *in, size_t count, bool make,
 
     *out = NULL;
     cnode__next_term(&s->term);
-    (void)etf_pack_args(&s->term, in, count);
-    err = etf_writer_finish(&s->term, &term);
-    if (err == 0)
-        err = cnode__pg_find(s, term, make, out);
+    err = cnode__pack(s->node, &s->term, "pg: the group", in, count, &term);
+    if (err != 0)
+        return err;
+    err = cnode__pg_find(s, term, make, out);
     return err == 0 ? 0
                     : cnode__err(s->node, err, "pg: the group: %s",
                                  cn_strerror(err));

@@ -581,12 +581,11 @@ int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t count) {
     int err;
 
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack_args(&w, reason, count);
-    err = etf_writer_finish(&w, &term);
+    err = cnode__pack(n, &w, "exit", reason, count, &term);
     if (err == 0)
         cnode__end(p, term);
     etf_writer_free(&w);
-    return err == 0 ? 0 : cnode__err(n, err, "exit: %s", cn_strerror(err));
+    return err;
 }
 
 /* --- sending ------------------------------------------------------------- */
@@ -597,11 +596,8 @@ static int send_here(cnode *n, const char *node, size_t node_len, cnode_ctrl *c,
     int err;
 
     etf_writer_reset(&n->message);
-    (void)etf_pack_args(&n->message, in, count);
-    err = etf_writer_finish(&n->message, &c->term);
-    if (err != 0)
-        cnode__set_error(n, err, "send: %s", cn_strerror(err));
-    else if (node != NULL)
+    err = cnode__pack(n, &n->message, "send", in, count, &c->term);
+    if (err == 0 && node != NULL)
         err = cnode__find_peer_n(n, node, node_len, &peer);
     if (err == 0)
         err = cnode__route(n, peer, c);
@@ -769,13 +765,11 @@ int cnode_reply_args(cnode_proc *p, const cnode_from *from, const etf_in *in,
     int err;
 
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &value);
-    if (err != 0)
-        cnode__set_error(n, err, "reply: %s", cn_strerror(err));
-    else if (alias_of_tag(from->tag, &alias) && peer_has_alias(n, &alias))
+    err = cnode__pack(n, &w, "reply", in, count, &value);
+    if (err == 0 && alias_of_tag(from->tag, &alias) &&
+        peer_has_alias(n, &alias))
         err = cnode_send_alias(p, &alias, "{~t, ~t}", from->tag, value);
-    else
+    else if (err == 0)
         err = cnode_send(p, &from->pid, "{~t, ~t}", from->tag, value);
     etf_writer_free(&w);
     return err;

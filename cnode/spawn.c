@@ -271,13 +271,11 @@ int cnode_return_args(cnode_proc *self, const etf_in *in, size_t count) {
     if (task_of(self) == NULL)
         return no_task(self);
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &value);
+    err = cnode__pack(n, &w, "return", in, count, &value);
     if (err == 0)
         finish_value(self, value);
     etf_writer_free(&w);
-    return err == 0 ? CNODE_LATER
-                    : cnode__err(n, err, "return: %s", cn_strerror(err));
+    return err == 0 ? CNODE_LATER : err;
 }
 
 int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
@@ -290,13 +288,11 @@ int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
     if (task_of(self) == NULL)
         return no_task(self);
     etf_writer_init(&w, &n->alloc);
-    (void)etf_pack_args(&w, in, count);
-    err = etf_writer_finish(&w, &reason);
+    err = cnode__pack(n, &w, "raise", in, count, &reason);
     if (err == 0)
         finish_exception(self, c, reason, task_stack(task_of(self)));
     etf_writer_free(&w);
-    return err == 0 ? CNODE_LATER
-                    : cnode__err(n, err, "raise: %s", cn_strerror(err));
+    return err == 0 ? CNODE_LATER : err;
 }
 
 /* --- applying ------------------------------------------------------------ */

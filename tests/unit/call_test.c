@@ -127,6 +127,29 @@ static void others_that_cannot_be(mesh *m) {
     SAID(m, "");
 }
 
+/* Whoever takes a pattern tells where it is wrong. */
+static void patterns_that_are_wrong(mesh *m) {
+    const etf_pid there = {.id = 1, .node_len = 3, .node = "b@h"};
+    const cnode_call_opts to = {.node = "b@h", .server = "s"};
+    const cnode_rpc_opts f = {.node = "b@h", .module = "m", .function = "f"};
+    const cnode_from from = {.pid = there};
+    cnode_proc *a;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    REFUSED(m, cnode_send(a, &there, "{a, ~i}", "1"),
+            "send: ~i needs an integer, at byte 4 of {a, ~i}");
+    REFUSED(m, cnode_send_name(a, NULL, "bob", "~a", 1),
+            "send: ~a, ~b and ~s need ");
+    REFUSED(m, cnode_call(a, &to, mesh_result, r1, "{~b}"),
+            ", at byte 1 of {~b}");
+    REFUSED(m, cnode_rpc(a, &f, mesh_result, r1, "[~b, ~b]", "x"),
+            ", at byte 5 of ");
+    REFUSED(m, cnode_reply(a, &from, "~p", 1), "reply: ~p needs ");
+    REFUSED(m, cnode_exit(a, "~p", 1), "exit: ~p needs ");
+    SAID(m, "");
+}
+
 static void many_failed(cnode_proc *p, const cnode_many_result *results,
                         size_t n, void *data) {
     mesh *m = mesh_of(cnode_of(p));
@@ -577,6 +600,7 @@ int main(void) {
         MESH_CASE(calls_by_name_and_pid),
         MESH_CASE(functions_that_cannot_be),
         MESH_CASE(others_that_cannot_be),
+        MESH_CASE(patterns_that_are_wrong),
         MESH_CASE(without_options),
         MESH_CASE(servers_that_fail),
         MESH_CASE(a_late_reply_is_dropped),
