@@ -470,7 +470,7 @@ int cnode_source_heard(cnode_source *s, const char *node, uint32_t ms) {
 }
 
 void cnode_source_gone(cnode_source *s, const char *node) {
-    const found *f = find(s->d, node);
+    const found *f = node == NULL ? NULL : find(s->d, node);
     sighting *g = f == NULL ? NULL : sighting_of(f, s);
 
     if (g != NULL)

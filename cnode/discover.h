@@ -109,6 +109,7 @@ CN_API int cnode_source_found(cnode_source *s, const char *node);
 /* Names it for so long, and again for so long from the last time on. As long as
  * the node is connected it stays. */
 CN_API int cnode_source_heard(cnode_source *s, const char *node, uint32_t ms);
+/* Names it no more; node may be NULL. */
 CN_API void cnode_source_gone(cnode_source *s, const char *node);
 /* For a source that always has the whole list: what it has not named between
  * _begin and _end is gone. */

@@ -303,6 +303,7 @@ static void is_bounded(mesh *m) {
     WANT(m, cnode_source_found(one.s, "") == CN_EBADARG);
     WANT(m, cnode_source_heard(one.s, "", 1) == CN_EBADARG);
     WANT(m, cnode_source_found(one.s, NULL) == CN_EBADARG);
+    cnode_source_gone(one.s, NULL);
     WANT(m, cnode_source_found(one.s, "a@h") == 0); /* this node */
     memset(name, 'x', sizeof name);
     name[1] = '@';
