@@ -386,8 +386,7 @@ static void character(etf__lex *x) {
         token(x, ETF__T_CHAR, left(x) - s.left);
 }
 
-/* --- atoms and strings
- * --------------------------------------------------------- */
+/* --- atoms and strings ---------------------------------------------------- */
 
 /* From the quote at `from` to the one that ends it. */
 static void delimited(etf__lex *x, size_t from, char end, etf__tok tok) {
@@ -577,8 +576,7 @@ int etf__lex_atom(const etf__lex *x, char room[ETF__ATOM_BYTES], size_t *n) {
     return more == 0 ? 0 : CN_ESYNTAX;
 }
 
-/* --- tokens
- * ---------------------------------------------------------------------- */
+/* --- tokens --------------------------------------------------------------- */
 
 static const struct fixed {
     const char *text;
@@ -685,8 +683,7 @@ bool etf__lex_is(const etf__lex *x, char c) {
     return x->tok == ETF__T_PUNCT && x->value == (uint8_t)c;
 }
 
-/* --- identifiers
- * ------------------------------------------------------------------ */
+/* --- identifiers ---------------------------------------------------------- */
 
 static bool number_at(etf__lex *x, size_t i, uint64_t max, uint64_t *v) {
     size_t from = i;

@@ -186,8 +186,7 @@ int etf_pack_args(etf_writer *w, const etf_in *in, size_t n) {
     return w->err;
 }
 
-/* --- match: the arguments
- * ------------------------------------------------------ */
+/* --- match: the arguments ------------------------------------------------- */
 
 typedef struct variable {
     etf_view name;
@@ -238,8 +237,7 @@ static int take_out(const etf_out **at, size_t *left, char letter,
     return 0;
 }
 
-/* --- match: holes
- * ----------------------------------------------------------------- */
+/* --- match: holes --------------------------------------------------------- */
 
 static int equal(bool yes) {
     return yes ? 0 : CN_ETYPE;
@@ -414,8 +412,7 @@ static int match_hole(matcher *m, etf_reader *r) {
     return err != 0 ? err : fill_hole(r, letter, out);
 }
 
-/* --- match: literals
- * ----------------------------------------------------------------- */
+/* --- match: literals ------------------------------------------------------ */
 
 static int literal_atom(matcher *m, etf_reader *r) {
     char room[ETF__ATOM_BYTES];
@@ -577,8 +574,7 @@ static int literal_fun(matcher *m, etf_reader *r) {
                  memcmp(function.data, want.function, function.len) == 0);
 }
 
-/* --- match: brackets
- * ------------------------------------------------------------------- */
+/* --- match: brackets ------------------------------------------------------ */
 
 static int match_term(matcher *m, etf_reader *r, unsigned depth);
 
@@ -818,9 +814,7 @@ static int match_term(matcher *m, etf_reader *r, unsigned depth) {
     }
 }
 
-/* --- match
- * ---------------------------------------------------------------------------------
- */
+/* --- match ---------------------------------------------------------------- */
 
 typedef struct checking {
     const etf_out *out;
@@ -959,8 +953,7 @@ int etf_match_args(etf_view term, const etf_out *out, size_t n) {
     return match_pattern(term, out, n);
 }
 
-/* --- why
- * -----------------------------------------------------------------------------
+/* --- why ------------------------------------------------------------------
  *
  * The same calls on a slow way, which the others do not pay for.
  */

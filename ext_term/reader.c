@@ -667,8 +667,7 @@ void etf_get_record(etf_reader *r, etf_record *out) {
     etf__move(r, &h);
 }
 
-/* --- whole terms
- * --------------------------------------------------------------- */
+/* --- whole terms ---------------------------------------------------------- */
 
 /* One term in an opened STRING_EXT, or at its end. */
 static void skip_made(etf_reader *r) {

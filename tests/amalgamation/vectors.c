@@ -161,8 +161,7 @@ static void add_damaged(digest *d, etf_view term) {
     }
 }
 
-/* --- the vectors
- * -------------------------------------------------------------- */
+/* --- the vectors ---------------------------------------------------------- */
 
 static unsigned nibble(char c) {
     return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);

@@ -192,8 +192,7 @@ static void close_server(server *s) {
         close_conn(s->conns[i]);
 }
 
-/* --- fixture
- * ------------------------------------------------------------------ */
+/* --- fixture -------------------------------------------------------------- */
 
 typedef struct fixture {
     uv_loop_t loop;
@@ -258,8 +257,7 @@ static uint16_t free_port(fixture *f) {
     return s.port;
 }
 
-/* --- OTP's daemon
- * -------------------------------------------------------------- */
+/* --- OTP's daemon --------------------------------------------------------- */
 
 static const char *daemon_path(void) {
     static char path[4096];
@@ -318,8 +316,7 @@ static void start_daemon(fixture *f, uint16_t port) {
     await_daemon(fds[0]);
 }
 
-/* --- what callbacks say
- * -------------------------------------------------------- */
+/* --- what callbacks say --------------------------------------------------- */
 
 typedef struct got {
     int calls;
@@ -438,8 +435,7 @@ static void leave(fixture *f, epmd_registration *r) {
     RUN_UNTIL(f, g.closed == 1);
 }
 
-/* --- against OTP's daemon
- * ------------------------------------------------------- */
+/* --- against OTP's daemon ------------------------------------------------- */
 
 static void register_find_and_leave(void **state) {
     fixture *f = *state;
@@ -584,8 +580,7 @@ static void waits_for_an_epmd_to_start(void **state) {
     leave(f, r);
 }
 
-/* --- against the script: answers
- * ------------------------------------------------- */
+/* --- against the script: answers ------------------------------------------ */
 
 static got ask(fixture *f, const script *scripts, bool list) {
     epmd_config c;
@@ -636,8 +631,7 @@ static void answers_to_lists(void **state) {
     assert_int_equal(ASK(f, true, "000037f5", RESET, false), CN_EEPMD);
 }
 
-/* --- hosts and connections
- * --------------------------------------------------------- */
+/* --- hosts and connections ------------------------------------------------ */
 
 static void hosts_are_resolved(void **state) {
     static const script found[] = {{N25, CLOSE, false}, {0}};
@@ -726,8 +720,7 @@ static void connecting_times_out(void **state) {
     close(listener);
 }
 
-/* --- a resolver that is busy
- * -------------------------------------------------------- */
+/* --- a resolver that is busy ---------------------------------------------- */
 
 typedef struct busy {
     uv_work_t work;
@@ -796,8 +789,7 @@ static void a_registration_outlives_slow_resolving(void **state) {
     leave(f, r);
 }
 
-/* --- canceling
- * ------------------------------------------------------------------------ */
+/* --- canceling ------------------------------------------------------------ */
 
 /* After each number of turns of the loop. */
 static void canceling_at_any_time(void **state) {
@@ -884,8 +876,7 @@ static void closing_a_registration_at_any_time(void **state) {
     }
 }
 
-/* --- registrations against the script
- * ---------------------------------------------------- */
+/* --- registrations against the script ------------------------------------- */
 
 static void the_first_creation_stays(void **state) {
     static const script scripts[] = {{ALIVE_7, CLOSE, true},
@@ -943,8 +934,7 @@ static void bad_arguments(void **state) {
     assert_false(uv_loop_alive(&f->loop));
 }
 
-/* --- every allocation failing
- * -------------------------------------------------------------- */
+/* --- every allocation failing --------------------------------------------- */
 
 typedef struct faulty {
     fixture *f;
