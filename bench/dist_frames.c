@@ -343,7 +343,7 @@ static void ask_memory(line *l, int64_t *bytes, int64_t *rss) {
 }
 
 /* What a connection takes on the other side: the difference between one and
- * count more. */
+ * count more. What it takes to answer must be there before, too. */
 void frames_crowd(const job *j) {
     line first, *all = calloc((size_t)j->count, sizeof *all);
     int64_t bytes, rss, bytes_then, rss_then;
@@ -352,6 +352,7 @@ void frames_crowd(const job *j) {
         DIE("no memory\n");
     bench_raise_limit();
     dial_line(&first, j->port, j->name, j->target);
+    ask_memory(&first, &bytes, &rss);
     ask_memory(&first, &bytes, &rss);
     for (long i = 0; i < j->count; i++) {
         char name[256];
