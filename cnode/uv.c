@@ -5,8 +5,8 @@
  *
  * In each turn of the loop: callbacks feed what happened to the node; then,
  * before the loop waits (uv_prepare), the pump runs what came of it, output is
- * written and the one timer is set. An idle handle keeps the loop from waiting
- * while the pump has more to do.
+ * written and the one timer is set (uv_timer.c). An idle handle keeps the loop
+ * from waiting while the pump has more to do.
  *
  * What other threads want comes by uv_post.c.
  */
@@ -94,26 +94,6 @@ static void on_idle(uv_idle_t *h) {
     (void)h;
 }
 
-static void on_timer(uv_timer_t *t) {
-    cnode__uv *s = t->data;
-
-    s->timer_at = UINT64_MAX; /* it is not set any more */
-    cnode__run_timers(&s->node, uv_now(s->loop));
-}
-
-static void set_timer(cnode__uv *s) {
-    uint64_t at = cnode__deadline(&s->node);
-    uint64_t now = uv_now(s->loop);
-
-    if (at == s->timer_at)
-        return;
-    s->timer_at = at;
-    if (at == UINT64_MAX)
-        (void)uv_timer_stop(&s->timer);
-    else
-        (void)uv_timer_start(&s->timer, on_timer, at > now ? at - now : 0, 0);
-}
-
 static void set_idle(cnode__uv *s, bool idles) {
     s->idles = idles;
     if (idles)
@@ -130,7 +110,7 @@ static void on_prepare(uv_prepare_t *h) {
     s->turn++;
     if (cnode__pump(&s->node) != s->idles)
         set_idle(s, !s->idles);
-    set_timer(s);
+    cnode__uv_set_timer(s);
 }
 
 int cnode_run(cnode *n) {
@@ -197,15 +177,30 @@ static void close_handle(cnode__uv *s, uv_handle_t *h) {
     uv_close(h, on_handle_closed);
 }
 
-/* data is set last, so that close_handle knows which ones are there. */
+/* Has that worked? data is how close_handle knows which ones are there. */
+static bool opened(cnode__uv *s, uv_handle_t *h, int r, const char *what) {
+    if (r != 0) {
+        (void)cn__fail(&s->node.error, r == UV_ENOMEM ? CN_ENOMEM : CN_EIO, -r,
+                       "cannot open the %s of the node's loop: %s", what,
+                       uv_strerror(r));
+        return false;
+    }
+    h->data = s;
+    s->handles++;
+    return true;
+}
+
 static int open_handles(cnode__uv *s) {
-    if (uv_prepare_init(s->loop, &s->prepare) != 0 ||
-        uv_idle_init(s->loop, &s->idle) != 0 ||
-        uv_timer_init(s->loop, &s->timer) != 0 ||
-        uv_async_init(s->loop, &s->async, on_async) != 0)
-        return CN_EIO;
-    s->prepare.data = s->idle.data = s->timer.data = s->async.data = s;
-    s->handles += 4;
+    uv_handle_t *timer = (uv_handle_t *)&s->timer;
+
+    if (!opened(s, (uv_handle_t *)&s->prepare,
+                uv_prepare_init(s->loop, &s->prepare), "turns") ||
+        !opened(s, (uv_handle_t *)&s->idle, uv_idle_init(s->loop, &s->idle),
+                "turns") ||
+        !opened(s, timer, cnode__uv_open_timer(s), "timer") ||
+        !opened(s, (uv_handle_t *)&s->async,
+                uv_async_init(s->loop, &s->async, on_async), "wake-up"))
+        return s->node.error.code;
     return uv_prepare_start(&s->prepare, on_prepare) == 0 ? 0 : CN_EIO;
 }
 
@@ -218,6 +213,8 @@ static void close_all(cnode__uv *s) {
     close_handle(s, (uv_handle_t *)&s->async);
     while (s->handles > 0)
         (void)uv_run(s->loop, UV_RUN_ONCE);
+    if (s->timer.data == s)
+        cnode__uv_shut_timer(s);
 }
 
 static int open_loop(cnode__uv *s, const cnode_config *c) {

@@ -3,6 +3,7 @@
  * uv_shell.h: what the files of the shell on libuv share (internal).
  *
  *   uv.c        turns of the loop, birth and death
+ *   uv_timer.c  when there is something to do
  *   uv_post.c   what other threads want
  *   uv_wire.c   sockets: reading, writing, the end
  *   uv_dial.c   dialling and accepting
@@ -79,6 +80,12 @@ typedef struct cnode__door {
     } u, refused; /* itself; a connection there is no memory for */
 } cnode__door;
 
+#ifdef __linux__
+typedef uv_poll_t cnode__uv_timer;
+#else
+typedef uv_timer_t cnode__uv_timer;
+#endif
+
 struct cnode__uv {
     cnode node; /* first: a cnode is one of these */
     uv_loop_t *loop;
@@ -87,7 +94,8 @@ struct cnode__uv {
     _Atomic uv_thread_t thread; /* whose loop it is; others only read it */
     uv_prepare_t prepare;
     uv_idle_t idle;
-    uv_timer_t timer;
+    cnode__uv_timer timer;
+    int timer_fd;      /* what `timer` looks at, if it does */
     uint64_t timer_at; /* what the timer is set to; UINT64_MAX: to nothing */
     bool idles;        /* the idle handle is started: the loop does not wait */
     uv_async_t async;
@@ -126,6 +134,15 @@ static inline cnode__uv *cnode__uv_of(const cnode *n) {
 /* --- uv.c --- */
 /* cnode_stop was called. */
 bool cnode__uv_stopped(cnode__uv *s);
+
+/* --- uv_timer.c --- */
+
+/* Opens s->timer. An error of libuv: it is not there. */
+int cnode__uv_open_timer(cnode__uv *s);
+/* Sets it to when the node has something to do. */
+void cnode__uv_set_timer(cnode__uv *s);
+/* What is left when the handle is closed. */
+void cnode__uv_shut_timer(cnode__uv *s);
 
 /* --- uv_post.c --- */
 /* cnode__shell's. */

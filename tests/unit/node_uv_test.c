@@ -1092,6 +1092,28 @@ static void runs_out_of_descriptors(void **state) {
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* A loop that has none left for the node is told of, and is left as it was. */
+static void no_descriptor_for_a_node(void **state) {
+    uv_loop_t loop;
+    cn_error why = {0};
+    const cnode_config c = {.name = "a@127.0.0.1",
+                            .cookie = "secret",
+                            .no_epmd = true,
+                            .loop = &loop,
+                            .error = &why};
+    struct rlimit before;
+    cnode *n;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    limit_descriptors(0, &before);
+    assert_int_equal(cnode_new(&n, &c), CN_EIO);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_null(n);
+    assert_non_null(strstr(why.text, "the node's loop: too many open files"));
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static uint16_t free_port(void) {
     struct sockaddr_in at = {.sin_family = AF_INET};
     socklen_t len = sizeof at;
@@ -1286,6 +1308,7 @@ int main(void) {
         cmocka_unit_test(finds_by_callback),
         cmocka_unit_test(leaves_when_all_is_sent),
         cmocka_unit_test(runs_out_of_descriptors),
+        cmocka_unit_test(no_descriptor_for_a_node),
         cmocka_unit_test(epmd_leaves_descriptors),
         cmocka_unit_test(idle_connections),
         cmocka_unit_test(says_who_has_another_cookie),
