@@ -602,7 +602,9 @@ CN_API int cnode_set_group_leader(cnode *n, const etf_pid *to,
                                   const etf_pid *leader);
 /* A registered process, or NULL. */
 CN_API cnode_proc *cnode_whereis(const cnode *n, const char *name);
-/* CN_EEXIST, CN_EBADARG (the process has a name already). */
+/* Names are atoms: UTF-8, at most 255 characters. CN_EEXIST: another process
+ * has it; CN_EBADARG: the process has a name already, or that can be none
+ * (`undefined` is none); CN_ENOPROC; CN_ENOMEM. */
 CN_API int cnode_register(cnode_proc *p, const char *name);
 /* A new reference. */
 CN_API etf_ref cnode_make_ref(cnode *n);

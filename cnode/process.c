@@ -127,15 +127,30 @@ cnode_proc *cnode_whereis(const cnode *n, const char *name) {
     return cn__map_get(&n->names, name, strlen(name));
 }
 
+/* Why the process cannot have that name; NULL: it may. */
+static const char *bad_name(const cnode_proc *p, const char *name) {
+    if (p->name != NULL)
+        return "the process has a name already";
+    if (name[0] == '\0')
+        return "it is empty";
+    if (strcmp(name, "undefined") == 0)
+        return "it stands for no name";
+    return cnode__is_atom(name) ? NULL
+                                : "it is no UTF-8, or has more than 255 "
+                                  "characters";
+}
+
 int cnode_register(cnode_proc *p, const char *name) {
     cnode *n = p->node;
+    const char *bad;
     char *copy;
 
     if (p->ended)
         return cnode__gone(p);
-    if (p->name != NULL || name[0] == '\0' || strlen(name) > 255 ||
-        strcmp(name, "undefined") == 0)
-        return cnode__err(n, CN_EBADARG, "'%.100s' cannot be registered", name);
+    bad = bad_name(p, name);
+    if (bad != NULL)
+        return cnode__err(n, CN_EBADARG, "'%.100s' cannot be registered: %s",
+                          name, bad);
     if (cnode_whereis(n, name) != NULL)
         return cnode__err(n, CN_EEXIST, "'%s' is registered already", name);
     copy = cn__strdup(&n->alloc, name);

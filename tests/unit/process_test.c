@@ -130,6 +130,7 @@ static void refuses_bad_sends(mesh *m) {
 static void names(mesh *m) {
     cnode_proc *a, *b;
     cnode_proc_config c = {.name = "alice"};
+    char name[2 * 255 + 1] = "";
     cnode *n;
 
     OK(m, mesh_start(m, 0, NULL));
@@ -142,8 +143,15 @@ static void names(mesh *m) {
     WANT(m, cnode_register(b, "alice") == CN_EEXIST);
     WANT(m, cnode_register(b, "") == CN_EBADARG);
     WANT(m, cnode_register(b, "undefined") == CN_EBADARG);
+    WANT(m, cnode_register(b, "\xff") == CN_EBADARG);
     WANT(m, cnode_register(a, "other") == CN_EBADARG);
+    WANT(m, strstr(cnode_error(n)->text, "has a name already") != NULL);
     OK(m, cnode_register(b, "bob"));
+    for (size_t i = 0; i < 2 * 255; i++)
+        name[i] = "\xc3\xa4"[i % 2];
+    c.name = name;
+    OK(m, cnode_spawn(n, &c, &b));
+    assert_ptr_equal(cnode_whereis(n, name), b);
     OK(m, cnode_exit(a, "normal"));
     assert_null(cnode_whereis(n, "alice"));
     NEED(m, mesh_proc(m, 0, "alice"));
