@@ -27,11 +27,13 @@ suite() ->
 all() ->
     [good_peer, good_peer_visible, headers_and_fragments, cache_turned_over,
      bad_control, bad_payload, bad_numbers, bad_headers, bad_fragments,
-     bad_signals, unknown_op_ends, known_op_is_dropped, unknown_receivers,
+     bad_signals, every_field, every_arity, unknown_op_ends,
+     known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
      fragments_never_finished, peer_does_not_read, answers_nobody_reads,
      many_nodes_named,
-     handshake_stops, handshake_garbage, wrong_cookie, wrong_digest_length,
+     handshake_stops, half_open_connects, handshake_garbage, wrong_cookie,
+     wrong_digest_length,
      flags_missing, version_5, bad_names, our_own_name, second_connection,
      dialled_stops, dialled_bad_answers, dialled_nok, dialled_alive,
      dialled_good, connect_option, connect_option_refused,
@@ -348,6 +350,135 @@ bad_signals(Config) ->
               fun(S, Me) -> send_ctl(S, {6, Me, '', global_name_server},
                                      {'$gen_cast', {init_connect, x}}) end}]].
 
+%% Each control message as it should be: tuple, payload or none, and the kinds of
+%% its elements behind the number. Its receivers are not there.
+right_ones(Me, Node) ->
+    There = raw_peer:pid(Node, 16#7ffffff),
+    Ref = raw_peer:ref(raw_node(), 7),
+    Token = {0, label, 1, Me, 0},
+    MFA = {no_such, function, 0},
+    [{{1, Me, There}, none, [pid, pid]},
+     {{2, '', There}, x, [any, pid]},
+     {{3, Me, There, why}, none, [pid, pid, any]},
+     {{6, Me, '', nobody}, x, [pid, any, atom]},
+     {{7, Me, There}, none, [pid, pid]},
+     {{8, Me, There, why}, none, [pid, pid, any]},
+     {{12, '', There, Token}, x, [any, pid, any]},
+     {{13, Me, There, Token, why}, none, [pid, pid, any, any]},
+     {{16, Me, '', nobody, Token}, x, [pid, any, atom, any]},
+     {{18, Me, There, Token, why}, none, [pid, pid, any, any]},
+     {{19, Me, There, Ref}, none, [pid, pid_or_atom, ref]},
+     {{20, Me, There, Ref}, none, [pid, pid_or_atom, ref]},
+     {{21, Me, There, Ref, why}, none, [pid_or_atom, pid, ref, any]},
+     {{22, Me, There}, x, [pid, pid]},
+     {{23, Me, There, Token}, x, [pid, pid, any]},
+     {{24, Me, There}, why, [pid, pid]},
+     {{25, Me, There, Token}, why, [pid, pid, any]},
+     {{26, Me, There}, why, [pid, pid]},
+     {{27, Me, There, Token}, why, [pid, pid, any]},
+     {{28, Me, There, Ref}, why, [pid_or_atom, pid, ref]},
+     {{29, Ref, Me, Me, MFA, []}, [], [ref, pid, pid, mfa, any]},
+     {{30, Ref, Me, Me, MFA, [], Token}, [], [ref, pid, pid, mfa, any, any]},
+     {{31, Ref, There, 0, Me}, none, [ref, pid, number, pid_or_atom]},
+     {{32, Ref, There, 0, Me, Token}, none,
+      [ref, pid, number, pid_or_atom, any]},
+     {{33, Me, Ref}, x, [pid, ref]},
+     {{34, Me, Ref, Token}, x, [pid, ref, any]},
+     {{35, 1, Me, There}, none, [number, pid, pid]},
+     {{36, 1, Me, There}, none, [number, pid, pid]},
+     {{37, 0, Me, There}, x, [bits, pid, pid]},
+     {{37, 4, Me, Ref}, x, [bits, pid, ref]},
+     {{37, 9, Me, nobody}, x, [bits, pid, atom]},
+     {{37, 17, Me, There}, x, [bits, pid, pid]},
+     {{37, 2, Me, There, Token}, x, [bits, pid, pid, any]}].
+
+%% What may stand there, whatever it is, is left out.
+wrong(Kind, Me) ->
+    Good = case Kind of
+               any -> [atom, number, large, pid, ref, other];
+               pid_or_atom -> [pid, atom];
+               bits -> [number, large];
+               _ -> [Kind]
+           end,
+    [V || {K, V} <- [{atom, ''}, {atom, x}, {number, 0}, {number, 1 bsl 63},
+                     {other, -1}, {large, 1 bsl 64}, {other, 1.5},
+                     {pid, Me}, {ref, raw_peer:ref(raw_node(), 9)},
+                     {other, hd(erlang:ports())}, {other, fun lists:map/2},
+                     {other, []}, {other, "text"}, {other, [a | b]},
+                     {other, {}}, {other, {m, f}}, {other, {m, f, x}},
+                     {other, {1, f, 0}}, {other, #{}}, {other, <<>>},
+                     {other, <<1:3>>}],
+          not lists:member(K, Good)].
+
+%% The frame; Control may have an element that is no term of its kind.
+frame_of(Control, none) ->
+    [112, term_to_binary(Control)];
+frame_of(Control, Payload) ->
+    [frame_of(Control, none), term_to_binary(Payload)].
+
+%% Each element of each control message, as everything that it may not be: that
+%% connection ends. (Erlang closes for less: it does not look at what it does not
+%% need.) As they should be, none harms.
+every_field(Config) ->
+    {S, Node, Self} = peer(Config, raw_peer:flags() bor (1 bsl 37)),
+    [send_frame(S, frame_of(Ctl, Payload))
+     || {Ctl, Payload, _} <- right_ones(Self, ?config(node, Config))],
+    send_ctl(S, {6, Self, '', echo}, {Self, Node}),
+    ?assertMatch({_, {_, Node}}, await_ctl(S, 22)),
+    raw_peer:close(S),
+    each_ends(Config,
+              fun(Me, {Ctl, Payload, Kinds}) ->
+                      [{{element(1, Ctl), At, Wrong},
+                        frame_of(setelement(At + 1, Ctl, Wrong), Payload)}
+                       || {At, Kind} <- lists:zip(
+                                          lists:seq(1, length(Kinds)), Kinds),
+                          Wrong <- wrong(Kind, Me)]
+              end).
+
+%% Each with an element less or more, cut, or without what it should carry. (Op
+%% 37 may grow.)
+every_arity(Config) ->
+    each_ends(Config, fun(_, {Ctl, Payload, _}) -> deformed(Ctl, Payload) end).
+
+deformed(Ctl, Payload) ->
+    Op = element(1, Ctl),
+    Fewer = erlang:delete_element(tuple_size(Ctl), Ctl),
+    More = erlang:append_element(Ctl, x),
+    Whole = iolist_to_binary(frame_of(Ctl, none)),
+    [{{Op, fewer}, frame_of(Fewer, Payload)}]
+        ++ [{{Op, more}, frame_of(More, Payload)} || Op =/= 37]
+        ++ [{{Op, no_payload}, frame_of(Ctl, none)} || Payload =/= none]
+        ++ [{{Op, cut, N}, binary:part(Whole, 0, N)}
+            || N <- [byte_size(Whole) - 1, byte_size(Whole) div 2]].
+
+%% Of each control message all that Spoil makes of it, each on a connection of
+%% its own, several at once.
+each_ends(Config, Spoil) ->
+    Here = ?config(node, Config),
+    Spoilt = fun(Node, Row) ->
+                     Me = raw_peer:self_pid(Node),
+                     Spoil(Me, lists:nth(Row, right_ones(Me, Here)))
+             end,
+    Rows = lists:seq(1, length(right_ones(raw_peer:self_pid(raw_node()),
+                                          Here))),
+    All = [{Row, I} || Row <- Rows,
+                       I <- lists:seq(1, length(Spoilt(raw_node(), Row)))],
+    ct:log("~p frames", [length(All)]),
+    in_parallel([fun() -> [ends_by(Config, Spoilt, Row, I)
+                           || {N, {Row, I}} <- lists:zip(
+                                                 lists:seq(1, length(All)),
+                                                 All),
+                              N rem 4 =:= Lane]
+                 end || Lane <- lists:seq(0, 3)]),
+    unharmed(Config).
+
+ends_by(Config, Spoilt, Row, I) ->
+    {S, Node, _} = peer(Config, raw_peer:flags() bor (1 bsl 37)),
+    {What, Frame} = lists:nth(I, Spoilt(Node, Row)),
+    send_frame(S, Frame),
+    ?assertEqual({true, What}, {closed(S, ?PROMPT), What}),
+    raw_peer:close(S).
+
 %% Numbers at the edges of what fits somewhere.
 bad_numbers(Config) ->
     [survives(Config, What, fun(S, Me) -> send_ctl(S, {6, Me, '', To}, M) end)
@@ -575,6 +706,55 @@ handshakes_stop(Config) ->
                                      receive after 200 -> ok end end
                                || _ <- lists:seq(1, 20)] end]).
 
+%% As many as there can be connect, and say nothing, or not enough: the others
+%% are served, and it costs little. Some say one byte after the other, which
+%% buys them no time. All are gone when the setup time is over.
+half_open_connects(_) ->
+    Config = serve(["--setup-time", "4000"]),
+    Served = descriptors(Config),
+    Before = cnode_test:rss(?config(serve, Config)),
+    Count = min(10000, most_descriptors() div 2),
+    Begin = [<<>>, <<0>>, <<30:16>>, <<30:16, $N, 0:64>>],
+    Me = self(),
+    Slow = [spawn_link(fun() -> Me ! {self(), trickle(Config)} end)
+            || _ <- lists:seq(1, 5)],
+    All = [begin
+               S = raw_peer:connect(port(Config)),
+               raw_peer:send(S, lists:nth(I rem 4 + 1, Begin)),
+               S
+           end || I <- lists:seq(1, Count)],
+    unharmed(Config),
+    ct:log("~p connections, ~p descriptors there",
+           [Count, descriptors(Config)]),
+    bounded(Config, Before, 60000),
+    [receive {P, Closed} -> ?assert(Closed) end || P <- Slow],
+    [?assert(closed(S, ?PROMPT)) || S <- All],
+    [raw_peer:close(S) || S <- All],
+    wait_until(fun() -> descriptors(Config) =< Served end),
+    unharmed(Config),
+    [receive {'EXIT', P, R} -> ?assertEqual(normal, R) end || P <- Slow],
+    cnode_test:stop(?config(serve, Config)).
+
+most_descriptors() ->
+    {max_fds, Most} = lists:keyfind(max_fds, 1, hd(erlang:system_info(
+                                                     check_io))),
+    Most.
+
+%% A name, two bytes a second, which would take half a minute: true if the
+%% connection is closed before it is whole.
+trickle(Config) ->
+    S = raw_peer:connect(port(Config)),
+    Name = atom_to_binary(raw_node()),
+    Message = <<$N, (raw_peer:flags()):64, 4:32, (byte_size(Name)):16,
+                Name/binary>>,
+    trickle(S, <<(byte_size(Message)):16, Message/binary>>).
+
+trickle(_, <<>>) ->
+    false;
+trickle(S, <<Byte, Rest/binary>>) ->
+    raw_peer:send(S, <<Byte>>),
+    closed(S, 500) orelse trickle(S, Rest).
+
 %% Things that are no handshake at all.
 handshake_garbage(_) ->
     with_setup_time(fun garbage/1).
@@ -690,6 +870,15 @@ second_connection(Config) ->
     raw_peer:send_status(Two, <<"false">>),
     ?assert(closed(Two, ?PROMPT)),
     logged(Config, Since, atom_to_list(Node) ++ ".*its other connection"),
+    pong = raw_peer:ping(One, Node),
+    %% Whoever only says that name does not get rid of the other.
+    Liar = raw_peer:connect(port(Config)),
+    raw_peer:send_name(Liar, Node),
+    ?assertEqual(<<"alive">>, raw_peer:recv_status(Liar)),
+    raw_peer:send_status(Liar, <<"true">>),
+    #{challenge := C} = raw_peer:recv_challenge(Liar),
+    raw_peer:send_reply(Liar, C, 1, "wrong"),
+    ?assertEqual({error, closed}, raw_peer:recv_ack(Liar)),
     pong = raw_peer:ping(One, Node),
     Three = raw_peer:connect(port(Config)),
     raw_peer:send_name(Three, Node),
@@ -1136,8 +1325,12 @@ ticks(_) ->
     Serve = #{port := Port} =
         cnode_test:serve(#{args => ["--ticktime", "4"], global => ["-v"]}),
     Dial = fun() -> raw_peer:dial(Port, raw_node(), cnode_test:cookie()) end,
+    Node = raw_node(),
     in_parallel([fun() -> silent_is_dropped(Dial) end,
                  fun() -> ticking_is_kept(Dial()) end,
+                 fun() -> trickling_is_kept(
+                            raw_peer:dial(Port, Node, cnode_test:cookie()),
+                            Node) end,
                  fun() -> half_frame_is_dropped(Dial()) end]),
     cnode_test:stop(Serve).
 
@@ -1160,6 +1353,21 @@ ticking_is_kept(S) ->
          ?assertEqual(tick, recv_frame(S))
      end || _ <- lists:seq(1, 7)],
     ?assertNot(closed(S, 10)),
+    raw_peer:close(S).
+
+%% One byte of a frame a second: it is heard, and when it is whole it is served.
+trickling_is_kept(S, Node) ->
+    Me = raw_peer:self_pid(Node),
+    Frame = iolist_to_binary(
+              [112, term_to_binary({6, Me, '', nobody}), term_to_binary(x)]),
+    Whole = <<(byte_size(Frame)):32, Frame/binary>>,
+    Rest = lists:foldl(fun(_, <<Byte, Rest/binary>>) ->
+                               ?assertEqual(tick, recv_frame(S)),
+                               raw_peer:send(S, <<Byte>>),
+                               Rest
+                       end, Whole, lists:seq(1, 7)),
+    raw_peer:send(S, Rest),
+    pong = raw_peer:ping(S, Node),
     raw_peer:close(S).
 
 half_frame_is_dropped(S) ->
