@@ -23,6 +23,7 @@ all() ->
      denied, denied_by_default, hidden_to_one,
      range_of_ports, unix_socket, asked_for_the_address,
      leaves, leaves_with_reasons, leaves_a_peer_that_sleeps,
+     cookie_for_each, erlang_of_ipv6,
      told_why, intensity, old_name, gives_names].
 
 init_per_suite(Config) ->
@@ -215,6 +216,69 @@ asked_for_the_address(_) ->
 
 tag({error, Code, _}) -> Code;
 tag(Other) -> Other.
+
+%% ------------------------------------------------------------------- cookies
+
+%% Two nodes with a cookie of their own each, beside those of the usual one;
+%% both ways.
+cookie_for_each(_) ->
+    with_driver(#{}, fun(D, Me) ->
+        Peers = [{P, N, C} || C <- ["one", "two"],
+                              {P, N} <- [cnode_test:start_peer(#{cookie => C})]],
+        [begin
+             {error, 'CN_ECOOKIE', _} = tell(D, {connect, N}),
+             ?assertEqual(false, peer:call(P, net_kernel, connect_node, [Me],
+                                           ?WAIT)),
+             ok(D, {cookie, N, list_to_atom(C)})
+         end || {P, N, C} <- Peers],
+        [begin
+             up = tell(D, {connect, N}),
+             {'CN_OK', N} = tell(D, {rpc, N, erlang, node, [], ?WAIT}),
+             ok(D, {disconnect, N}),
+             wait_until(fun() ->
+                                [] =:= peer:call(P, erlang, nodes, [connected],
+                                                 ?WAIT)
+                        end),
+             ?assertEqual(true, peer:call(P, net_kernel, connect_node, [Me],
+                                          ?WAIT)),
+             ?assertEqual(true, is_peer(D, N))
+         end || {P, N, _} <- Peers],
+        ?assert(is_map(node_driver:command(D, stats))),
+        [cnode_test:stop_peer(P) || {P, _, _} <- Peers]
+    end).
+
+%% ---------------------------------------------------------------------- IPv6
+
+%% An Erlang node that knows nothing but IPv6, found by EPMD, both ways.
+erlang_of_ipv6(_) ->
+    case gen_tcp:listen(0, [inet6, {ip, {0, 0, 0, 0, 0, 0, 0, 1}}]) of
+        {ok, L} ->
+            gen_tcp:close(L),
+            over_ipv6();
+        {error, _} ->
+            {skip, "no IPv6 here"}
+    end.
+
+over_ipv6() ->
+    Name = cnode_test:unique("six"),
+    {ok, Peer, Node} =
+        peer:start(#{name => Name, host => "::1", longnames => true,
+                     connection => standard_io, wait_boot => ?WAIT,
+                     args => ["-proto_dist", "inet6_tcp",
+                              "-setcookie", cnode_test:cookie()]}),
+    Me = list_to_atom(cnode_test:unique("drv") ++ "@::1"),
+    with_driver(#{name => Me}, fun(D, _) ->
+        up = tell(D, {connect, Node}),
+        {'CN_OK', Node} = tell(D, {rpc, Node, erlang, node, [], ?WAIT}),
+        ok(D, {disconnect, Node}),
+        wait_until(fun() ->
+                           [] =:= peer:call(Peer, erlang, nodes, [connected],
+                                            ?WAIT)
+                   end),
+        ?assert(is_map(peer:call(Peer, gen_server, call,
+                                 [{driver, Me}, stats, ?WAIT], ?WAIT)))
+    end),
+    peer:stop(Peer).
 
 %% --------------------------------------------------------------------- leave
 

@@ -24,13 +24,15 @@ all() ->
 groups() ->
     [{hidden, [], common()},
      {visible, [], common()},
-     {own, [], [million_in_order, flood_delays_nobody, killed_while_sending,
+     {own, [], [million_in_order, flood_delays_nobody,
+                stopped_erlang_delays_nobody, killed_while_sending,
                 c_killed_while_sending, c_killed, erlang_killed, c_kills_c,
                 c_processes_end, erlang_processes_end, simultaneous_connects,
                 epmd_restarts, c_restarts, erlang_restarts, ticks]}].
 
 common() ->
-    [driver_obeys, calls_from_c, links_from_c, monitors_from_c, spawns_from_c,
+    [driver_obeys, calls_from_c, links_from_c, crossing_unlinks,
+     monitors_from_c, spawns_from_c, ping_measures,
      aliases, signals_in_order, large_reasons, large_calls, big_to_c, big_from_c, big_both_ways, small_between_big,
      atoms_to_c, atoms_from_c, atoms_in_one_message].
 
@@ -189,6 +191,69 @@ links_from_c(Config) ->
     await_report(D, Plain, #{living => 0, ends => [{{end_, it}, 1}]}),
     ?assertEqual([], flush()).
 
+%% Both sides link and unlink as fast as they can, so that what they say crosses
+%% on the way: in the end both agree, whoever was the last.
+crossing_unlinks(Config) ->
+    D = ?config(driver, Config),
+    [begin
+         {Group, [P]} = spawned(D, 1, trap),
+         Me = self(),
+         T = spawn_link(fun() -> link_and_unlink(Me, P) end),
+         [begin
+              T ! {again, 2000},
+              [begin
+                   node_driver:ok(D, {link, Group, [T]}),
+                   node_driver:ok(D, {unlink, Group, [T]})
+               end || _ <- lists:seq(1, 20)],
+              receive {T, done} -> ok end,
+              ?assertMatch({'CN_OK', _},
+                           node_driver:tell(D, {rpc, node(), erlang, node, [],
+                                                ?WAIT})),
+              barrier(D),
+              ?assertEqual({links, [Me]}, process_info(T, links))
+          end || _ <- lists:seq(1, 5)],
+         case Last of
+             c -> node_driver:ok(D, {link, Group, [T]});
+             erlang -> T ! link, receive {T, done} -> ok end
+         end,
+         {'CN_OK', _} = node_driver:tell(D, {rpc, node(), erlang, node, [],
+                                             ?WAIT}),
+         barrier(D),
+         ?assertEqual({links, lists:sort([Me, P])},
+                      sorted(process_info(T, links))),
+         unlink(T),
+         case Last of
+             c ->
+                 T ! {exit, crossed},
+                 await_report(D, Group, #{exits => [{crossed, 1}]});
+             erlang ->
+                 node_driver:ok(D, {exit, Group, crossed}),
+                 receive {T, {'EXIT', P, Why}} ->
+                         ?assertEqual(crossed, Why) end,
+                 T ! {exit, normal}
+         end,
+         barrier(D),
+         ?assertEqual([], flush())
+     end || Last <- [c, erlang]].
+
+sorted({Key, List}) -> {Key, lists:sort(List)}.
+
+link_and_unlink(To, P) ->
+    process_flag(trap_exit, true),
+    receive
+        {again, N} ->
+            [begin link(P), unlink(P) end || _ <- lists:seq(1, N)],
+            To ! {self(), done};
+        link ->
+            link(P),
+            To ! {self(), done};
+        {exit, Reason} ->
+            exit(Reason);
+        {'EXIT', _, _} = M ->
+            To ! {self(), M}
+    end,
+    link_and_unlink(To, P).
+
 monitors_from_c(Config) ->
     D = ?config(driver, Config),
     {Group, _} = spawned(D, 5, trap),
@@ -242,6 +307,14 @@ spawns_from_c(Config) ->
 told_to_exit(To) ->
     To ! {self(), started},
     receive {exit, R} -> exit(R) end.
+
+%% Every release answers where it reads its connection.
+ping_measures(Config) ->
+    D = ?config(driver, Config),
+    [begin
+         {ok, Us} = node_driver:tell(D, {ping, node()}),
+         ?assert(is_integer(Us) andalso Us > 0)
+     end || _ <- lists:seq(1, 3)].
 
 aliases(Config) ->
     D = ?config(driver, Config),
@@ -466,6 +539,41 @@ flood_delays_nobody(_) ->
     ?assert(lists:nth(40, lists:sort(Between)) < 50000),
     cnode_test:stop_peer(Peer),
     node_driver:stop(D).
+
+%% What is sent to an Erlang node that stands still is kept within the limit,
+%% and another one is served as ever.
+stopped_erlang_delays_nobody(_) ->
+    D = node_driver:start(#{args => ["--max-queue", "4000000"]}),
+    {Peer, Node} = cnode_test:start_peer(#{}),
+    Os = peer:call(Peer, os, getpid, [], ?WAIT),
+    To = peer:call(Peer, ?MODULE, start_counter, [self(), 300], ?WAIT),
+    ?assertMatch({ok, _}, node_driver:tell(D, {ping, Node})),
+    Rss = cnode_test:rss(D),
+    cnode_test:freeze(Os),
+    Me = self(),
+    Flood = spawn_link(fun() ->
+                               Me ! {self(), node_driver:tell(
+                                               D, {send, To,
+                                                   #{messages => 300,
+                                                     size => 100000}})}
+                       end),
+    [?assertEqual({'CN_OK', node()},
+                  node_driver:tell(D, {rpc, node(), erlang, node, [], ?WAIT}))
+     || _ <- lists:seq(1, 50)],
+    [?assert(is_map(node_driver:command(D, stats))) || _ <- lists:seq(1, 50)],
+    receive {Flood, Early} -> ct:fail(Early) after 0 -> ok end,
+    Kb = cnode_test:rss(D),
+    ct:log("VmRSS ~p kB, before ~p", [Kb, Rss]),
+    ?assert(Kb < Rss + 40000),
+    os:cmd("kill -CONT " ++ Os),
+    receive {Flood, {sent, _, Busy}} -> ?assert(Busy > 0) end,
+    receive {To, {counted, Last}} ->
+            ?assertEqual([300], maps:values(Last)) end,
+    cnode_test:stop_peer(Peer),
+    node_driver:stop(D).
+
+start_counter(To, N) ->
+    spawn(fun() -> count_all(To, #{}, N) end).
 
 start_flood(To, Count) ->
     [spawn(fun() -> flood(To, 1) end) || _ <- lists:seq(1, Count)],
@@ -717,9 +825,10 @@ c_kills_c(_) ->
 %% long one may be silent meanwhile is for a machine that is busy with others.
 simultaneous_connects(_) ->
     Drivers = [node_driver:start(#{name => cnode_test:unique_node(P),
+                                   visible => Visible,
                                    args => ["--setup-ms",
                                             integer_to_list(?WAIT div 2)]})
-               || P <- ["aaa", "zzz"]],
+               || {P, Visible} <- [{"aaa", false}, {"zzz", true}]],
     Peers = [cnode_test:start_peer(#{args => ["-kernel", "net_setuptime",
                                               integer_to_list(?WAIT div 2000)]})
              || _ <- [1, 2]],

@@ -55,6 +55,7 @@
  *   {call, Node, Name, Ms, Request}
  *   {rpc, Node, M, F, Args, Ms}
  *                             {Code, Result}, Code 'CN_OK' or another
+ *   {ping, Node}              {ok, Us}: what it took, or {error, Code, Text}
  *   {crc, Term}               crc32 of its bytes, without version byte
  *   {stall, Ms}               after the answer the loop stands so long
  *   {global_register, Group, Name, Options}
@@ -961,6 +962,29 @@ static void do_connect(driver *d, asker *a, etf_view term) {
         answer_code(a, rc);
 }
 
+static void on_pinged(cnode *n, const char *peer, int status,
+                      const cn_error *err, uint64_t us, void *data) {
+    asker *a = data;
+
+    (void)n, (void)peer;
+    etf_writer_reset(&a->d->out);
+    if (status == 0)
+        (void)etf_pack(&a->d->out, "{ok, ~i}", us);
+    else
+        (void)etf_pack(&a->d->out, "{error, ~a, ~b}", cn_errname(status),
+                       err == NULL ? "" : err->text);
+    answer(a);
+}
+
+static void do_ping(driver *d, asker *a, etf_view term) {
+    char node[NAME_MAX_];
+    int rc = node_of(term, node) ? cnode_ping(d->node, node, 0, on_pinged, a)
+                                 : CN_EBADARG;
+
+    if (rc != 0)
+        answer_code(a, rc);
+}
+
 static void do_disconnect(driver *d, asker *a, etf_view term) {
     char node[NAME_MAX_];
 
@@ -1643,6 +1667,7 @@ static const struct command {
     {"global_lock", do_global_lock},
     {"global_unlock", do_global_unlock},
     {"export", do_export},
+    {"ping", do_ping},
 };
 
 /* {Name, ...}, or Name alone. */
