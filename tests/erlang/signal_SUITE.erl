@@ -21,9 +21,15 @@ suite() ->
     [{timetrap, {seconds, 60}}].
 
 all() ->
+    [{group, hidden}, {group, visible}].
+
+groups() ->
+    [{hidden, [], cases()}, {visible, [], cases()}].
+
+cases() ->
     [aliases_of_c, aliases_of_monitors, priority_to_c, priority_from_c,
      exits_to_aliases, traces_go_through, group_leaders, spawn_options,
-     spawn_options_of_c].
+     spawn_options_of_c, spawns_with_alias_and_tag].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -31,17 +37,27 @@ init_per_suite(Config) ->
 end_per_suite(_) ->
     cnode_test:stop_all().
 
+init_per_group(Group, Config) ->
+    [{kind, atom_to_list(Group)} | Config].
+
+end_per_group(_, _) ->
+    ok.
+
 init_per_testcase(_, Config) ->
     process_flag(trap_exit, true),
     Node = cnode_test:unique_node("sig"),
     Beside = filename:dirname(os:getenv("NODE_DRIVER")),
     Port = open_port({spawn_executable, filename:join(Beside, "signal_driver")},
-                     [{args, [atom_to_list(Node)]}, {line, 100}, exit_status,
+                     [{args, [atom_to_list(Node), ?config(kind, Config)]},
+                      {line, 100}, exit_status,
                       {env, [{"CNODE_COOKIE", cnode_test:cookie()}]}]),
     receive
         {Port, {data, {eol, "ready"}}} -> ok
     after ?WAIT -> ct:fail("not ready")
     end,
+    pong = net_adm:ping(Node),
+    ?assertEqual(?config(kind, Config) =:= "visible",
+                 lists:member(Node, nodes(visible))),
     [{node, Node} | Config].
 
 end_per_testcase(_, Config) ->
@@ -229,3 +245,43 @@ spawn_options_of_c(Config) ->
                  More),
     tell(Config, {spawn, node(), Args, <<"[{priority, highest}]">>}),
     ?assertEqual([{spawned, 'CN_ENOTSUP', badopt}], drained(Config, 1)).
+
+%% What is spawned may answer by the reference that its monitor has as an alias,
+%% once or as often as it likes, and its DOWN has the tag that was given.
+spawns_with_alias_and_tag(Config) ->
+    [begin
+         tell(Config, {spawn_tagged, node(), Mode, {my, tag},
+                       [?MODULE, answer_by_alias, []]}),
+         [{spawned, ok, Pid}] = drained(Config, 1),
+         {monitored_by, [_]} = process_info(Pid, monitored_by),
+         Ref = tell(Config, spawned),
+         Pid ! {answer, Ref, self()},
+         receive {Pid, answered} -> ok end,
+         Got = drained(Config, length(Answers)),
+         ?assertEqual(Answers, Got),
+         Alive = Mode =/= ?REPLY_DEMONITOR,
+         ?assertEqual({Mode, Alive}, {Mode, is_watched(Config, Pid)}),
+         Pid ! stop,
+         Down = [{{my, tag}, Ref, process, Pid, normal} || Alive],
+         ?assertEqual(Down, drained(Config, length(Down))),
+         %% An alias that goes with its monitor is gone with it.
+         Ref ! late,
+         box(Config) ! last,
+         ?assertEqual([late || Mode =:= ?EXPLICIT] ++ [last],
+                      drained(Config, 1 + length([e || Mode =:= ?EXPLICIT])))
+     end || {Mode, Answers} <- [{?EXPLICIT, [1, 2]}, {?DEMONITOR, [1, 2]},
+                                {?REPLY_DEMONITOR, [1]}]].
+
+is_watched(Config, Pid) ->
+    true = is_list(tell(Config, drain)),
+    {monitored_by, By} = process_info(Pid, monitored_by),
+    By =/= [].
+
+answer_by_alias() ->
+    receive
+        {answer, Ref, To} ->
+            [Ref ! N || N <- [1, 2]],
+            To ! {self(), answered},
+            answer_by_alias();
+        stop -> ok
+    end.

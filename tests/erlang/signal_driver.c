@@ -4,7 +4,8 @@
  * `ctl` takes commands, {From, Ref, Command}, and answers {Ref, Answer}; `box`
  * gets what the suite sends meanwhile, and is read by a command.
  *
- *   signal_driver NAME      with $CNODE_COOKIE; writes a line when it is ready
+ *   signal_driver NAME [visible]
+ *                           with $CNODE_COOKIE; writes a line when it is ready
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ typedef struct driver {
     cnode_proc *box;
     etf_writer out;
     bool done;
+    etf_ref spawned; /* the last one */
 } driver;
 
 static void put_code(driver *d, int code) {
@@ -78,26 +80,40 @@ static void on_spawned(cnode_proc *p, int status, etf_view result, void *data) {
                      status == 0 ? "ok" : cn_errname(status), result);
 }
 
-static void spawn(driver *d, etf_view node, etf_view args, etf_view options) {
-    char where[300], text[300];
-    cnode_spawn_opts o = {.node = where,
-                          .module = "erlang",
-                          .function = "apply",
-                          .link = true,
-                          .monitor = true,
-                          .options = text};
-    etf_ref ref;
+/* erlang:apply, with three arguments, on that node. */
+static void spawn_with(driver *d, cnode_spawn_opts *o, etf_view node,
+                       etf_view args) {
+    char where[300];
     int err;
 
     (void)snprintf(where, sizeof where, "%.*s", (int)node.len,
                    (const char *)node.data);
-    (void)snprintf(text, sizeof text, "%.*s", (int)options.len,
-                   (const char *)options.data);
-    err = cnode_spawn_remote(d->box, &o, on_spawned, NULL, &ref, "~t", args);
+    o->node = where;
+    o->module = "erlang";
+    o->function = "apply";
+    o->monitor = true;
+    err = cnode_spawn_remote(d->box, o, on_spawned, NULL, &d->spawned, "~t",
+                             args);
     if (err == 0)
-        etf_put_ref(&d->out, &ref);
+        etf_put_ref(&d->out, &d->spawned);
     else
         put_code(d, err);
+}
+
+static void spawn(driver *d, etf_view node, etf_view args, etf_view options) {
+    char text[300];
+    cnode_spawn_opts o = {.link = true, .options = text};
+
+    (void)snprintf(text, sizeof text, "%.*s", (int)options.len,
+                   (const char *)options.data);
+    spawn_with(d, &o, node, args);
+}
+
+static void spawn_tagged(driver *d, etf_view node, int64_t mode, etf_view tag,
+                         etf_view args) {
+    cnode_spawn_opts o = {.alias = (cnode_alias_mode)mode, .tag = tag};
+
+    spawn_with(d, &o, node, args);
 }
 
 static void obey(driver *d, etf_view command) {
@@ -131,6 +147,11 @@ static void obey(driver *d, etf_view command) {
         put_code(d, cnode_exit_alias(d->box, &ref, true, "~t", a));
     else if (etf_match(command, "{spawn, ~a, ~t, ~b}", &a, &b, &c) == 0)
         spawn(d, a, b, c);
+    else if (etf_match(command, "{spawn_tagged, ~a, ~i, ~t, ~t}", &a, &i, &b,
+                       &c) == 0)
+        spawn_tagged(d, a, i, b, c);
+    else if (etf_match(command, "spawned") == 0)
+        etf_put_ref(&d->out, &d->spawned);
     else
         etf_put_atom(&d->out, "what");
 }
@@ -152,7 +173,9 @@ static void serve(driver *d) {
 }
 
 int main(int argc, char **argv) {
-    const cnode_config config = {.name = argc > 1 ? argv[1] : NULL};
+    const cnode_config config = {.name = argc > 1 ? argv[1] : NULL,
+                                 .visible = argc > 2 &&
+                                            strcmp(argv[2], "visible") == 0};
     const cnode_proc_config ctl = {.name = "ctl"};
     const cnode_proc_config box = {.name = "box", .trap_exit = true};
     driver d = {0};
