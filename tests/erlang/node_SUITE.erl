@@ -1,7 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 %%
 %% A node under load and through changes, from both sides: the C side is
-%% node_driver.c, which does what it is told.
+%% node_driver.c, which does what it is told. What takes long is not done with a
+%% hidden and a visible node both, but with one of them.
 -module(node_SUITE).
 
 -include_lib("common_test/include/ct.hrl").
@@ -497,7 +498,7 @@ count_all(To, Last, N) ->
 
 %% 125,000 from each of 8 senders, one way and then the other.
 million_in_order(_) ->
-    D = node_driver:start(#{}),
+    D = node_driver:start(#{visible => true}),
     {Group, [P]} = spawned(D, 1, trap),
     Messages = 1000000 div 8,
     in_parallel(8, fun(_) ->
@@ -519,7 +520,7 @@ million_in_order(_) ->
 %% One node sends as much as it can, and the calls of another one are answered
 %% before much more of it is read.
 flood_delays_nobody(_) ->
-    D = #{node := Node} = node_driver:start(#{}),
+    D = #{node := Node} = node_driver:start(#{visible => true}),
     {Group, [To]} = spawned(D, 1, trap),
     {Peer, _} = cnode_test:start_peer(#{}),
     ok = peer:call(Peer, ?MODULE, start_flood, [To, 2], ?WAIT),
@@ -586,7 +587,7 @@ flood(To, I) ->
 %% In the middle of messages that take long: what was not whole never comes, and
 %% the memory for it is given back.
 killed_while_sending(_) ->
-    D = node_driver:start(#{}),
+    D = node_driver:start(#{visible => true}),
     {Group, [To]} = spawned(D, 1, trap),
     Rss = cnode_test:rss(D),
     [begin
@@ -748,7 +749,7 @@ c_processes_end(_) ->
 
 %% Links and monitors of 10^5 C processes, one of each, with those of a node.
 with_erlang(Fun) ->
-    D = node_driver:start(#{}),
+    D = node_driver:start(#{visible => true}),
     {Peer, Node} = cnode_test:start_peer(#{}),
     Far = peer:call(Peer, ?MODULE, sleepers, [1000], ?WAIT),
     {Group, _} = spawned(D, ?MANY, trap),
@@ -933,7 +934,7 @@ epmd_restarts(_) ->
     Env = [{"ERL_EPMD_PORT", integer_to_list(Port)}],
     First = start_epmd(Port),
     D = #{node := Node} = node_driver:start(#{env => Env}),
-    E = #{node := Other} = node_driver:start(#{env => Env}),
+    E = #{node := Other} = node_driver:start(#{env => Env, visible => true}),
     ?assert(known(D, Port)),
     up = node_driver:tell(D, {connect, Other}),
     {Group, _} = spawned(D, 1, trap),
@@ -963,11 +964,11 @@ epmd_restarts(_) ->
 start_again(Node) ->
     wait_until(fun() -> not lists:member(Node, nodes(connected)) end),
     cnode_test:await_unregistered(Node),
-    node_driver:start(#{name => Node}).
+    node_driver:start(#{name => Node, visible => true}).
 
 %% Its old pids are dead, for Erlang, for other C nodes and for itself.
 c_restarts(_) ->
-    First = #{node := Node} = node_driver:start(#{}),
+    First = #{node := Node} = node_driver:start(#{visible => true}),
     Other = node_driver:start(#{}),
     {_, [Old]} = spawned(First, 1, echo),
     Old ! {self(), one},

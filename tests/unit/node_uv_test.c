@@ -319,6 +319,57 @@ static void sends_from_threads(void **state) {
     assert_true(t.in_order);
 }
 
+/* --- one wake-up ---------------------------------------------------------- */
+
+enum { LETTERS = 2000 };
+
+static void run_writer(void *arg) {
+    sender *s = arg;
+
+    for (int i = 0; i < LETTERS; i++) {
+        assert_int_equal(cnode_send_name(s->p, NULL, "count", "~i", i), 0);
+        assert_int_equal(cnode_post(cnode_of(s->p), count_post, s->posted), 0);
+    }
+}
+
+static void on_each_turn(uv_prepare_t *h) {
+    ++*(int *)h->data;
+}
+
+/* All that threads have asked for while the loop was busy is opened in the turn
+ * in which it wakes up, and delivered before it waits again. */
+static void one_wake_up_does_all(void **state) {
+    int turns = 0, got = 0;
+    const cnode_proc_config counter = {
+        .name = "count", .on_message = count_message, .data = &got};
+    atomic_int posted = 0;
+    sender s = {.posted = &posted};
+    uv_prepare_t turn;
+    uv_loop_t loop;
+    cnode *a;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    listen_as(&a, "a@127.0.0.1", &loop);
+    assert_int_equal(cnode_spawn(a, &counter, &s.p), 0);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(uv_prepare_init(&loop, &turn), 0);
+    turn.data = &turns;
+    assert_int_equal(uv_prepare_start(&turn, on_each_turn), 0);
+    assert_int_equal(uv_thread_create(&s.thread, run_writer, &s), 0);
+    assert_int_equal(uv_thread_join(&s.thread), 0);
+    while (atomic_load(&posted) == 0)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(atomic_load(&posted), LETTERS);
+    assert_int_equal(turns, 1);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(got, LETTERS);
+    uv_close((uv_handle_t *)&turn, NULL);
+    cnode_free(a);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void stop_it(void *arg) {
     cnode_stop(arg);
 }
@@ -1293,6 +1344,7 @@ int main(void) {
         cmocka_unit_test(answers_in_the_same_turn),
         cmocka_unit_test(sends_when_it_is_drained),
         cmocka_unit_test(sends_from_threads),
+        cmocka_unit_test(one_wake_up_does_all),
         cmocka_unit_test(is_stopped_from_a_thread),
         cmocka_unit_test(is_freed_with_unsent_output),
         cmocka_unit_test(a_flood_is_read_in_shares),
