@@ -653,7 +653,7 @@ static void break_link(cnode_proc *p, cnode__peer *peer, const etf_pid *other) {
     clear(&c, CNODE_SIG_EXIT, p);
     c.to = *other;
     c.term = e.reason = cnode__atom("noconnection", buf, sizeof buf);
-    cnode__tell(p->node, peer, &c);
+    (void)cnode__tell(p->node, peer, &c);
     cnode__exit_signal(p, &e);
 }
 

@@ -153,6 +153,9 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->holds);
     cnode__list_init(&n->drained);
     cnode__list_init(&n->loans);
+    cnode__list_init(&n->deaf_links);
+    cnode__list_init(&n->deaf_watches);
+    cnode__list_init(&n->deaf_waiters);
     cn__buf_init(&n->local, &n->alloc);
     cn__buf_init(&n->spare, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
@@ -303,7 +306,8 @@ static bool has_work(const cnode *n) {
     return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
            cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended) ||
            !cnode__list_empty(&n->lookups) || !cnode__list_empty(&n->drained) ||
-           !cnode__list_empty(&n->loans) || cnode__discover_has_work(n);
+           !cnode__list_empty(&n->loans) || n->deaf ||
+           cnode__discover_has_work(n);
 }
 
 /* Beside what is work: nothing that the pump does would do anything. A loop may
@@ -335,7 +339,10 @@ bool cnode__pump(cnode *n) {
     if (!worked && is_quiet(n))
         return false;
     do {
-        run_local(n);
+        if (n->deaf)
+            cnode__run_unheard(n, run_local);
+        else
+            run_local(n);
         cnode__bury(n);
         run_wants(n);
         cnode__run_lookups(n);

@@ -443,6 +443,11 @@ struct cnode {
     struct cnode_pg *pgs; /* scopes of process groups */
     struct cnode_pubsub *pubsubs;
     cnode_proc *last_proc; /* that was looked up by its pid, or NULL */
+    /* relation.c: what a signal from here to here was to end, that was lost */
+    cnode__list deaf_links;
+    cnode__list deaf_watches;
+    cnode__list deaf_waiters;
+    bool deaf; /* such a signal may be behind one that is still to come */
 };
 
 /* --- node.c --- */
@@ -595,7 +600,9 @@ int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
 struct cnode__brief;
 int cnode__route_brief(cnode__peer *peer, const struct cnode__brief *m);
 /* The same for what must not be lost: the connection ends if it is. */
-void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
+/* False: it is lost, and so is the connection; what is tied here is untied from
+ * the pump. */
+bool cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
  * timeout: when it is lost, the connection ends. */
 void cnode__answered(cnode *n, const char *node, int err);
@@ -753,6 +760,14 @@ cnode__orphan *cnode__orphan_find(cnode *n, const etf_ref *ref);
 void cnode__orphan_drop(cnode *n, cnode__orphan *o);
 /* A monitor is done: tells its process and drops it. */
 void cnode__fire_down(cnode__waiter *w, etf_view reason);
+
+/* A signal from here to here is lost: whom it was for hears of it in another
+ * way, from the pump. */
+void cnode__unheard(cnode *n, const cnode_ctrl *c);
+/* A link or monitor from here to here has come to be. */
+void cnode__check_heard(cnode *n, const cnode_ctrl *c);
+/* Goes through what was lost, except what is lost meanwhile, behind run(n). */
+void cnode__run_unheard(cnode *n, void (*run)(cnode *n));
 
 /* Sends DEMONITOR for a waiter with an item. */
 void cnode__send_demonitor(cnode__waiter *w);

@@ -479,7 +479,7 @@ static void flush_pending(cnode__peer *p) {
         cnode_ctrl c;
         etf_reader r;
         if (cnode__thaw(&c, &r, (etf_view){cn__buf_at(&b) + 4, len}) == 0)
-            cnode__tell(n, p, &c);
+            (void)cnode__tell(n, p, &c);
         cn__buf_consume(&b, len + 4, SIZE_MAX);
     }
     cn__buf_free(&b);

@@ -237,7 +237,7 @@ void cnode__watch_fire(cnode__watch *w, etf_view reason) {
     c.name = (etf_view){w->key + w->ref_len + w->pid_len, w->name_len};
     c.term = reason;
     if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
-        cnode__tell(n, peer, &c);
+        (void)cnode__tell(n, peer, &c);
     cnode__watch_drop(w);
 }
 
@@ -471,7 +471,7 @@ void cnode__send_demonitor(cnode__waiter *w) {
     c.from = cnode__pid_of(n, w->proc->number);
     c.ref = cnode__ref_of(n, w->number);
     target_of(w, &c);
-    cnode__tell(n, w->peer, &c);
+    (void)cnode__tell(n, w->peer, &c);
 }
 
 /* What is left of a monitor whose alias is to be taken back explicitly. */
@@ -622,7 +622,7 @@ static void end_link(cnode__link *l, etf_view reason) {
         c.term = reason;
         cnode__trace_put(p, &c);
         if (cnode__find_peer_n(n, c.to.node, c.to.node_len, &peer) == 0)
-            cnode__tell(n, peer, &c);
+            (void)cnode__tell(n, peer, &c);
     }
     cnode__link_drop(l);
 }
@@ -776,6 +776,92 @@ void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why) {
     while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL)
         lose_waiter(m, reason, why);
     n->peer_now = n->name;
+}
+
+/* --- signals that were lost ---------------------------------------------- */
+
+/* From here to here there is no connection to end when there is no memory for
+ * a signal. But what it was to end is there, and hangs in no list of a peer: so
+ * it goes into one of those that are lost. Its reason is gone. */
+static void make_deaf(cnode__list *list, cnode__list *in_peer) {
+    if (cnode__list_empty(in_peer))
+        cnode__list_add(list, in_peer);
+}
+
+static void deafen_link(cnode *n, const cnode_ctrl *c) {
+    cnode_proc *p = cnode__proc_of(n, &c->to);
+    cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
+
+    if (l != NULL && c->signal == CNODE_SIG_EXIT)
+        make_deaf(&n->deaf_links, &l->in_peer);
+    else if (l != NULL && l->unlink_id == c->id)
+        cnode__link_drop(l);
+}
+
+void cnode__unheard(cnode *n, const cnode_ctrl *c) {
+    cnode_signal s = c->signal;
+    cnode__waiter *m = NULL;
+    cnode__watch *w = NULL;
+    cnode_ctrl local;
+
+    n->deaf = true;
+    cnode__ctrl_copy(&local, c);
+    cnode__make_local(n, &local);
+    if (s == CNODE_SIG_EXIT || s == CNODE_SIG_UNLINK_ACK)
+        deafen_link(n, &local);
+    else if (s == CNODE_SIG_DOWN || s == CNODE_SIG_SPAWN_REPLY)
+        m = cnode__waiter_find(n, &local.ref);
+    else if (s == CNODE_SIG_DEMONITOR)
+        w = cnode__watch_find(n, &local.ref, &local.from);
+    if (m != NULL)
+        make_deaf(&n->deaf_waiters, &m->in_peer);
+    if (w != NULL)
+        make_deaf(&n->deaf_watches, &w->in_peer);
+    cnode__wake(n);
+}
+
+/* What ended it may have been lost before it came. */
+void cnode__check_heard(cnode *n, const cnode_ctrl *c) {
+    cnode__watch *w;
+    cnode__link *l;
+
+    if (!n->deaf)
+        return;
+    if (c->signal == CNODE_SIG_LINK && cnode__proc_of(n, &c->from) == NULL) {
+        l = cnode__link_find(cnode__proc_of(n, &c->to), &c->from);
+        make_deaf(&n->deaf_links, &l->in_peer);
+    }
+    if (c->signal == CNODE_SIG_MONITOR &&
+        cnode__waiter_find(n, &c->ref) == NULL) {
+        w = cnode__watch_find(n, &c->ref, &c->from);
+        make_deaf(&n->deaf_watches, &w->in_peer);
+    }
+}
+
+void cnode__run_unheard(cnode *n, void (*run)(cnode *n)) {
+    static const cn_error why = {CN_ENOMEM, 0, "out of memory"};
+    uint8_t buf[32];
+    etf_view reason = cnode__atom("system_limit", buf, sizeof buf);
+    cnode__list links, watches, waiters;
+    cnode__link *l;
+    cnode__watch *w;
+    cnode__waiter *m;
+
+    cnode__list_move(&n->deaf_links, &links);
+    cnode__list_move(&n->deaf_watches, &watches);
+    cnode__list_move(&n->deaf_waiters, &waiters);
+    run(n);
+    n->peer_now = n->name;
+    while ((w = cnode__list_first(cnode__watch, in_peer, &watches)) != NULL)
+        cnode__watch_drop(w);
+    while ((l = cnode__list_first(cnode__link, in_peer, &links)) != NULL)
+        lose_link(l, reason);
+    while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL)
+        lose_waiter(m, reason, &why);
+    n->deaf = cn__buf_size(&n->local) > 0 ||
+              !cnode__list_empty(&n->deaf_links) ||
+              !cnode__list_empty(&n->deaf_watches) ||
+              !cnode__list_empty(&n->deaf_waiters);
 }
 
 /* --- wakeups ------------------------------------------------------------- */

@@ -172,22 +172,25 @@ int cnode__route_brief(cnode__peer *peer, const cnode__brief *m) {
                   sent_up(peer, CNODE_SIG_SEND, err));
 }
 
-void cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+bool cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     int err;
 
     if (peer != NULL && !cnode__peer_on_the_way(peer))
-        return; /* it was lost, and with it whom this was for */
+        return true; /* it was lost, and with it whom this was for */
     if (peer != NULL && (n->closing || (n->leaving && !is_up(peer))))
-        return; /* the end of the connection tells it all */
+        return true; /* the end of the connection tells it all */
     err = cnode__route(n, peer, c);
     if (err == 0 || err == CN_ENOTSUP)
-        return; /* such a peer keeps no links or monitors to tell about */
+        return true; /* such a peer keeps no links or monitors to tell about */
     cn__log(&n->config.log, CN_LOG_ERROR, "node", "a signal was lost: %s",
             n->error.text);
-    if (peer != NULL && peer->up != NULL)
+    if (peer == NULL)
+        cnode__unheard(n, c);
+    else if (peer->up != NULL)
         cnode__wire_fail(peer->up, err, 0, CNODE__LOST_SIGNAL);
-    else if (peer != NULL)
+    else
         peer->incomplete = true;
+    return false;
 }
 
 void cnode__answered(cnode *n, const char *node, int err) {

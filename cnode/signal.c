@@ -81,11 +81,14 @@ static void got_link(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
 
     if (p != NULL && cnode__link_find(p, &c->from) != NULL)
         return; /* active already, or being unlinked from here */
-    if (p != NULL && cnode__link_add(p, &c->from, peer) == 0)
+    if (p != NULL && cnode__link_add(p, &c->from, peer) == 0) {
+        if (peer == NULL)
+            cnode__check_heard(n, c);
         return;
+    }
     answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
     a.term = cnode__atom(why_not(n, p, "a link"), buf, sizeof buf);
-    cnode__tell(n, peer, &a);
+    (void)cnode__tell(n, peer, &a);
 }
 
 /* Acknowledged in every case, before anything else goes to that process. */
@@ -98,7 +101,7 @@ static void got_unlink(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         cnode__link_drop(l);
     answer(&a, CNODE_SIG_UNLINK_ACK, &c->to, &c->from);
     a.id = c->id;
-    cnode__tell(n, peer, &a);
+    (void)cnode__tell(n, peer, &a);
 }
 
 static void got_unlink_ack(cnode *n, const cnode_ctrl *c) {
@@ -162,8 +165,11 @@ static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     uint8_t buf[16];
     cnode_ctrl a;
 
-    if (p != NULL && cnode__watch_add(p, peer, &c->ref, &c->from, name) == 0)
+    if (p != NULL && cnode__watch_add(p, peer, &c->ref, &c->from, name) == 0) {
+        if (peer == NULL)
+            cnode__check_heard(n, c);
         return;
+    }
     answer(&a, CNODE_SIG_DOWN, &c->from, &c->from);
     if (!c->by_name)
         a.from = c->to;
@@ -171,7 +177,7 @@ static void got_monitor(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     a.name = name;
     a.ref = c->ref;
     a.term = cnode__atom(why_not(n, p, "a monitor"), buf, sizeof buf);
-    cnode__tell(n, peer, &a);
+    (void)cnode__tell(n, peer, &a);
 }
 
 static void got_demonitor(cnode *n, const cnode_ctrl *c) {
@@ -207,13 +213,13 @@ static void abandon_spawned(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     if (c->result.len == 0 && (c->id & CNODE_SPAWN_MONITOR)) {
         answer(&a, CNODE_SIG_DEMONITOR, &c->to, &c->from);
         a.ref = c->ref;
-        cnode__tell(n, peer, &a);
+        (void)cnode__tell(n, peer, &a);
     }
     if (c->result.len == 0 && (c->id & CNODE_SPAWN_LINK)) {
         answer(&a, CNODE_SIG_EXIT, &c->to, &c->from);
         a.term = o != NULL ? (etf_view){o->reason, o->len}
                            : cnode__atom("noproc", buf, sizeof buf);
-        cnode__tell(n, peer, &a);
+        (void)cnode__tell(n, peer, &a);
     }
     if (o != NULL)
         cnode__orphan_drop(n, o);

@@ -460,14 +460,14 @@ static void apply(cnode_proc *p, const cnode_ctrl *c) {
 /* --- requests ------------------------------------------------------------ */
 
 /* All but what came of it: the pid as from, or the error as result. */
-static void reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
+static bool reply(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                   cnode_ctrl *c) {
     c->ref = request->ref;
     c->to = request->from;
-    cnode__tell(n, peer, c);
+    return cnode__tell(n, peer, c);
 }
 
-static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
+static bool reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
                       cnode_proc *p, uint64_t flags) {
     cnode_ctrl c;
 
@@ -475,7 +475,7 @@ static void reply_pid(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
     c.from = cnode__pid_of(n, p->number);
     c.id = flags;
     cnode__trace_put(p, &c);
-    reply(n, peer, request, &c);
+    return reply(n, peer, request, &c);
 }
 
 static void reply_error(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
@@ -485,7 +485,7 @@ static void reply_error(cnode *n, cnode__peer *peer, const cnode_ctrl *request,
     cnode__ctrl_clear(&c, CNODE_SIG_SPAWN_REPLY);
     c.result = text_view(error);
     c.token = request->token;
-    reply(n, peer, request, &c);
+    (void)reply(n, peer, request, &c);
 }
 
 static int relate(cnode_proc *p, cnode__peer *peer, const cnode_ctrl *c,
@@ -554,6 +554,8 @@ void cnode__spawn_request(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
         return;
     }
     cnode__trace_got(p, c->token);
-    reply_pid(n, peer, c, p, flags);
-    apply(p, c);
+    if (reply_pid(n, peer, c, p, flags) || peer != NULL)
+        apply(p, c);
+    else
+        discard(p); /* who asked hears that it came to nothing */
 }

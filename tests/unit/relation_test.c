@@ -545,6 +545,68 @@ static void refuses_relations(void **state) {
     assert_true(refused >= 2);
 }
 
+/* Where there is no memory for the word of an end it is told without its
+ * reason: nobody here waits for ever. */
+static void ends_here(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid bob;
+    char text[4000];
+    etf_view big = {(const uint8_t *)text, sizeof text};
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = trapper(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bob"));
+    bob = cnode_self(b);
+    OK(m, cnode_link(a, &bob));
+    OK(m, cnode_monitor_pid(a, &bob, NULL));
+    SAID(m, "");
+    memset(text, 'x', sizeof text);
+    OK(m, cnode_exit(b, "~b", big));
+    mesh_settle(m);
+    assert_non_null(strstr(m->said, "alice: exit "));
+    assert_non_null(strstr(m->said, "alice: down "));
+    refused += strstr(m->said, "exit system_limit") != NULL;
+    refused += strstr(m->said, "down system_limit") != NULL;
+}
+
+/* ... also when it is lost before what it ends has come. */
+static void ends_here_at_once(mesh *m) {
+    cnode_proc *a, *b;
+    etf_pid alice, bob;
+    char text[4000];
+    etf_view big = {(const uint8_t *)text, sizeof text};
+    etf_ref ref;
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, a = trapper(m, 0, "alice"));
+    NEED(m, b = mesh_proc(m, 0, "bob"));
+    alice = cnode_self(a);
+    bob = cnode_self(b);
+    memset(text, 'x', sizeof text);
+    OK(m, cnode_link(b, &alice));
+    OK(m, cnode_monitor_pid(b, &alice, &ref));
+    OK(m, cnode_demonitor(b, &ref));
+    OK(m, cnode_exit(b, "~b", big));
+    mesh_settle(m);
+    if (strstr(m->said, "alice: exit ") == NULL)
+        assert_non_null(strstr(m->nodes[0].log, "refused a link"));
+    refused += strstr(m->said, "exit system_limit") != NULL;
+    OK(m, cnode_monitor_pid(a, &bob, NULL));
+    WANT(m, strstr(m->said, "alice: down noproc") != NULL);
+    WANT(m, mesh_cnode(m, 0)->links.count == 0);
+    WANT(m, mesh_cnode(m, 0)->watches.count == 0);
+}
+
+static void tells_of_all_ends(void **state) {
+    (void)state;
+    refused = 0;
+    mesh_run(ends_here);
+    assert_true(refused >= 2);
+    refused = 0;
+    mesh_run(ends_here_at_once);
+    assert_true(refused >= 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(links_both_ways),
@@ -567,6 +629,7 @@ int main(void) {
         MESH_CASE(aliases),
         MESH_CASE(a_monitor_is_no_alias),
         cmocka_unit_test(refuses_relations),
+        cmocka_unit_test(tells_of_all_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
