@@ -53,6 +53,11 @@ void sim_fail(sim *s, const char *fmt, ...) {
     SIM_SAY(s, "FAILED: %s", s->why);
 }
 
+void sim_refused(sim *s, const char *what, int err) {
+    if (!s->hungry || err != CN_ENOMEM)
+        sim_fail(s, "%s: %s", what, cn_errname(err));
+}
+
 /* --- the schedule -------------------------------------------------------- */
 
 static void set_up(sim *s, uint64_t seed, bool trace) {
@@ -78,6 +83,9 @@ static void set_up(sim *s, uint64_t seed, bool trace) {
     s->faultless = sim_chance(s, 15);
     if (s->faultless)
         s->fault_rate = 0, s->max_queue = 0;
+    s->hungry =
+        !s->faultless && (seed % 8 == 0 || getenv("SIM_HUNGRY") != NULL);
+    s->refused = false;
     sim_model_reset(s);
     for (int i = 0; i < s->count; i++)
         sim_start(s, i);
@@ -89,6 +97,10 @@ static void play(sim *s) {
 
     for (int i = 0; i < steps && !s->failed; i++) {
         uint32_t what = sim_random(s, 100);
+        if (s->hungry && sim_chance(s, 10)) {
+            s->memory.fail_at = s->memory.calls + 1 + sim_random(s, 12);
+            SIM_SAY(s, "allocation %zu fails", s->memory.fail_at);
+        }
         if (what < fault * 2)
             sim_fault(s);
         else if (what < 30)
@@ -117,6 +129,7 @@ static void settle(sim *s, uint64_t ms) {
  * dials, which may wait for the setup time; sockets linger for 3 s. */
 static void come_to_rest(sim *s) {
     s->over = true;
+    s->memory.fail_at = 0;
     sim_heal(s);
     SIM_SAY(s, "the network is healed");
     settle(s, 1500 + 2 * s->setup_ms + 1000);

@@ -20,6 +20,8 @@
  *     of the process comes after it, nothing before it is missing
  *   - a call, a spawn and a connect are answered once, with a true status
  *   - no callback runs inside a call
+ *   - where an allocation fails, all of this holds but for the reasons, which
+ *     may be system_limit; who asked for something may get CN_ENOMEM
  *   - while nothing fails, no connection is lost and no attempt given up
  *   - when the network has been healed, all agree who is connected and linked,
  *     no queue holds anything, nobody waits for what has happened; when all
@@ -97,6 +99,7 @@ typedef enum sim_reason_kind {
     SIM_NOPROC,
     SIM_KILLED,
     SIM_SHUTDOWN, /* its node was stopped */
+    SIM_LIMIT,    /* there was no memory */
     SIM_OTHER
 } sim_reason_kind;
 
@@ -223,6 +226,8 @@ struct sim {
     uint32_t ticktime_s;
     uint32_t setup_ms;
     int fault_rate;
+    bool hungry;  /* allocations fail */
+    bool refused; /* ... and a link was, the two may not agree then */
     fault_alloc memory;
     sim_node nodes[SIM_NODES];
     sim_link links[SIM_LINKS];
@@ -260,6 +265,8 @@ uint32_t sim_random(sim *s, uint32_t n);
 bool sim_chance(sim *s, uint32_t percent);
 void sim_fail(sim *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Only want of memory is a reason. */
+void sim_refused(sim *s, const char *what, int err);
 void sim_say(const sim *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 #define SIM_SAY(s, ...)                                                        \

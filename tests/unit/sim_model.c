@@ -48,6 +48,7 @@ void sim_logged(sim *s, int i, cn_level level, const char *text) {
     int j = sim_node_of(text, 3);
     bool down;
 
+    s->refused |= strstr(text, "refused a link") != NULL;
     if (level > CN_LOG_INFO || strlen(text) < 4 || j < 0)
         return;
     down = strncmp(text + 3, " is down", 8) == 0;
@@ -86,11 +87,9 @@ sim_reason sim_reason_of(etf_view term) {
     static const struct {
         const char *text;
         sim_reason_kind kind;
-    } atoms[] = {{"normal", SIM_NORMAL},
-                 {"noconnection", SIM_NOCONN},
-                 {"noproc", SIM_NOPROC},
-                 {"killed", SIM_KILLED},
-                 {"shutdown", SIM_SHUTDOWN}};
+    } atoms[] = {{"normal", SIM_NORMAL},     {"noconnection", SIM_NOCONN},
+                 {"noproc", SIM_NOPROC},     {"killed", SIM_KILLED},
+                 {"shutdown", SIM_SHUTDOWN}, {"system_limit", SIM_LIMIT}};
     sim_reason r = {SIM_OTHER, 0};
 
     if (etf_match(term, "{x, ~i}", &r.n) == 0)
@@ -276,7 +275,7 @@ static void heard_end(sim_proc *p, sim_proc *q) {
 static bool is_its_end(const sim_proc *q, sim_reason r) {
     return r.kind != SIM_ALIVE && r.kind != SIM_NOCONN &&
            r.kind != SIM_NOPROC && r.kind != SIM_SHUTDOWN &&
-           same_reason(sim_fate(q), r);
+           r.kind != SIM_LIMIT && same_reason(sim_fate(q), r);
 }
 
 /* May a process that is tied to q since that epoch be told this? What q has
@@ -285,7 +284,10 @@ static bool reason_is_true(sim_proc *p, const sim_proc *q, sim_reason r,
                            uint32_t epoch, int number) {
     sim *s = p->sim;
 
-    if (r.kind == SIM_NOCONN && lost_since(s, p->node, q->node, epoch))
+    if (s->hungry && r.kind == SIM_LIMIT)
+        return true; /* it was not tied */
+    if (r.kind == SIM_NOCONN &&
+        (s->hungry || lost_since(s, p->node, q->node, epoch)))
         return true;
     if (r.kind == SIM_NOPROC && sim_dead(q) && q->last_from[p->uid] <= number)
         return true;
@@ -373,7 +375,9 @@ void sim_got_exit(sim_proc *p, const cnode_exit_signal *e) {
     sim_reason r = sim_reason_of(e->term);
     sim_proc *q = sim_proc_of(s, &e->from);
 
-    if (q == NULL)
+    if (q == NULL && s->hungry && r.kind == SIM_LIMIT)
+        ; /* it could not begin */
+    else if (q == NULL)
         sim_fail(s, "process %d gets an exit signal of nobody", p->uid);
     else if (is_hit(s, p, r) && s->sent[r.n].from == q->uid)
         got_signal(p, (int)r.n, true);
@@ -385,6 +389,8 @@ void sim_got_exit(sim_proc *p, const cnode_exit_signal *e) {
 static void explain_end(sim_proc *p, sim_reason r) {
     sim *s = p->sim;
 
+    if (s->hungry && r.kind == SIM_LIMIT)
+        return;
     if (is_hit(s, p, r)) {
         got_signal(p, (int)r.n, false); /* it was some time ago */
         return;
@@ -447,6 +453,8 @@ static sim_monitor *find_monitor(sim *s, const sim_proc *p,
 static void down_by_name(sim_proc *p, const sim_monitor *m, sim_reason r) {
     sim *s = p->sim;
 
+    if (s->hungry && r.kind == SIM_LIMIT)
+        return;
     if (r.kind == SIM_NOCONN && lost_since(s, p->node, m->node, m->epoch))
         return;
     if (r.kind == SIM_NOPROC && was_unowned(s, m->node, m->name, m->tick))
@@ -467,6 +475,8 @@ void sim_got_down(sim_proc *p, const cnode_down *d) {
     sim_monitor *m = find_monitor(s, p, &d->ref);
     sim_proc *q;
 
+    if (m == NULL && s->hungry && r.kind == SIM_LIMIT)
+        return; /* of a process that could not begin */
     if (m == NULL || m->state != SIM_WAITING) {
         sim_fail(s, "process %d is told by a monitor that %s", p->uid,
                  m == NULL ? "nobody made" : "is done");
@@ -529,6 +539,10 @@ static bool result_is_true(sim *s, const sim_call *c, const sim_proc *p,
         return answer_is_true(s, c, p, result);
     if (lost_since(s, p->node, c->node, c->epoch))
         return true; /* any word for it */
+    if (s->hungry &&
+        (status == CN_ENOMEM ||
+         (status == CN_EEXITED && sim_reason_of(result).kind == SIM_LIMIT)))
+        return true;
     if (status == CN_ETIMEDOUT)
         return s->now >= c->due;
     if (status == CN_ENOPROC)
@@ -593,9 +607,11 @@ void sim_got_spawned(sim_proc *p, sim_spawn *w, int status, etf_view pid) {
         sim_fail(s, "spawn %d is answered twice", (int)(w - s->spawn));
     w->state = SIM_DONE;
     if (status != 0) {
-        if (!lost_since(s, p->node, w->node, w->epoch))
+        if (!lost_since(s, p->node, w->node, w->epoch) && !s->hungry)
             sim_fail(s, "spawn %d ends with %s", (int)(w - s->spawn),
                      cn_errname(status));
+    } else if (w->child < 0 && s->hungry) {
+        ; /* it has ended before it could begin */
     } else if (w->child < 0 || etf_match(pid, "~p", &who) != 0 ||
                !etf_pid_eq(&who, &s->proc[w->child].pid)) {
         sim_fail(s, "spawn %d is answered with another process",
@@ -722,8 +738,8 @@ static void rest_tie(sim *s, const sim_proc *p, const sim_proc *q) {
     if (t->linked && (gone || is_cut_off(s, p->node, q->node, t->downs)))
         sim_fail(s, "process %d was not told by its link to %d", p->uid,
                  q->uid);
-    if (t->in && gone && fate.kind != SIM_SHUTDOWN && t->told == t->in_told &&
-        t->in_epoch == sim_epoch(s, q->node, p->node))
+    if (t->in && !s->refused && gone && fate.kind != SIM_SHUTDOWN &&
+        t->told == t->in_told && t->in_epoch == sim_epoch(s, q->node, p->node))
         sim_fail(s, "process %d was not told by the link of %d", p->uid,
                  q->uid);
 }
@@ -741,7 +757,7 @@ static void rest_link(sim *s, const sim_proc *p, const sim_proc *q) {
         return;
     }
     m = cnode__link_find(q->proc, &p->pid);
-    if ((l == NULL) != (m == NULL))
+    if ((l == NULL) != (m == NULL) && !s->refused)
         sim_fail(s, "processes %d and %d do not agree that they are linked",
                  p->uid, q->uid);
     if (l != NULL && l->unlink_id != 0)

@@ -254,6 +254,7 @@ void sim_start(sim *s, int i) {
     x->life++;
     x->paused_until = 0;
     SIM_SAY(s, "%s starts, life %u", names[i], x->life);
+    s->memory.fail_at = 0;
     if (cnode__init(&x->node, &c, &shell, x) != 0 || sim_export(s, i) != 0)
         sim_fail(s, "%s does not start: %s", names[i], x->node.error.text);
     if (sim_chance(s, 20))
@@ -292,15 +293,15 @@ bool sim_same_link(sim *s, int i, int j) {
 
 /* --- events -------------------------------------------------------------- */
 
-static void accept_link(sim_link *l) {
+static bool accept_link(sim_link *l) {
     sim *s = l->sim;
     sim_node *x = &s->nodes[l->target];
     cnode__wire *w = cnode__wire_new(&x->node, NULL);
     sim_end *e = &l->end[1];
 
     if (w == NULL) {
-        sim_fail(s, "no wire");
-        return;
+        sim_refused(s, "accept", CN_ENOMEM);
+        return false;
     }
     e->wire = w;
     e->node = l->target;
@@ -310,6 +311,7 @@ static void accept_link(sim_link *l) {
     (void)cnode__wire_open(w);
     if (cnode__wire_open(l->end[0].wire) != 0)
         SIM_SAY(s, "... but %s has given it up", sim_name(l->end[0].node));
+    return true;
 }
 
 static void open_link(sim_link *l) {
@@ -319,10 +321,8 @@ static void open_link(sim_link *l) {
                    (!s->calm && sim_chance(s, (uint32_t)s->fault_rate));
 
     l->dialling = false;
-    if (!refused) {
-        accept_link(l);
+    if (!refused && accept_link(l))
         return;
-    }
     SIM_SAY(s, "link %u from %s is refused", l->id, sim_name(l->end[0].node));
     l->end[1].closed = true;
     cnode__wire_fail(l->end[0].wire, CN_EREFUSED, 0, "refused");

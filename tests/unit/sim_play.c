@@ -250,6 +250,7 @@ static void do_exit(sim_proc *p) {
     SIM_SAY(s, "%s %d ends%s", sim_name(p->node), p->uid,
             reason.kind == SIM_NORMAL ? " normally" : "");
     sim_end_now(p, reason);
+    s->memory.fail_at = 0;
     if (reason.kind == SIM_NORMAL)
         CALL(s, r, cnode_exit(proc, "normal"));
     else
@@ -278,7 +279,7 @@ static void do_birth(sim *s, int node) {
         c.on_exit = NULL;
     CALL(s, r, cnode_spawn(&s->nodes[node].node, &c, &proc));
     if (r != 0) {
-        sim_fail(s, "spawn: %s", cn_errname(r));
+        sim_refused(s, "spawn", r);
         return;
     }
     p = sim_born(s, node, proc, trap, name);
@@ -358,7 +359,7 @@ static void plan_answer(sim_proc *p, sim_call *c, const cnode_from *from) {
     memcpy(c->tag, from->tag.data, from->tag.len);
     CALL(s, r, cnode_after(p->proc, sim_random(s, 500), answer_later, c));
     if (r != 0)
-        sim_fail(s, "after: %s", cn_errname(r));
+        sim_refused(s, "after", r);
 }
 
 /* --- other nodes --------------------------------------------------------- */
@@ -630,6 +631,7 @@ static int make_child(cnode_proc *self, sim_spawn *w) {
     SIM_SAY(s, "%s has process %d by spawn %d", sim_name(x->i), p->uid,
             (int)(w - s->spawn));
     sim_made_child(w, p);
+    s->memory.fail_at = 0;
     if (cnode_become(self, &c) != 0)
         sim_fail(s, "become fails");
     react(p);

@@ -5,6 +5,7 @@
  *   SIM_SCHEDULES=n  how many, 2,000 when not set
  *   SIM_SEED=n       the first one's number, 1 when not set; alone it plays
  *                    that one schedule and writes down all that happens
+ *   SIM_HUNGRY=1     allocations fail in nearly all of them, else in an eighth
  */
 #include <signal.h>
 #include <stdio.h>
