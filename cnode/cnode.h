@@ -586,7 +586,9 @@ static inline int cnode_become(cnode_proc *p, const cnode_proc_config *c) {
     return cnode_become_sized(p, c, sizeof *c);
 }
 /* Ends a process with a reason: its links and monitors are told. p must not
- * be used any more. The reason is a pattern as in etf_pack. */
+ * be used any more. The reason is a pattern as in etf_pack; when there is no
+ * memory for it, it is system_limit. An error (CN_ESYNTAX, CN_EBADARG: the
+ * pattern) leaves p as it is. */
 #define cnode_exit(p, ...) cnode_exit_args((p), ETF_INS(__VA_ARGS__))
 CN_API int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t n);
 
@@ -1003,7 +1005,9 @@ typedef int (*cnode_function)(cnode_proc *self, etf_view args,
  * again replaces. */
 CN_API int cnode_export(cnode *n, const char *module, const char *function,
                         uint8_t arity, cnode_function fn, void *data);
-/* The value, later; ends self, which must not be used any more. */
+/* The value, later; ends self, which must not be used any more. When there is
+ * no memory for it the caller gets system_limit as an error. An error
+ * (CN_ESYNTAX, CN_EBADARG: the pattern) leaves self as it is. */
 #define cnode_return(self, ...) cnode_return_args((self), ETF_INS(__VA_ARGS__))
 CN_API int cnode_return_args(cnode_proc *self, const etf_in *in, size_t n);
 typedef enum cnode_class { CNODE_ERROR, CNODE_EXIT, CNODE_THROW } cnode_class;

@@ -597,6 +597,10 @@ int cnode_exit_args(cnode_proc *p, const etf_in *reason, size_t count) {
 
     etf_writer_init(&w, &n->alloc);
     err = cnode__pack(n, &w, "exit", reason, count, &term);
+    if (err == CN_ENOMEM) { /* it is not to be used any more in any case */
+        term = (etf_view){system_limit, sizeof system_limit};
+        err = 0;
+    }
     if (err == 0)
         cnode__end(p, term);
     etf_writer_free(&w);

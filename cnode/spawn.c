@@ -274,6 +274,8 @@ int cnode_return_args(cnode_proc *self, const etf_in *in, size_t count) {
     err = cnode__pack(n, &w, "return", in, count, &value);
     if (err == 0)
         finish_value(self, value);
+    else if (err == CN_ENOMEM) /* the caller must not wait for ever */
+        finish_code(self, err), err = 0;
     etf_writer_free(&w);
     return err == 0 ? CNODE_LATER : err;
 }
@@ -291,6 +293,8 @@ int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
     err = cnode__pack(n, &w, "raise", in, count, &reason);
     if (err == 0)
         finish_exception(self, c, reason, task_stack(task_of(self)));
+    else if (err == CN_ENOMEM) /* the caller must not wait for ever */
+        finish_code(self, err), err = 0;
     etf_writer_free(&w);
     return err == 0 ? CNODE_LATER : err;
 }

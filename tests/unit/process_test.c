@@ -716,6 +716,20 @@ static void outlast_signals(mesh *m) {
         attack(m, a, names[i]);
 }
 
+/* Whoever is to end ends, with or without memory for the reason. */
+static void ends_without_memory(mesh *m) {
+    cnode_proc *p;
+    char text[2000];
+    etf_view big = {(const uint8_t *)text, sizeof text};
+
+    OK(m, mesh_start(m, 0, NULL));
+    NEED(m, p = mesh_proc(m, 0, "p"));
+    memset(text, 'x', sizeof text);
+    assert_int_equal(cnode_exit(p, "~b", big), 0);
+    mesh_settle(m);
+    assert_non_null(strstr(m->said, "p: ended "));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         MESH_CASE(sends_by_name),
@@ -743,6 +757,7 @@ int main(void) {
         cmocka_unit_test(large_messages),
         cmocka_unit_test(idle_ones_are_small),
         cmocka_unit_test(messages_take_no_memory),
+        MESH_CASE(ends_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
