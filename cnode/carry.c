@@ -43,7 +43,10 @@ static int route(cnode *n, cnode__peer *peer, etf_view frame) {
     if (err != 0)
         return err;
     c.from = cnode__pid_of(n, cnode__number_of(&c.from));
-    return cnode__route(n, peer, &c);
+    err = cnode__route(n, peer, &c);
+    if (err == CN_EBUSY && peer != NULL)
+        peer->counts.refused--; /* it is held: nobody was refused */
+    return err;
 }
 
 static void lose(cnode *n) {
@@ -79,8 +82,10 @@ static void free_hold(cnode__hold *h) {
     cnode__list_leave(&h->in_node);
     cn__buf_free(&h->frames);
     cn__free(&n->alloc, h, 1, sizeof *h);
-    if (peer != NULL)
-        cnode__peer_let_go(peer);
+    if (peer == NULL)
+        return;
+    cnode__drain_check(peer); /* threads may send to it again */
+    cnode__peer_let_go(peer);
 }
 
 static int keep(cnode__hold *h, etf_view frame) {
@@ -121,6 +126,18 @@ void cnode__carried(cnode *n, const char *node, etf_view frame) {
         hold(n, peer, frame);
     else if (err != 0)
         lose(n);
+}
+
+void cnode__carry_refused(cnode *n, const char *node, uint64_t times) {
+    cnode__peer *peer;
+
+    if (cnode__find_peer(n, node, &peer) == 0 && peer != NULL)
+        cnode__drain_refused(peer, times);
+    else
+        cn__log(&n->config.log, CN_LOG_ERROR, "node",
+                "%s: it takes messages from other threads again, but out of "
+                "memory on_drain cannot tell",
+                node);
 }
 
 /* --- going on ------------------------------------------------------------ */

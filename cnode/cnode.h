@@ -185,9 +185,14 @@ typedef struct cnode_config {
      * because more than max_queue bytes wait, or was parked, on_drain is
      * called exactly once, from the loop, when low_queue bytes or less wait
      * (0: half of max_queue): now go on. It also comes when the connection is
-     * lost, with all that waited. CN_EBUSY for another cause (max_dials,
-     * max_pending) and that of messages between processes of this node are
-     * not followed by it; try again later. data is that of the config. */
+     * lost, with all that waited. On the loop's thread CN_EBUSY for another
+     * cause (max_dials, max_pending) is not followed by it, nor is on any
+     * thread that of messages between processes of this node; try again later.
+     * CN_EBUSY that other threads get for a peer always is, after what they
+     * have sent before has left the way; it may be one call for several
+     * threads, and come before a thread that was refused begins to wait for it:
+     * note a number that on_drain raises before each attempt to send.
+     * data is that of the config. */
     size_t low_queue;
     void (*on_drain)(cnode *n, const char *peer, void *data);
     /* Messages above max_queue are parked, up to so many bytes, instead of

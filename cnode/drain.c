@@ -9,8 +9,9 @@
  * Whoever was told CN_EBUSY, or whose message was parked, is owed one call of
  * on_drain, when what waits has come down to low_queue. That is seen after
  * something was written, and when the connection and with it all that waited
- * is gone. Parked messages wait in the same queue as all others, so the order
- * is kept; only the bound is another.
+ * is gone; what is held for it, from other threads, goes first. Parked messages
+ * wait in the same queue as all others, so the order is kept; only the bound is
+ * another.
  */
 #include "cnode/node.h"
 
@@ -59,7 +60,7 @@ void cnode__drain_note(cnode__peer *p, cnode_signal signal, int err) {
 void cnode__drain_check(cnode__peer *p) {
     cnode *n = p->node;
 
-    if (!p->drain_owed || level(p) > low_mark(n))
+    if (!p->drain_owed || p->hold != NULL || level(p) > low_mark(n))
         return;
     p->drain_owed = false;
     if (!cnode__list_empty(&p->in_drained))
@@ -67,6 +68,12 @@ void cnode__drain_check(cnode__peer *p) {
     cnode__peer_hold(p);
     cnode__list_add(&n->drained, &p->in_drained);
     cnode__wake(n);
+}
+
+void cnode__drain_refused(cnode__peer *p, uint64_t times) {
+    p->counts.refused += times;
+    p->drain_owed = p->drain_owed || p->node->config.on_drain != NULL;
+    cnode__drain_check(p);
 }
 
 void cnode__drain_run(cnode *n) {

@@ -626,6 +626,8 @@ bool cnode__send_brief(cnode_proc *p, const etf_pid *to, const etf_in *in,
 /* What another thread asked for: node "" is this one, and the sender needs
  * only its number, for the node's name belongs to the thread of the loop. */
 void cnode__carried(cnode *n, const char *node, etf_view frame);
+/* Other threads were told CN_EBUSY so many times about that node. */
+void cnode__carry_refused(cnode *n, const char *node, uint64_t times);
 /* Tries again what had to be held; true: something of it went out. */
 bool cnode__carry_on(cnode *n);
 /* Gives up what is held. */
@@ -638,7 +640,9 @@ size_t cnode__queue_max(const cnode *n);
 bool cnode__is_parked(const cnode__peer *p);
 /* What became of a signal for p. */
 void cnode__drain_note(cnode__peer *p, cnode_signal signal, int err);
-/* Less may be waiting for p. */
+/* The same for CN_EBUSY that other threads were told. */
+void cnode__drain_refused(cnode__peer *p, uint64_t times);
+/* Less may be waiting for p, or nothing is held for it any more. */
 void cnode__drain_check(cnode__peer *p);
 /* Calls on_drain; from the pump. */
 void cnode__drain_run(cnode *n);

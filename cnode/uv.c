@@ -278,6 +278,7 @@ int cnode_new_sized(cnode **out, const cnode_config *config, size_t size) {
     cn__buf_init(&s->letters, &s->node.alloc);
     cn__buf_init(&s->spare, &s->node.alloc);
     cn__buf_init(&s->busy, &s->node.alloc);
+    cn__buf_init(&s->refused, &s->node.alloc);
     cnode__list_init(&s->deferred);
     /* Not zeroed, for then all of its pages would be there from the start: that
      * took longer than all the rest of connecting. */

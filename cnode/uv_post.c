@@ -63,6 +63,53 @@ void cnode__uv_busy(void *ctx, const char *node, bool busy) {
     uv_mutex_unlock(&s->mutex);
 }
 
+/* --- refusals ------------------------------------------------------------ */
+
+/* Who was told CN_EBUSY is to hear from on_drain when to go on, so the loop has
+ * to know. In the buffer are, for each node, how often that was since the loop
+ * last looked, in 8 bytes, and its name with its NUL. The messages of a thread
+ * to this node itself ("") are followed by nothing, as those of the loop. */
+static uint8_t *find_refused(cnode__uv *s, const char *node) {
+    cn_buf *b = &s->refused;
+
+    for (size_t at = b->head; at < b->len;) {
+        const char *name = (const char *)b->data + at + 8;
+        if (strcmp(name, node) == 0)
+            return b->data + at;
+        at += 8 + strlen(name) + 1;
+    }
+    return NULL;
+}
+
+/* CN_EBUSY, or CN_ENOMEM: then the loop does not know of it. */
+static int refuse(cnode__uv *s, const char *node) {
+    size_t len = strlen(node) + 1;
+    uint8_t *p = find_refused(s, node);
+
+    if (len == 1)
+        return CN_EBUSY;
+    if (p != NULL) {
+        (void)cn__put64(p, cn__be64(p) + 1);
+        return CN_EBUSY;
+    }
+    p = cn__buf_reserve(&s->refused, 8 + len);
+    if (p == NULL)
+        return CN_ENOMEM;
+    memcpy(cn__put64(p, 1), node, len);
+    cn__buf_commit(&s->refused, 8 + len);
+    (void)uv_async_send(&s->async);
+    return CN_EBUSY;
+}
+
+static void tell_refused(cnode__uv *s, cn_buf *b) {
+    while (cn__buf_size(b) > 0) {
+        const uint8_t *p = cn__buf_at(b);
+        const char *name = (const char *)p + 8;
+        cnode__carry_refused(&s->node, name, cn__be64(p));
+        cn__buf_consume(b, 8 + strlen(name) + 1, SIZE_MAX);
+    }
+}
+
 /* --- posting ------------------------------------------------------------- */
 
 static int append(cnode__uv *s, const letter *l, const void *frame,
@@ -102,7 +149,7 @@ int cnode__uv_carry(void *ctx, const char *node, etf_view frame) {
     if (s->closed)
         err = CN_ECLOSED;
     else if (is_full(s) || find_busy(s, node) != NULL)
-        err = CN_EBUSY;
+        err = refuse(s, node);
     else
         err = append(s, &l, frame.data, node);
     uv_mutex_unlock(&s->mutex);
@@ -126,12 +173,18 @@ int cnode_post(cnode *n, void (*fn)(cnode *n, void *arg), void *arg) {
 
 /* --- opening ------------------------------------------------------------- */
 
-static cn_buf take_letters(cnode__uv *s) {
+static cn_buf take_letters(cnode__uv *s, cn_buf *refused) {
     cn_buf all;
 
+    cn__buf_init(refused, &s->node.alloc);
     uv_mutex_lock(&s->mutex);
     all = s->letters;
     s->letters = s->spare;
+    if (cn__buf_size(&s->refused) > 0) {
+        cn_buf none = *refused;
+        *refused = s->refused;
+        s->refused = none;
+    }
     uv_mutex_unlock(&s->mutex);
     cn__buf_init(&s->spare, &s->node.alloc);
     return all;
@@ -151,7 +204,7 @@ static void open_letter(cnode__uv *s, const letter *l, const uint8_t *frame,
 }
 
 void cnode__uv_open_letters(cnode__uv *s, bool deliver) {
-    cn_buf all = take_letters(s);
+    cn_buf refused, all = take_letters(s, &refused);
 
     while (cn__buf_size(&all) > 0) {
         const uint8_t *p = cn__buf_at(&all);
@@ -160,6 +213,9 @@ void cnode__uv_open_letters(cnode__uv *s, bool deliver) {
         open_letter(s, &l, p + sizeof l, deliver);
         cn__buf_consume(&all, sizeof l + l.frame_len + l.name_len, SIZE_MAX);
     }
+    if (deliver) /* behind the letters: it was those that left no room */
+        tell_refused(s, &refused);
+    cn__buf_free(&refused);
     if (all.cap > KEEP_LETTERS || s->spare.data != NULL)
         cn__buf_free(&all);
     else

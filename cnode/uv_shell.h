@@ -109,6 +109,7 @@ struct cnode__uv {
     uv_mutex_t mutex;
     cn_buf letters;    /* from other threads; with the mutex, as what follows */
     cn_buf busy;       /* names of nodes that take no more */
+    cn_buf refused;    /* to whom threads could not send since, see uv_post.c */
     bool closed;       /* no more letters */
     _Atomic bool stop; /* the mutex only keeps the async handle from closing */
     cn_buf spare;      /* for letters, the loop's */

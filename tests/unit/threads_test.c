@@ -28,6 +28,8 @@ typedef struct runner {
     uint32_t ticktime_s;
     void (*prepare)(struct runner *r);
     void *data;
+    void (*on_drain)(cnode *n, const char *peer, void *drain);
+    void *drain;
 } runner;
 
 static void run_node(void *arg) {
@@ -38,7 +40,9 @@ static void run_node(void *arg) {
                             .address = "127.0.0.1",
                             .port = r->port,
                             .max_queue = r->max_queue,
-                            .ticktime_s = r->ticktime_s};
+                            .ticktime_s = r->ticktime_s,
+                            .on_drain = r->on_drain,
+                            .data = r->drain};
 
     assert_int_equal(cnode_new(&r->node, &c), 0);
     assert_int_equal(cnode_listen(r->node), 0);
@@ -429,6 +433,129 @@ static void a_full_queue_loses_nothing(void **state) {
     stop(&peer);
 }
 
+/* --- threads that wait for on_drain -------------------------------------- */
+
+typedef struct drain {
+    uv_mutex_t mutex;
+    uv_cond_t called;
+    unsigned calls;
+} drain;
+
+static void on_drain(cnode *n, const char *peer, void *data) {
+    drain *d = data;
+
+    (void)n, (void)peer;
+    uv_mutex_lock(&d->mutex);
+    d->calls++;
+    uv_cond_broadcast(&d->called);
+    uv_mutex_unlock(&d->mutex);
+}
+
+static unsigned calls_of(drain *d) {
+    unsigned calls;
+
+    uv_mutex_lock(&d->mutex);
+    calls = d->calls;
+    uv_mutex_unlock(&d->mutex);
+    return calls;
+}
+
+static void wait_for_drain(drain *d, unsigned seen) {
+    uv_mutex_lock(&d->mutex);
+    while (d->calls == seen)
+        uv_cond_wait(&d->called, &d->mutex);
+    uv_mutex_unlock(&d->mutex);
+}
+
+static void stand_still(cnode *n, void *gate) {
+    (void)n;
+    uv_sem_wait(gate);
+}
+
+typedef struct refusals {
+    const char *peer;
+    uint64_t n;
+    uv_sem_t counted;
+} refusals;
+
+static void count_refused(cnode *n, void *arg) {
+    refusals *r = arg;
+    cnode_peer_stats s;
+
+    assert_int_equal(cnode_get_peer_stats(n, r->peer, &s), 0);
+    r->n = s.refused;
+    uv_sem_post(&r->counted);
+}
+
+static uint64_t refused_of(cnode *n, const char *peer) {
+    refusals r = {.peer = peer};
+
+    assert_int_equal(uv_sem_init(&r.counted, 0), 0);
+    assert_int_equal(cnode_post(n, count_refused, &r), 0);
+    uv_sem_wait(&r.counted);
+    uv_sem_destroy(&r.counted);
+    return r.n;
+}
+
+enum { TO_DRAIN = 300 };
+
+/* Sends on from *next until something is refused. */
+static void send_until_busy(cnode_proc *p, const char *peer, int *next) {
+    static char filler[1000];
+    const etf_view body = {(const uint8_t *)filler, sizeof filler};
+    int err = 0;
+
+    for (; err == 0 && *next < TO_DRAIN; *next += err == 0)
+        err = cnode_send_name(p, peer, "sink", "{~i, ~b}", *next, body);
+    assert_true(err == 0 || err == CN_EBUSY);
+}
+
+/* Who is refused although the loop has not seen a full queue, because it does
+ * not come to what threads have sent, hears of it as well, and so does who is
+ * refused while something is held. All are counted. */
+static void refused_threads_hear_when_to_go_on(void **state) {
+    order o = {.in_order = true};
+    drain d = {.calls = 0};
+    runner client = {.prepare = make_client,
+                     .name = "client@127.0.0.1",
+                     .max_queue = 20000,
+                     .on_drain = on_drain,
+                     .drain = &d};
+    runner peer = {.prepare = make_ordered, .name = "p0@127.0.0.1", .data = &o};
+    atomic_int here = 0;
+    uv_sem_t gate;
+    uint64_t busy = 0;
+    int next = 0;
+
+    (void)state;
+    client.data = &here;
+    assert_int_equal(uv_mutex_init(&d.mutex), 0);
+    assert_int_equal(uv_cond_init(&d.called), 0);
+    assert_int_equal(uv_sem_init(&gate, 0), 0);
+    start(&client);
+    start(&peer);
+    introduce(client.node, peer.name, peer.port);
+    assert_int_equal(cnode_post(client.node, stand_still, &gate), 0);
+    while (next < TO_DRAIN) {
+        unsigned seen = calls_of(&d);
+        send_until_busy(client.proc, peer.name, &next);
+        if (busy++ == 0)
+            uv_sem_post(&gate);
+        if (next < TO_DRAIN)
+            wait_for_drain(&d, seen);
+    }
+    while (atomic_load(&o.next) < TO_DRAIN && atomic_load(&o.in_order))
+        wait_for_calls(client.node, peer.name);
+    assert_true(atomic_load(&o.in_order));
+    assert_true(busy > 1);
+    assert_int_equal(refused_of(client.node, peer.name), busy - 1);
+    stop(&client);
+    stop(&peer);
+    uv_sem_destroy(&gate);
+    uv_cond_destroy(&d.called);
+    uv_mutex_destroy(&d.mutex);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(peers_come_and_go),
@@ -436,6 +563,7 @@ int main(void) {
         cmocka_unit_test(calls_are_refused_on_the_loop),
         cmocka_unit_test(a_call_waits_for_a_node_that_goes),
         cmocka_unit_test(a_full_queue_loses_nothing),
+        cmocka_unit_test(refused_threads_hear_when_to_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
