@@ -20,8 +20,9 @@
  * Callbacks: no callback ever runs inside a call that the program makes; it
  * runs later, from the loop. Everything that a callback is lent (views,
  * messages) dies when it returns; etf_copy keeps a term. Any call is allowed
- * in a callback, closing the object it belongs to included, except cnode_run,
- * cnode_listen, cnode_receive and cnode_free.
+ * in a callback, closing the object it belongs to included, except those that
+ * run the loop: cnode_run, cnode_listen and cnode_receive, which are CN_EBUG
+ * then, unless the loop is yours, and cnode_free, which must not be called.
  *
  * Errors: calls return 0 or a negative CN_E* code; cnode_error tells more
  * about the last one. Terms given to a call are copied before it returns.
@@ -262,9 +263,11 @@ CN_API bool cnode_registered(const cnode *n);
  * cnode_leave; CN_EIO, CN_ENOMEM. */
 CN_API int cnode_listen_unix(cnode *n, const char *path);
 
-/* Runs the loop until cnode_stop. With somebody else's loop, run that one
- * instead. A stop ends one cnode_run, this one or the next, and what is called
- * after it does not see it any more. */
+/* Runs the loop until cnode_stop. A stop ends one cnode_run, this one or the
+ * next, and what is called after it does not see it any more. With somebody
+ * else's loop use uv_run instead, which cnode_stop does not end: that is for
+ * uv_stop. As long as there is the node, uv_run finds something to wait for.
+ * CN_EBUG: in a callback. */
 CN_API int cnode_run(cnode *n);
 /* Makes cnode_run return. Any thread. */
 CN_API void cnode_stop(cnode *n);
@@ -619,7 +622,8 @@ CN_API etf_ref cnode_make_ref(cnode *n);
 /* Takes the next message out of a mailbox. Waits up to timeout_ms (0: not at
  * all, UINT32_MAX: for ever) by running the loop. *out is lent until the next
  * call for p. CN_ETIMEDOUT; CN_ECANCELED: cnode_stop was called, outside of
- * cnode_run; CN_ENOPROC: the process was ended by an exit signal, p is gone.
+ * cnode_run; CN_ENOPROC: the process was ended by an exit signal, p is gone;
+ * CN_EBUG: to wait in a callback.
  * A program that only receives waits for anything else in between, such as
  * cnode_connect, with cnode_run until the callback calls cnode_stop:
  *

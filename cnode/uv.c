@@ -113,12 +113,31 @@ static void on_prepare(uv_prepare_t *h) {
     cnode__uv_set_timer(s);
 }
 
+/* Callbacks run in these turns, and a turn within a turn would be the end of
+ * both. Of a loop that the program runs itself this cannot be seen. */
+int cnode__uv_may_wait(cnode__uv *s, const char *call) {
+    return s->turning ? cnode__err(&s->node, CN_EBUG,
+                                   "%s: not in a callback: it would run the "
+                                   "loop that runs the callback",
+                                   call)
+                      : 0;
+}
+
+void cnode__uv_turn(cnode__uv *s) {
+    s->turning = true;
+    (void)uv_run(s->loop, UV_RUN_ONCE);
+    s->turning = false;
+}
+
 int cnode_run(cnode *n) {
     cnode__uv *s = cnode__uv_of(n);
+    int err = cnode__uv_may_wait(s, "cnode_run");
 
+    if (err != 0)
+        return err;
     s->thread = uv_thread_self();
     while (!cnode__uv_stopped(s))
-        (void)uv_run(s->loop, UV_RUN_ONCE);
+        cnode__uv_turn(s);
     s->stop = false;
     return 0;
 }
@@ -126,7 +145,7 @@ int cnode_run(cnode *n) {
 static void wait_for_mail(cnode__uv *s, cnode_proc *p, const bool *late) {
     p->receiving = true;
     while (p->first == NULL && !p->ended && !*late && !cnode__uv_stopped(s))
-        (void)uv_run(s->loop, UV_RUN_ONCE);
+        cnode__uv_turn(s);
     p->receiving = false;
 }
 
@@ -143,8 +162,11 @@ int cnode_receive(cnode_proc *p, uint32_t timeout_ms, cnode_msg *out) {
     cnode__uv *s = cnode__uv_of(p->node);
     cnode *n = p->node;
     receive_wait wait = {.late = false};
-    int err = cnode__timer_make(&n->timers, &wait.timer, on_wait_over);
+    int err = timeout_ms == 0 ? 0 : cnode__uv_may_wait(s, "cnode_receive");
 
+    if (err != 0)
+        return err;
+    err = cnode__timer_make(&n->timers, &wait.timer, on_wait_over);
     if (err != 0)
         return cnode__err(n, err, "out of memory");
     if (p->first == NULL && timeout_ms > 0) {

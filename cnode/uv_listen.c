@@ -215,7 +215,7 @@ static int register_name(cnode__uv *s) {
     if (err != 0)
         return cnode__err(n, err, "epmd: %s", cn_strerror(err));
     while (s->registration_status == 1 && !cnode__uv_stopped(s))
-        (void)uv_run(s->loop, UV_RUN_ONCE);
+        cnode__uv_turn(s);
     if (s->registration_status == 1)
         return cnode__err(n, CN_ECANCELED, "the node was stopped");
     if (s->registration_status != 0)
@@ -252,8 +252,10 @@ static int check_reachable(cnode__uv *s) {
 
 int cnode_listen(cnode *n) {
     cnode__uv *s = cnode__uv_of(n);
-    int err;
+    int err = n->config.no_epmd ? 0 : cnode__uv_may_wait(s, "cnode_listen");
 
+    if (err != 0)
+        return err;
     s->thread = uv_thread_self();
     if (!n->named)
         return cnode__err(n, CN_EBADARG, "a node without a name cannot listen");

@@ -106,6 +106,7 @@ struct cnode__uv {
     size_t lingering;  /* sockets that still write for wires that are gone */
     int handles;       /* open ones, of links too */
     uint64_t turn;     /* of the loop, from 1 */
+    bool turning;      /* a call of ours runs the loop */
     uv_mutex_t mutex;
     cn_buf letters;    /* from other threads; with the mutex, as what follows */
     cn_buf busy;       /* names of nodes that take no more */
@@ -133,6 +134,10 @@ static inline cnode__uv *cnode__uv_of(const cnode *n) {
 }
 
 /* --- uv.c --- */
+/* CN_EBUG: a callback, in which nothing may wait for the loop. */
+int cnode__uv_may_wait(cnode__uv *s, const char *call);
+/* One turn of the loop, for a call that waits. */
+void cnode__uv_turn(cnode__uv *s);
 /* cnode_stop was called. */
 bool cnode__uv_stopped(cnode__uv *s);
 

@@ -498,6 +498,41 @@ static void end_played(played *x) {
     assert_true(x->was_up);
 }
 
+/* What would run the loop in a callback, which it runs already, says so. */
+static void wait_in_a_callback(cnode_proc *p, void *data) {
+    cnode *n = cnode_of(p);
+    cnode_msg m;
+
+    assert_int_equal(cnode_run(n), CN_EBUG);
+    assert_non_null(strstr(cnode_error(n)->text, "cnode_run: not in a call"));
+    assert_int_equal(cnode_receive(p, 10, &m), CN_EBUG);
+    assert_int_equal(cnode_receive(p, 0, &m), CN_ETIMEDOUT);
+    assert_int_equal(cnode_listen(n), CN_EBUG);
+    *(bool *)data = true;
+    cnode_stop(n);
+}
+
+static void nothing_waits_in_a_callback(void **state) {
+    const cnode_config c = {.name = "a@127.0.0.1", .cookie = "secret"};
+    const cnode_proc_config mailbox = {.name = NULL};
+    bool asked = false;
+    cnode *n;
+    cnode_proc *p;
+    cnode_msg m;
+
+    (void)state;
+    assert_int_equal(cnode_new(&n, &c), 0);
+    assert_int_equal(cnode_spawn(n, &mailbox, &p), 0);
+    assert_int_equal(cnode_after(p, 0, wait_in_a_callback, &asked), 0);
+    assert_int_equal(cnode_run(n), 0);
+    assert_true(asked);
+    asked = false;
+    assert_int_equal(cnode_after(p, 0, wait_in_a_callback, &asked), 0);
+    assert_int_equal(cnode_receive(p, UINT32_MAX, &m), CN_ECANCELED);
+    assert_true(asked);
+    cnode_free(n);
+}
+
 static void stop_when_connected(cnode *n, const char *peer, int status,
                                 const cn_error *err, void *data) {
     (void)peer;
@@ -1346,6 +1381,7 @@ int main(void) {
         cmocka_unit_test(sends_from_threads),
         cmocka_unit_test(one_wake_up_does_all),
         cmocka_unit_test(is_stopped_from_a_thread),
+        cmocka_unit_test(nothing_waits_in_a_callback),
         cmocka_unit_test(is_freed_with_unsent_output),
         cmocka_unit_test(a_flood_is_read_in_shares),
         cmocka_unit_test(a_peer_goes_with_a_write_in_flight),
