@@ -233,8 +233,10 @@ static void close_all(cnode__uv *s) {
     close_handle(s, (uv_handle_t *)&s->idle);
     close_handle(s, (uv_handle_t *)&s->timer);
     close_handle(s, (uv_handle_t *)&s->async);
-    while (s->handles > 0)
+    while (s->handles > 0) {
+        s->turn++; /* sockets that linger may read again */
         (void)uv_run(s->loop, UV_RUN_ONCE);
+    }
     if (s->timer.data == s)
         cnode__uv_shut_timer(s);
 }

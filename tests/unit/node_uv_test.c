@@ -426,6 +426,7 @@ typedef struct played {
     unsigned port;
     bool was_up;
     size_t flood; /* bytes of ticks that it says once it is up */
+    size_t said;  /* ... and that were taken */
 } played;
 
 static void converse(cnode_conn *c, int fd, bool *up) {
@@ -451,15 +452,18 @@ static void converse(cnode_conn *c, int fd, bool *up) {
     }
 }
 
-static void say_ticks(int fd, size_t n) {
+static size_t say_ticks(int fd, size_t n) {
     static const uint8_t ticks[1 << 20];
+    size_t said = 0;
 
-    while (n > 0) {
-        ssize_t w = write(fd, ticks, n < sizeof ticks ? n : sizeof ticks);
+    while (said < n) {
+        size_t left = n - said;
+        ssize_t w = write(fd, ticks, left < sizeof ticks ? left : sizeof ticks);
         if (w <= 0)
-            return;
-        n -= (size_t)w;
+            break;
+        said += (size_t)w;
     }
+    return said;
 }
 
 /* Shakes hands, reads nothing more, and goes when it is told to. */
@@ -474,7 +478,7 @@ static void play(void *arg) {
 
     if (cnode_conn_new(&c, &cc, 1) == 0)
         converse(c, fd, &x->was_up);
-    say_ticks(fd, x->flood);
+    x->said = say_ticks(fd, x->flood);
     uv_sem_wait(&x->go);
     cnode_conn_free(c);
     (void)close(fd);
@@ -631,6 +635,27 @@ static void a_flood_is_read_in_shares(void **state) {
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&loop), 0);
     end_played(&flood);
+}
+
+/* What a peer says until it has heard of the end is read, however much. */
+static void reads_on_while_it_is_freed(void **state) {
+    enum { FLOOD = 8 << 20 };
+    int status = 1;
+    played flood;
+    cnode *a;
+
+    (void)state;
+    start_flood(&flood, FLOOD);
+    listen_as(&a, "a@127.0.0.1", NULL);
+    introduce(a, "r@127.0.0.1", flood.port);
+    assert_int_equal(
+        cnode_connect(a, "r@127.0.0.1", stop_when_connected, &status), 0);
+    assert_int_equal(cnode_run(a), 0);
+    assert_int_equal(status, 0);
+    uv_sem_post(&flood.go);
+    cnode_free(a);
+    end_played(&flood);
+    assert_int_equal(flood.said, FLOOD);
 }
 
 static void stop_on_down(cnode *n, const cnode_peer *p, void *data) {
@@ -1384,6 +1409,7 @@ int main(void) {
         cmocka_unit_test(nothing_waits_in_a_callback),
         cmocka_unit_test(is_freed_with_unsent_output),
         cmocka_unit_test(a_flood_is_read_in_shares),
+        cmocka_unit_test(reads_on_while_it_is_freed),
         cmocka_unit_test(a_peer_goes_with_a_write_in_flight),
         cmocka_unit_test(nothing_queued_is_lost),
         cmocka_unit_test(ends_while_it_receives),
