@@ -223,11 +223,12 @@ CN_API void cnode_conn_hide(cnode_conn *c);
 /* Queues a signal in the form that the peer understands; its terms are copied.
  * Where fragments were agreed on, one larger than 64 KiB goes out in fragments,
  * with signals of other processes between them; those of the same process
- * (ctrl->from) wait behind it. CN_EBUSY: more than max_queue bytes wait, so
- * the most that ever does is that and one message; signals that keep links and
- * monitors true may take twice as much. CN_ENOTSUP: the peer does not know such
- * signals; CN_ELIMIT: too long; CN_ENOCONN: not up. None of these harms the
- * connection. */
+ * (ctrl->from) wait behind it. (A node makes them longer on a socket with a
+ * long buffer, where one that is no longer only waits for its turn.) CN_EBUSY:
+ * more than max_queue bytes wait, so the most that ever does is that and one
+ * message; signals that keep links and monitors true may take twice as much.
+ * CN_ENOTSUP: the peer does not know such signals; CN_ELIMIT: too long;
+ * CN_ENOCONN: not up. None of these harms the connection. */
 CN_API int cnode_conn_send(cnode_conn *c, const cnode_ctrl *ctrl);
 /* Queues a message (SEND, REG_SEND, ALIAS_SEND) without a copy of its term: v
  * has the n pieces of it, encoded and without version byte, as

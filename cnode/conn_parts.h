@@ -175,7 +175,9 @@ enum {
 /* The buffer behind the output holds so many bytes. What is sent while a
  * fragment goes out waits for all of that already, so a fragment may be as
  * long: the fewer they are, the less the peer has to put together. From 64 KiB,
- * which it is without this call, to CNODE__FRAGMENT_MAX. */
+ * which it is without this call, to CNODE__FRAGMENT_MAX. What is longer than 64
+ * KiB, but not so long, is no fragment; when more than so many bytes wait
+ * already it lets others pass all the same. */
 void cnode__conn_stride(cnode_conn *c, size_t bytes);
 /* Puts a frame into the queue: a whole signal when sequence is 0, else the
  * first of `fragments`, with the first `part` bytes of the payload, which are

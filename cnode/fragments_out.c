@@ -7,9 +7,10 @@
  *      131 'E' | sequence (8) | n (8)   | atoms, control tuple, payload...
  *      131 'F' | sequence (8) | n-1 (8) | payload...       down to 1
  *
- * A flow is a sender with such a sequence under way. What it sends meanwhile
- * waits behind it, for the peer hands a signal over when it has all of it, and
- * two signals of a process must not overtake each other. The payload was copied
+ * A flow is a sender with such a sequence under way, or with a large signal
+ * that waits, whole, because the queue is long. What it sends meanwhile waits
+ * behind it, for the peer hands a signal over when it has all of it, and two
+ * signals of a process must not overtake each other. The payload was copied
  * once, or is somebody's that is shared: the queue points to it.
  *
  * The flows take turns, one fragment each, when the queue gets short (_fill);
@@ -21,7 +22,7 @@
 enum {
     SIZE = CNODE__FRAGMENT_SIZE,
     HEAD = 4 + 2 + 8 + 8,
-    ENOUGH = 4 * SIZE /* bytes in the queue for one write */
+    ENOUGH = 4 * SIZE /* least bytes in the queue for one write */
 };
 
 /* Who sends; two nodes' pids may look alike, and then only wait more. */
@@ -150,9 +151,17 @@ bool cnode__flow_open(const cnode_conn *c, const cnode_ctrl *ctrl) {
            find(c, ctrl) != NULL;
 }
 
+/* One that the socket's buffer has room for delays nobody, unless there is a
+ * queue in front of the socket: then it, too, waits for its turn. */
 bool cnode__is_large(const cnode_conn *c, const cnode__parcel *p) {
-    return p->payload && p->ctrl.len + p->len > c->stride &&
+    size_t most = c->queue.bytes < c->stride ? c->stride : SIZE;
+
+    return p->payload && p->ctrl.len + p->len > most &&
            (cnode_conn_common_flags(c) & CNODE_FLAG_FRAGMENTS) != 0;
+}
+
+static bool takes_several(const cnode_conn *c, const cnode__load *load) {
+    return weight(load) > c->stride;
 }
 
 static flow *new_flow(cnode_conn *c, const cnode_ctrl *ctrl) {
@@ -214,23 +223,28 @@ static int next_fragment(cnode_conn *c, flow *f) {
     return 0;
 }
 
-/* What waited behind a sequence, up to the next one. */
+/* The first of those that wait, whole. */
+static int put_whole(cnode_conn *c, flow *f, size_t *put) {
+    cnode__parcel *p = &f->first->parcel;
+    size_t len = p->len, before = c->queue.bytes;
+    int err = cnode__conn_put(c, p, 0, 0, len);
+
+    if (err != 0)
+        return err;
+    *put += c->queue.bytes - before;
+    c->talk->flow_bytes -= len - p->len;
+    pop(c, f);
+    return 0;
+}
+
+/* What waited behind a sequence or in front of one, but not much more than the
+ * shortest fragment. */
 static int go_on(cnode_conn *c, flow *f) {
+    size_t put = 0;
     int err = 0;
 
-    while (err == 0 && f->first != NULL && f->left == 0) {
-        cnode__parcel *p = &f->first->parcel;
-        if (cnode__is_large(c, p)) {
-            err = begin(c, f);
-        } else {
-            size_t len = p->len;
-            err = cnode__conn_put(c, p, 0, 0, len);
-            if (err == 0) {
-                c->talk->flow_bytes -= len - p->len;
-                pop(c, f);
-            }
-        }
-    }
+    while (err == 0 && f->first != NULL && f->left == 0 && put < SIZE)
+        err = takes_several(c, f->first) ? begin(c, f) : put_whole(c, f, &put);
     return err;
 }
 
@@ -262,7 +276,7 @@ int cnode__flow_add(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load) {
     if (f == NULL)
         return CN_ENOMEM;
     push(c, f, load);
-    err = begin(c, f);
+    err = takes_several(c, load) ? begin(c, f) : 0;
     if (err != 0) {
         c->talk->flow_bytes -= weight(load);
         free_flow(c, f);
@@ -273,9 +287,10 @@ int cnode__flow_add(cnode_conn *c, const cnode_ctrl *ctrl, cnode__load *load) {
 /* What is left in the queue is written first; with nothing there, nobody would
  * come back to try again. */
 void cnode__flow_fill(cnode_conn *c) {
+    size_t enough = c->stride > ENOUGH ? c->stride : ENOUGH;
     int err = 0;
 
-    while (err == 0 && c->queue.bytes < ENOUGH &&
+    while (err == 0 && c->queue.bytes < enough &&
            !cnode__list_empty(&c->talk->flows))
         err = step(c);
     if (err != 0 && c->queue.bytes == 0 && !cnode__conn_dead(c))

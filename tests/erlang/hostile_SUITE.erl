@@ -30,8 +30,8 @@ all() ->
      bad_signals, every_field, every_arity, unknown_op_ends,
      known_op_is_dropped, unknown_receivers,
      frame_too_long, frame_at_limit, frame_unfinished, frames_half_sent,
-     fragments_never_finished, peer_does_not_read, answers_nobody_reads,
-     many_nodes_named,
+     fragments_never_finished, small_between_large, peer_does_not_read,
+     answers_nobody_reads, many_nodes_named,
      handshake_stops, half_open_connects, handshake_garbage, wrong_cookie,
      wrong_digest_length,
      flags_missing, version_5, bad_names, our_own_name, second_connection,
@@ -614,15 +614,52 @@ bounded(Config, Before, Kb) ->
     ct:log("VmRSS ~p -> ~p kB", [Before, After]),
     ?assert(After < Before + Kb).
 
-%% 20,000 sequences that never end, 200 MB: refused at some point.
+%% Sequences that never end, of 200 MB and of nothing: refused at some point, by
+%% their bytes (four times the longest frame) and by their number (4,096).
 fragments_never_finished(Config) ->
     Before = cnode_test:rss(?config(serve, Config)),
-    {S, _, Me} = peer(Config, raw_peer:flags(fragments)),
-    Start = [bare({6, Me, '', echo}), binary:copy(<<0>>, 10000)],
-    [start_fragment(S, Seq, 9, Start) || Seq <- lists:seq(1, 20000)],
+    [begin
+         Since = log_size(Config),
+         ends(Config, What, raw_peer:flags(fragments),
+              fun(S, Me) ->
+                      Start = [bare({6, Me, '', echo}),
+                               binary:copy(<<0>>, Size)],
+                      [start_fragment(S, Seq, 9, Start)
+                       || Seq <- lists:seq(1, 20000)]
+              end),
+         logged(Config, Since, Why)
+     end || {What, Size, Why} <- [{bytes, 10000, "limit of 4000000 bytes"},
+                                  {number, 0, "limit of 4096"}]],
     unharmed(Config),
-    bounded(Config, Before, 150000),
+    bounded(Config, Before, 60000).
+
+%% A process there sends 18 MB to a peer that does not read yet, in messages that
+%% are large, in fragments or whole; what another one says then comes between
+%% them, not behind.
+small_between_large(Config) ->
+    {S, Node, Me} = peer(Config, raw_peer:flags(fragments)),
+    Send = fun(Ctl, Payload) ->
+                   send_frame(S, [<<131, 68, 0>>, bare(Ctl), bare(Payload)])
+           end,
+    [Send({6, Me, '', echo}, {Me, <<N, 0:7200000>>}) || N <- lists:seq(1, 20)],
+    Send({29, raw_peer:ref(Node, 1), Me, Me, {cnode, loop, 0}, []}, []),
+    Order = [large_or_small(S) || _ <- lists:seq(1, 21)],
+    ct:log("~p", [Order]),
+    ?assertEqual(lists:duplicate(20, large), Order -- [small]),
+    ?assertNotEqual(small, lists:last(Order)),
+    Send({6, Me, '', echo}, {Me, still_there}),
+    carries(S, <<"still_there">>),
     raw_peer:close(S).
+
+%% What is complete next.
+large_or_small(S) ->
+    case recv_frame(S) of
+        <<131, Kind, _:64, 1:64, _/binary>> when Kind =:= 69; Kind =:= 70 ->
+            large;
+        <<131, 68, _/binary>> = Frame when byte_size(Frame) > 100000 -> large;
+        <<131, 68, _/binary>> -> small;
+        Frame when is_binary(Frame); Frame =:= tick -> large_or_small(S)
+    end.
 
 %% It asks for 50 MB and reads none of it.
 peer_does_not_read(Config) ->

@@ -704,6 +704,36 @@ static void test_fragments_by_buffer(void **state) {
     }
 }
 
+/* What needs no fragments, for the buffer behind is long, is not in front of
+ * others either when there is a queue already. Two that are behind each other
+ * take turns. */
+static void test_whole_ones_have_their_turn(void **state) {
+    etf_view big = binary(300000), small = binary(1000);
+    cnode_conn *c = opened(ALL);
+    journal j = {0};
+    receiver *r = new_receiver(note_message, &j);
+
+    (void)state;
+    cnode__conn_stride(c, 500000);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(send_from(c, 1, big), 0);
+    assert_int_equal(send_from(c, 1, small), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(send_from(c, 2, big), 0);
+    assert_int_equal(send_from(c, 3, small), 0);
+    assert_true(cnode_conn_queued(c) > 7 * 300000);
+    deliver(c, r, SIZE_MAX);
+    assert_int_equal(cnode_conn_queued(c), 0);
+    assert_string_equal(j.text, "1:300000 1:300000 3:1000 1:300000 2:300000 "
+                                "1:300000 2:300000 1:1000 2:300000 ");
+    assert_int_equal(r->fragments, 0);
+    assert_int_equal(r->frames, 9);
+    free_receiver(r);
+    cnode_conn_free(c);
+    free_binary(big);
+    free_binary(small);
+}
+
 /* --- shared bytes -------------------------------------------------------- */
 
 static void count(void *arg) {
@@ -1066,6 +1096,7 @@ int main(void) {
         cmocka_unit_test(test_no_fragments),
         cmocka_unit_test(test_fragment_sizes),
         cmocka_unit_test(test_fragments_by_buffer),
+        cmocka_unit_test(test_whole_ones_have_their_turn),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_shared_refused),
         cmocka_unit_test(test_brief),
