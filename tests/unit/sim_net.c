@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cnode/conn_parts.h"
 #include "tests/unit/sim.h"
 
 enum { LINGER_MS = 3000, MAX_READY = 256 };
@@ -293,6 +294,12 @@ bool sim_same_link(sim *s, int i, int j) {
 
 /* --- events -------------------------------------------------------------- */
 
+/* As long as the buffers behind the output may be. */
+static void set_stride(sim *s, const cnode__wire *w) {
+    if (w->conn != NULL)
+        cnode__conn_stride(w->conn, (size_t)sim_random(s, 4) * 50000);
+}
+
 static bool accept_link(sim_link *l) {
     sim *s = l->sim;
     sim_node *x = &s->nodes[l->target];
@@ -311,6 +318,9 @@ static bool accept_link(sim_link *l) {
     (void)cnode__wire_open(w);
     if (cnode__wire_open(l->end[0].wire) != 0)
         SIM_SAY(s, "... but %s has given it up", sim_name(l->end[0].node));
+    else
+        set_stride(s, l->end[0].wire);
+    set_stride(s, w);
     return true;
 }
 
