@@ -94,6 +94,14 @@ int cli_bad_address(const cli_options *o) {
     return cli_usage(o, "--address needs HOST:PORT, [v6]:PORT or unix:PATH");
 }
 
+/* Some texts have the name in front already. */
+static void say_of(const cli_options *o, const char *peer, const char *text) {
+    if (strncmp(text, peer, strlen(peer)) == 0)
+        cli_say(o, "%s", text);
+    else
+        cli_say(o, "%s: %s", peer, text);
+}
+
 int cli_say_unreached(const cli_options *o, const char *peer,
                       const cli_cookie *c, int status, const cn_error *err) {
     const char *text = text_of(status, err);
@@ -103,10 +111,10 @@ int cli_say_unreached(const cli_options *o, const char *peer,
         return cli_bad_address(o);
     if (status == CN_ECOOKIE && c->own)
         cli_say(o, "cookie rejected by %s: this node used %s", peer, c->source);
-    else if (status == CN_ECOOKIE || strncmp(text, peer, strlen(peer)) == 0)
+    else if (status == CN_ECOOKIE)
         cli_say(o, "%s", text);
     else
-        cli_say(o, "%s: %s", peer, text);
+        say_of(o, peer, text);
     if (hint != NULL)
         cli_say_hint(o, "%s", hint);
     /* More than a peer that is a node would send. */
@@ -126,7 +134,7 @@ void cli_session_end(cli_session *s, int status) {
 /* More than is taken, from a peer that is a node. */
 static int say_too_large(const cli_options *o, const char *peer,
                          const cn_error *err) {
-    cli_say(o, "%s: %s", peer, text_of(CN_ELIMIT, err));
+    say_of(o, peer, text_of(CN_ELIMIT, err));
     cli_say_hint(o, "--max-frame BYTES takes larger messages");
     return CLI_UNREACHED;
 }

@@ -41,22 +41,60 @@ static void end_call(cnode__waiter *w, int status, etf_view result) {
         cb(p, status, result, data);
 }
 
-static void call_done(cnode__waiter *w, int status, etf_view result) {
-    cnode *n = w->proc->node;
+enum { DETAIL = 120, DETAIL_OF = 64 * 1024 };
 
-    if (status != 0)
-        cnode__set_error(n, status, "%s: %s",
-                         w->peer == NULL ? n->name : w->peer->name,
-                         cn_strerror(status));
+/* The beginning of a term as text, behind ": ", for a person; "" for none. */
+static const char *detail(etf_view term, char out[DETAIL]) {
+    size_t at = DETAIL - 4;
+
+    out[0] = '\0';
+    if (term.len == 0 || term.len > DETAIL_OF)
+        return out;
+    memcpy(out, ": ", 2);
+    if (etf_print(term, out + 2, DETAIL - 2) < DETAIL - 2)
+        return out;
+    while (((uint8_t)out[at] & 0xc0) == 0x80) /* not within a character */
+        at--;
+    memcpy(out + at, "...", 4);
+    return out;
+}
+
+static const char *node_of(const cnode__waiter *w) {
+    return w->peer == NULL ? w->proc->node->name : w->peer->name;
+}
+
+/* Whom a call was made to, other than a function: its name there, or pid. */
+static etf_view server_of(const cnode__waiter *w) {
+    etf_view item = {w->item, w->item_len}, name;
+
+    if (w->item_len == 0 || (w->kind != WAIT_CALL && w->kind != WAIT_REX))
+        return nothing;
+    return etf_match(item, "{~t, _}", &name) == 0 ? name : item;
+}
+
+static void tell(const cnode__waiter *w, int status, etf_view server,
+                 etf_view result) {
+    cnode *n = w->proc->node;
+    char whom[DETAIL], what[DETAIL];
+
+    if (status == 0)
+        return;
+    cnode__set_error(n, status, "%.100s%s: %s%s", node_of(w),
+                     detail(server, whom), cn_strerror(status),
+                     status == CN_ENOPROC ? "" : detail(result, what));
+}
+
+static void call_done(cnode__waiter *w, int status, etf_view result) {
+    tell(w, status, server_of(w), result);
     end_call(w, status, result);
 }
 
 void cnode__call_lost(cnode__waiter *w, const cn_error *why) {
     cnode *n = w->proc->node;
 
-    n->error = *why;
+    cnode__name_error(node_of(w), why, &n->error);
     if (why->code == 0) /* it was closed on purpose */
-        (void)cnode__err(n, CN_ENOCONN, "%s: %s", w->peer->name, why->text);
+        n->error.code = CN_ENOCONN;
     end_call(w, n->error.code, nothing);
 }
 
@@ -528,13 +566,16 @@ static void finish_erpc(cnode__waiter *w, etf_view reason) {
 }
 
 void cnode__call_down(cnode__waiter *w, etf_view reason) {
-    bool noproc = etf_match(reason, "noproc") == 0;
+    int status = etf_match(reason, "noproc") == 0 ? CN_ENOPROC : CN_EEXITED;
+    etf_view server = server_of(w);
 
     w->item_len = 0; /* the monitor is gone */
-    if (w->kind == WAIT_ERPC)
+    if (w->kind == WAIT_ERPC) {
         finish_erpc(w, reason);
-    else
-        call_done(w, noproc ? CN_ENOPROC : CN_EEXITED, reason);
+        return;
+    }
+    tell(w, status, server, reason);
+    end_call(w, status, reason);
 }
 
 /* --- spawn --------------------------------------------------------------- */

@@ -53,7 +53,7 @@ int cnode_found(cnode *n, const char *peer, const char *address) {
         return cnode__err(n, CN_ENOENT, "nobody asks where %.100s is", peer);
     w->asked = false;
     if (address == NULL) {
-        cnode__wire_fail(w, CN_ENOENT, 0, "it is not known where it is");
+        cnode__wire_fail(w, CN_ENOENT, 0, "on_lookup knows no address of it");
         return 0;
     }
     w->address = cn__strdup(&n->alloc, address);

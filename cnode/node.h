@@ -507,6 +507,8 @@ static inline bool cnode__peer_is_visible(const cnode__peer *p) {
 /* Something is to be sent: connects, unless it is connected or about to be.
  * CN_EBUSY: config.max_dials; CN_ENOTALLOWED: its policy. */
 int cnode__peer_want(cnode__peer *p);
+/* The same error with the name of the node in its text. */
+void cnode__name_error(const char *name, const cn_error *e, cn_error *out);
 /* Whoever waits to hear of the connection will hear this. */
 void cnode__peer_answer(cnode__peer *p, const cn_error *e);
 /* After a change of p->pending. */
@@ -555,7 +557,7 @@ void cnode__run_lookups(cnode *n);
 /* --- policy.c --- */
 /* Of a peer, or (NULL) of those who have none of their own. Not _DEFAULT. */
 cnode_policy cnode__policy_of(const cnode *n, const cnode__peer *p);
-#define CNODE__DENIED "%s: this node is not to have to do with it"
+#define CNODE__DENIED "denied by this node's policy (cnode_set_policy)"
 
 /* --- wire.c --- */
 /* Events from the shell. */

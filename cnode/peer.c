@@ -266,13 +266,19 @@ static void tell_peer_event(cnode__peer *p, bool up, int status,
     cnode__discover_peer(n, &ev);
 }
 
+void cnode__name_error(const char *name, const cn_error *e, cn_error *out) {
+    *out = *e;
+    if (e->text[0] != '\0' && strstr(e->text, name) == NULL)
+        (void)cn__wrap(out, "%.100s", name);
+}
+
 void cnode__peer_answer(cnode__peer *p, const cn_error *e) {
     cnode__want *w;
 
     while ((w = cnode__list_first(cnode__want, in_list, &p->wants)) != NULL) {
         cnode__list_leave(&w->in_list);
         cnode__list_add(&p->node->wants, &w->in_list);
-        w->error = *e;
+        cnode__name_error(p->name, e, &w->error);
     }
 }
 
@@ -604,7 +610,9 @@ static void start_wanting(cnode__want *w) {
     if (!cnode__peer_on_the_way(p))
         err = cnode__peer_dial(p, false);
     if (err != 0) {
-        (void)cn__fail(&w->error, err, 0, "%s", cn_strerror(err));
+        (void)cn__fail(&w->error, err, 0, "%.100s: %s", p->name,
+                       err == CN_ENOTALLOWED ? CNODE__DENIED
+                                             : cn_strerror(err));
         cnode__list_leave(&w->in_list);
         cnode__list_add(&n->wants, &w->in_list);
     }
@@ -631,7 +639,7 @@ static int find_other(cnode *n, const char *peer, cnode__peer **out) {
     if (cnode__policy_of(n, *out) != CNODE_POLICY_DENY)
         return 0;
     cnode__peer_release(*out);
-    return cnode__err(n, CN_ENOTALLOWED, CNODE__DENIED, peer);
+    return cnode__err(n, CN_ENOTALLOWED, "%s: " CNODE__DENIED, peer);
 }
 
 /* Holds p; NULL: no memory, and p may be gone. */

@@ -17,7 +17,7 @@ cnode_policy cnode__policy_of(const cnode *n, const cnode__peer *p) {
 static void end_wires(cnode__peer *p) {
     for (cnode__list *l = p->wires.next; l != &p->wires; l = l->next)
         cnode__wire_fail(cnode__list_of(cnode__wire, in_peer, l),
-                         CN_ENOTALLOWED, 0, "not allowed any more");
+                         CN_ENOTALLOWED, 0, CNODE__DENIED);
 }
 
 int cnode_set_policy(cnode *n, const char *peer, cnode_policy policy) {

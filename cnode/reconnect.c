@@ -153,7 +153,8 @@ static int keep(cnode__peer *p, const cnode_keep_opts *o) {
     int err = 0;
 
     if (cnode__policy_of(p->node, p) == CNODE_POLICY_DENY)
-        return cnode__err(p->node, CN_ENOTALLOWED, CNODE__DENIED, p->name);
+        return cnode__err(p->node, CN_ENOTALLOWED, "%s: " CNODE__DENIED,
+                          p->name);
     if (is_new)
         p->keep = new_keep(p);
     if (p->keep == NULL)

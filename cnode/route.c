@@ -121,9 +121,14 @@ static int route_up(cnode__peer *p, const cnode_ctrl *c) {
     return sent_up(p, c->signal, cnode_conn_send(p->up->conn, c));
 }
 
-static const char *why_not(const cnode__peer *p, int err) {
+static const char *why_not(const cnode *n, const cnode__peer *p, int err) {
     if (err == CN_ENOTALLOWED)
-        return "this node is not to have to do with it";
+        return CNODE__DENIED;
+    if (err == CN_ENOCONN && !n->named)
+        return "this node has no name yet: it gets one from the first node "
+               "that cnode_connect reaches";
+    if (err == CN_ENOCONN && n->leaving)
+        return "this node leaves";
     return err == CN_EBUSY && p != NULL && !cnode__peer_on_the_way(p)
                ? "too many nodes are being connected to already"
                : cn_strerror(err);
@@ -139,7 +144,7 @@ static int routed(cnode *n, cnode__peer *peer, cnode_signal signal, int err) {
     if (err == 0)
         return 0;
     cnode__set_error(n, err, "%s: %s", peer == NULL ? n->name : peer->name,
-                     why_not(peer, err));
+                     why_not(n, peer, err));
     return err;
 }
 

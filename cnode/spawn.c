@@ -35,11 +35,19 @@ static etf_view text_view(const char *text) {
 int cnode_export(cnode *n, const char *module, const char *function,
                  uint8_t arity, cnode_function fn, void *data) {
     char key[KEY_MAX];
-    size_t len = export_key(text_view(module), text_view(function), arity, key);
-    cnode__export *e = len == 0 ? NULL : cn__map_get(&n->exports, key, len);
+    size_t len;
+    cnode__export *e;
 
-    if (len == 0 || fn == NULL)
-        return cnode__err(n, CN_EBADARG, "export: bad function");
+    if (module == NULL || function == NULL || fn == NULL)
+        return cnode__err(n, CN_EBADARG, "export: no %s is given",
+                          module == NULL     ? "module"
+                          : function == NULL ? "name of a function"
+                                             : "function");
+    if (!cnode__is_atom(module) || !cnode__is_atom(function))
+        return cnode__err(n, CN_EBADARG, "export: '%.100s' is no atom",
+                          cnode__is_atom(module) ? function : module);
+    len = export_key(text_view(module), text_view(function), arity, key);
+    e = cn__map_get(&n->exports, key, len);
     if (e == NULL) {
         e = cn__calloc(&n->alloc, 1, sizeof *e + len);
         if (e == NULL)

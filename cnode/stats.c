@@ -241,11 +241,18 @@ static void end_ping(ping *g, int status, const char *text) {
     cnode__end(g->proc, (etf_view){normal, sizeof normal});
 }
 
+static void end_badly(ping *g, int status, const char *why) {
+    char text[CN_ERROR_TEXT];
+
+    (void)snprintf(text, sizeof text, "%.100s: %s", g->peer, why);
+    end_ping(g, status, text);
+}
+
 static void on_pong(cnode_proc *p, const cnode_down *d, void *data) {
     ping *g = data;
 
     if (etf_match(d->term, "noproc") != 0) {
-        end_ping(g, CN_ENOCONN, "the connection was lost");
+        end_badly(g, CN_ENOCONN, "the connection was lost");
         return;
     }
     g->took = cnode__clock_us(cnode_of(p)) - g->began;
@@ -254,7 +261,7 @@ static void on_pong(cnode_proc *p, const cnode_down *d, void *data) {
 
 static void on_ping_late(cnode_proc *p, void *arg) {
     (void)p;
-    end_ping(arg, CN_ETIMEDOUT, "no answer in time");
+    end_badly(arg, CN_ETIMEDOUT, "no answer to the ping in time");
 }
 
 static void send_ping(ping *g) {

@@ -44,17 +44,36 @@ static int status_of_connect(int uv_err) {
     }
 }
 
+/* Where to, if it was to anywhere: as given, or as EPMD has told. */
+static void cannot_connect(cnode__socket *l, int code, int r) {
+    const char *address = cnode__wire_address(l->wire);
+    char what[CN_ERROR_TEXT] = "connecting";
+
+    if (address != NULL)
+        (void)snprintf(what, sizeof what, "connecting to %.150s", address);
+    else if (l->errand != NULL && l->errand->port != 0)
+        (void)snprintf(what, sizeof what, "connecting to port %u",
+                       (unsigned)l->errand->port);
+    cnode__uv_fail(l, code, r, what);
+}
+
 static void on_connect(uv_connect_t *req, int status) {
     cnode__socket *l = req->data;
-    cnode__wire *w = l->wire;
 
-    cnode__uv_let_go(l);
-    if (w == NULL)
-        return;
-    if (status != 0)
-        cnode__uv_fail(l, status_of_connect(status), status, "connecting");
+    if (l->wire == NULL)
+        ;
+    else if (status != 0)
+        cannot_connect(l, status_of_connect(status), status);
     else
         cnode__uv_start(l);
+    cnode__uv_let_go(l);
+}
+
+static uint16_t port_of(const struct sockaddr *addr) {
+    return ntohs(
+        addr->sa_family == AF_INET6
+            ? ((const struct sockaddr_in6 *)(const void *)addr)->sin6_port
+            : ((const struct sockaddr_in *)(const void *)addr)->sin_port);
 }
 
 static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
@@ -65,10 +84,11 @@ static void connect_to(cnode__socket *l, const struct sockaddr *addr) {
         l->opened = true;
         l->u.handle.data = l;
         e->u.connect.data = l;
+        e->port = port_of(addr);
         r = uv_tcp_connect(&e->u.connect, &l->u.tcp, addr, on_connect);
     }
     if (r != 0)
-        cnode__uv_fail(l, status_of_connect(r), r, "connecting");
+        cannot_connect(l, status_of_connect(r), r);
     else
         l->holds++;
 }
@@ -78,7 +98,7 @@ static void connect_pipe(cnode__socket *l, const char *path) {
     int r = e == NULL ? UV_ENOMEM : uv_pipe_init(l->shell->loop, &l->u.pipe, 0);
 
     if (r != 0) {
-        cnode__uv_fail(l, CN_EIO, r, "connecting");
+        cannot_connect(l, CN_EIO, r);
         return;
     }
     l->opened = true;
@@ -183,7 +203,7 @@ int cnode__uv_dial(void *ctx, cnode__wire *w) {
         return CN_ENOMEM;
     w->handle = l;
     if (!descriptors_left(s, 2)) {
-        cnode__uv_fail(l, CN_EIO, UV_EMFILE, "connecting");
+        cannot_connect(l, CN_EIO, UV_EMFILE);
         return 0;
     }
     return address != NULL ? dial_address(l, address)

@@ -153,11 +153,13 @@ static int watch_listener(cnode__uv *s, int fd) {
 static int listen_failed(cnode *n, int r) {
     const cnode_config *c = &n->config;
     char range[16] = "";
+    bool given = c->address != NULL;
 
     if (c->port_max > c->port)
         (void)snprintf(range, sizeof range, " to %u", (unsigned)c->port_max);
     (void)cnode__err(n, r == UV_EADDRINUSE ? CN_EREFUSED : CN_EIO,
-                     "listen on port %u%s: %s", (unsigned)c->port, range,
+                     "listen on port %u%s%s%.60s: %s", (unsigned)c->port, range,
+                     given ? " of " : "", given ? c->address : "",
                      uv_strerror(r));
     n->error.os_error = -r;
     return n->error.code;
@@ -283,14 +285,18 @@ bool cnode_registered(const cnode *n) {
 
 /* --- Unix ---------------------------------------------------------------- */
 
+static bool is_socket(const char *path) {
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 /* A socket that somebody has left behind, and nobody listens at. */
 static bool is_stale(const char *path) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct stat st;
     int fd, r;
 
-    if (strlen(path) >= sizeof a.sun_path || lstat(path, &st) != 0 ||
-        !S_ISSOCK(st.st_mode))
+    if (strlen(path) >= sizeof a.sun_path || !is_socket(path))
         return false;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -375,7 +381,10 @@ int cnode_listen_unix(cnode *n, const char *path) {
     cn__strfree(&n->alloc, s->path);
     s->path = NULL;
     (void)cnode__err(n, r == UV_EADDRINUSE ? CN_EREFUSED : CN_EIO,
-                     "listen at %.100s: %s", path, uv_strerror(r));
+                     "listen at %.100s: %s", path,
+                     r != UV_EADDRINUSE ? uv_strerror(r)
+                     : is_socket(path)  ? "somebody listens there already"
+                                        : "there is a file that is no socket");
     n->error.os_error = -r;
     return n->error.code;
 }

@@ -310,7 +310,9 @@ static int wait_for(cnode *n, waiting *w, const etf_in *in, size_t count) {
     int err;
 
     if (n->shell->on_loop(n->shell_ctx))
-        return CN_EBUG;
+        return cnode__err(n, CN_EBUG,
+                          "this thread runs the loop, which would wait for "
+                          "itself: cnode_call and cnode_rpc do not wait");
     if (uv_sem_init(&w->done, 0) != 0)
         return CN_ENOMEM;
     etf_writer_init(&term, &alloc);

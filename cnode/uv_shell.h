@@ -38,7 +38,7 @@ typedef struct cnode__errand {
         uv_shutdown_t shutdown;
     } u;
     size_t lent;   /* bytes that are being written */
-    uint16_t port; /* of what is resolved */
+    uint16_t port; /* of what is resolved, or connected to */
 } cnode__errand;
 
 /* The socket of a wire. There are many, most of them idle. */

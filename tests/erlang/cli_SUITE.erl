@@ -473,8 +473,8 @@ closed_port(_) ->
     for_each_command(
       "x@127.0.0.1",
       fun(Verdict, Args) ->
-              fails(3, [Verdict ++ "x@127.0.0.1: connecting: connection "
-                        "refused",
+              fails(3, [Verdict ++ "x@127.0.0.1: connecting to " ++ Address ++
+                        ": connection refused",
                         "hint: the node is gone, or a firewall is between"],
                     Args ++ ["--address", Address])
       end).
@@ -601,8 +601,8 @@ address_of_unix_socket(Config) ->
     pong(run(["ping", node_text(Config), "--address", "unix:" ++ Path])),
     gen_tcp:close(L),
     file:delete(Path),
-    fails(3, [text("pang: ~ts: connecting: no such file or directory",
-                   [?config(node, Config)]),
+    fails(3, [text("pang: ~ts: connecting to unix:~ts: no such file or "
+                   "directory", [?config(node, Config), Path]),
               "hint: the node is gone, or a firewall is between"],
           ["ping", node_text(Config), "--address", "unix:" ++ Path]).
 

@@ -106,6 +106,24 @@ static void functions_that_cannot_be(mesh *m) {
     SAID(m, "");
 }
 
+static int no_function(cnode_proc *p, etf_view args, etf_writer *out,
+                       void *data) {
+    (void)p, (void)args, (void)out, (void)data;
+    return 0;
+}
+
+static void exports_that_cannot_be(mesh *m) {
+    cnode *n;
+
+    OK(m, mesh_start(m, 0, NULL));
+    n = mesh_cnode(m, 0);
+    REFUSED(m, cnode_export(n, NULL, "f", 0, no_function, NULL), "no module");
+    REFUSED(m, cnode_export(n, "m", NULL, 0, no_function, NULL), "no name of");
+    REFUSED(m, cnode_export(n, "m", "f", 0, NULL, NULL), "no function");
+    REFUSED(m, cnode_export(n, "m", long_name(), 0, no_function, NULL),
+            "no atom");
+}
+
 static void others_that_cannot_be(mesh *m) {
     cnode_call_opts to = {.node = "b@h"};
     cnode_spawn_opts s = {.node = "b@h", .function = "f"};
@@ -182,6 +200,62 @@ static void without_options(mesh *m) {
     SAID(m, "r1: OK a@h");
     OK(m, cnode_keep(mesh_cnode(m, 0), "b@h", NULL));
     WANT(m, mesh_cnode(m, 0)->waiters.count == 0);
+}
+
+#define TEXT(m, want)                                                          \
+    WANT(m, strcmp(cnode_error(mesh_cnode(m, 0))->text, (want)) == 0)
+
+/* With whom it was, what, and what they said about it. */
+static void failures_in_words(mesh *m) {
+    const cnode_call_opts nobody = {.node = "b@h", .server = "nobody"};
+    const cnode_rpc_opts f = {.node = "b@h", .module = "m", .function = "f"};
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    NEED(m, mesh_proc(m, 1, "bob"));
+    ASK(m, cnode_call(a, &nobody, mesh_result, r1, "x"));
+    TEXT(m, "b@h: nobody: no such process");
+    ASK(m, cnode_call(a, &bob_at_b, mesh_result, r1, "wait"));
+    mesh_advance(m, 5000);
+    TEXT(m, "b@h: bob: timed out");
+    ASK(m, cnode_call(a, &bob_at_b, mesh_result, r1, "{stop, {why, 1}}"));
+    mesh_settle(m);
+    TEXT(m, "b@h: bob: the remote process exited: {why,1}");
+    ASK(m, cnode_rpc(a, &f, mesh_result, r1, "[x]"));
+    TEXT(m, "b@h: the remote function raised an exception: "
+            "{error,undef,[{m,f,[x],[]}]}");
+    ASK(m, cnode_rpc(a, &f, mesh_result, r1, "[]"));
+    mesh_break(m, 0);
+    mesh_settle(m);
+    m->said[0] = '\0';
+}
+
+/* A long reason ends in dots, and not within a character. */
+static void a_long_reason_in_words(mesh *m) {
+    char reason[203];
+    const char *text;
+    etf_writer w;
+    cnode_proc *a;
+
+    BOTH(m);
+    NEED(m, a = mesh_proc(m, 0, "alice"));
+    for (size_t odd = 0; odd < 2; odd++) {
+        m->said[0] = '\0';
+        reason[0] = 'x';
+        for (size_t i = odd; i < 200; i += 2)
+            memcpy(reason + i, "\303\244", 3);
+        NEED(m, mesh_proc(m, 1, "bob"));
+        ASK(m, cnode_call(a, &bob_at_b, mesh_result, r1, "{stop, ~b}", reason));
+        mesh_settle(m);
+        text = cnode_error(mesh_cnode(m, 0))->text;
+        WANT(m,
+             strlen(text) > 100 && strcmp(text + strlen(text) - 3, "...") == 0);
+        etf_writer_init(&w, NULL);
+        WANT(m, etf_pack(&w, "~a", text) == 0); /* it is UTF-8 */
+        etf_writer_free(&w);
+    }
+    m->said[0] = '\0';
 }
 
 static void servers_that_fail(mesh *m) {
@@ -407,6 +481,7 @@ static void erpc_refused_and_lost(mesh *m) {
     c.result = (etf_view){(const uint8_t *)"notsup", 6};
     mesh_raw_send(r, &c);
     SAID(m, "r1: ENOTSUP notsup");
+    TEXT(m, "r@h: the other side does not support this: notsup");
     mesh_raw_send(r, &c); /* nobody waits for it */
     SAID(m, "");
     /* The time is over before the reply has come: taken back then. */
@@ -599,9 +674,12 @@ int main(void) {
         MESH_CASE(pings),
         MESH_CASE(calls_by_name_and_pid),
         MESH_CASE(functions_that_cannot_be),
+        MESH_CASE(exports_that_cannot_be),
         MESH_CASE(others_that_cannot_be),
         MESH_CASE(patterns_that_are_wrong),
         MESH_CASE(without_options),
+        MESH_CASE(failures_in_words),
+        MESH_CASE(a_long_reason_in_words),
         MESH_CASE(servers_that_fail),
         MESH_CASE(a_late_reply_is_dropped),
         MESH_CASE(a_reply_that_connects_is_dropped),

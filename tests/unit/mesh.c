@@ -633,12 +633,14 @@ static void see_call(cnode_proc *p, const cnode_from *from, etf_view request,
                      void *data) {
     mesh *m = mesh_of(p->node);
     etf_view reason;
+    int err = 0;
 
     mesh_say_term(m, name_of(p, data), "asked", request);
     if (etf_match(request, "{stop, ~t}", &reason) == 0)
-        (void)cnode_exit(p, "~t", reason);
-    else if (etf_match(request, "wait") != 0 &&
-             cnode_reply(p, from, "{ok, ~t}", request) != 0)
+        err = cnode_exit(p, "~t", reason);
+    else if (etf_match(request, "wait") != 0)
+        err = cnode_reply(p, from, "{ok, ~t}", request);
+    if (err != 0)
         m->noticed = true;
 }
 
@@ -703,7 +705,7 @@ void mesh_connected(cnode *n, const char *peer, int status, const cn_error *err,
     m->answered++;
     if (status != 0) {
         m->noticed = true;
-        assert_true(err->text[0] != '\0');
+        assert_non_null(strstr(err->text, peer));
     }
     mesh_say(m, "%s: %s %s", data == NULL ? n->name : (const char *)data, peer,
              cn_errname(status) + 3);

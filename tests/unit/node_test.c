@@ -562,6 +562,7 @@ static void a_name_is_given(mesh *m) {
     err = cnode_send_name(a, "b@h", "x", "x");
     OK(m, err == CN_ENOCONN ? 0 : err);
     WANT(m, err == CN_ENOCONN && mesh_cnode(m, 0)->peers.count == 0);
+    WANT(m, strstr(cnode_error(mesh_cnode(m, 0))->text, "no name yet") != NULL);
     bob = cnode_self(b);
     OK(m, cnode_link(a, &bob));
     OK(m, cnode_monitor_pid(c, &bob, NULL));

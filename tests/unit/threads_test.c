@@ -307,6 +307,7 @@ static void calls_are_refused_on_the_loop(void **state) {
     assert_int_equal(cnode_post(n, loop_is_refused, &err), 0);
     assert_int_equal(cnode_run(n), 0);
     assert_int_equal(err, CN_EBUG);
+    assert_non_null(strstr(cnode_error(n)->text, "runs the loop"));
     cnode_free(n);
 }
 
