@@ -359,7 +359,7 @@ typedef struct cnode_peer_stats {
     uint64_t queued;      /* bytes that wait now, for it or for a connection */
     uint64_t queued_high; /* the most there were on a connection */
     uint64_t stalls;      /* how often the queue became full */
-    uint64_t refused;     /* signals that got CN_EBUSY */
+    uint64_t refused;     /* signals that got CN_EBUSY, of any thread */
     uint64_t unreached;
     uint32_t pings; /* answered ones */
     uint32_t rtt_us;
@@ -404,7 +404,8 @@ CN_API int cnode_ping(cnode *n, const char *peer, uint32_t timeout_ms,
 
 /* --- connections --------------------------------------------------------- */
 
-/* status 0: up; else why not, and err->text says it for a person. */
+/* status 0: up; else why not, and err->text says it for a person, with the name
+ * of the peer. */
 typedef void (*cnode_connect_cb)(cnode *n, const char *peer, int status,
                                  const cn_error *err, void *data);
 
@@ -734,6 +735,11 @@ CN_API bool cnode_refuse_msg(cnode_proc *p, const cnode_msg *m);
 
 /* --- links and monitors -------------------------------------------------- */
 
+/* Errors of this section that are not said: those of cnode_send. A node that
+ * cannot be reached is none, for that is told by `noconnection`, as to who is
+ * linked; only a node that has no name yet and is to watch elsewhere gets
+ * CN_ENOCONN, and nothing comes then. As in Erlang a link to what does not
+ * exist ends p with `noproc`, unless it traps exits. */
 CN_API int cnode_link(cnode_proc *p, const etf_pid *to);
 CN_API int cnode_unlink(cnode_proc *p, const etf_pid *to);
 /* Tells on_down, exactly once, when the process ends, is not there (noproc) or
@@ -762,7 +768,8 @@ typedef struct cnode_monitor_opts {
     cnode_alias_mode alias;
     bool alias_priority; /* as CNODE_ALIAS_PRIORITY */
     bool priority;       /* its DOWN goes before other messages */
-    etf_view tag;        /* instead of 'DOWN' in the message; empty: 'DOWN' */
+    etf_view tag;        /* instead of 'DOWN' in the message, which comes
+                            without on_down; empty: 'DOWN' */
 } cnode_monitor_opts;
 CN_API int cnode_monitor_with_sized(cnode_proc *p, const cnode_monitor_opts *o,
                                     size_t size, etf_ref *ref);
@@ -793,7 +800,8 @@ CN_API int cnode_unalias(cnode_proc *p, const etf_ref *alias);
  * the server does not exist; CN_ENOTSUP: the node cannot run it, result is an
  * atom; CN_ETIMEDOUT; CN_ENOCONN and the codes of cnode_connect_cb: not
  * reached. result is empty where not said. cnode_error(cnode_of(p)) has the
- * text. */
+ * text: the node, the server, and the beginning of what was said about it.
+ * When status is 0 it is still that of an earlier call. */
 typedef void (*cnode_call_cb)(cnode_proc *p, int status, etf_view result,
                               void *data);
 
@@ -964,7 +972,9 @@ static inline int cnode_rpc_wait_args(cnode *n, const cnode_rpc_opts *o,
 }
 
 /* Spawns on another node. result of cb is the pid; CN_ENOTSUP with an atom
- * when it was refused. With monitor, on_down comes with *ref. When the calling
+ * when it was refused, such as badopt. With monitor, on_down comes with *ref,
+ * which is also the alias, if one is asked for; ref may be NULL. When no
+ * process was made only cb tells, not on_down or on_exit. When the calling
  * process ends before, the new one hears of it by the link, as in Erlang.
  * CN_EBADARG: the arguments or the options are no list. */
 typedef struct cnode_spawn_opts {
@@ -1075,7 +1085,10 @@ CN_API int cnode_fail_args(cnode_deferred *d, cnode_class c, const etf_in *in,
 
 /* --- time ---------------------------------------------------------------- */
 
-/* fn(p, arg) after so many milliseconds, unless p ends before. */
+/* fn(p, arg) after so many milliseconds, unless p ends before; 0: in the next
+ * turn of the loop. Nothing takes it back: what is not wanted any more fn has
+ * to see by itself, such as from a number in *arg. CN_ENOPROC: p has ended;
+ * CN_ENOMEM. */
 CN_API int cnode_after(cnode_proc *p, uint32_t ms,
                        void (*fn)(cnode_proc *p, void *arg), void *arg);
 /* Milliseconds of the loop's clock; only differences mean something. */
