@@ -29,7 +29,7 @@ groups() ->
 cases() ->
     [aliases_of_c, aliases_of_monitors, priority_to_c, priority_from_c,
      exits_to_aliases, traces_go_through, group_leaders, spawn_options,
-     spawn_options_of_c, spawns_with_alias_and_tag].
+     spawn_options_of_c, spawns_with_alias_and_tag, mailbox_has_a_bound].
 
 init_per_suite(Config) ->
     cnode_test:init_suite(Config).
@@ -285,3 +285,11 @@ answer_by_alias() ->
             answer_by_alias();
         stop -> ok
     end.
+
+%% Of many messages the last ten are kept, and the others are counted.
+mailbox_has_a_bound(Config) ->
+    To = {small, ?config(node, Config)},
+    [To ! N || N <- lists:seq(1, 1000)],
+    ?assertEqual({1000, 990, lists:seq(991, 1000)}, tell(Config, drain_small)),
+    To ! again,
+    ?assertEqual({1001, 990, [again]}, tell(Config, drain_small)).

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * signal_driver.c: the C side of signal_SUITE: two processes with mailboxes.
- * `ctl` takes commands, {From, Ref, Command}, and answers {Ref, Answer}; `box`
- * gets what the suite sends meanwhile, and is read by a command.
+ * signal_driver.c: the C side of signal_SUITE: processes with mailboxes. `ctl`
+ * takes commands, {From, Ref, Command}, and answers {Ref, Answer}; `box` gets
+ * what the suite sends meanwhile, and is read by a command; `small`, which
+ * keeps the last ten messages only, too.
  *
  *   signal_driver NAME [visible]
  *                           with $CNODE_COOKIE; writes a line when it is ready
@@ -16,6 +17,7 @@ typedef struct driver {
     cnode *node;
     cnode_proc *ctl;
     cnode_proc *box;
+    cnode_proc *small;
     etf_writer out;
     bool done;
     etf_ref spawned; /* the last one */
@@ -26,13 +28,24 @@ static void put_code(driver *d, int code) {
 }
 
 /* All that has come to the box, in order. */
-static void drain(driver *d) {
+static void drain(driver *d, cnode_proc *p) {
     cnode_msg m;
 
     etf_begin_list(&d->out);
-    while (cnode_receive(d->box, 0, &m) == 0)
+    while (cnode_receive(p, 0, &m) == 0)
         etf_put_term(&d->out, m.term);
     etf_end_list(&d->out);
+}
+
+/* {Received, Dropped, Messages} */
+static void drain_small(driver *d) {
+    cnode_proc_stats s;
+
+    cnode_get_proc_stats(d->small, &s);
+    etf_put_tuple(&d->out, 3);
+    etf_put_uint(&d->out, s.received);
+    etf_put_uint(&d->out, s.dropped);
+    drain(d, d->small);
 }
 
 /* Receives one message and passes it on, as a part of a trace would. */
@@ -123,7 +136,9 @@ static void obey(driver *d, etf_view command) {
     int64_t i;
 
     if (etf_match(command, "drain") == 0)
-        drain(d);
+        drain(d, d->box);
+    else if (etf_match(command, "drain_small") == 0)
+        drain_small(d);
     else if (etf_match(command, "leader") == 0)
         leader(d);
     else if (etf_match(command, "stop") == 0)
@@ -178,6 +193,9 @@ int main(int argc, char **argv) {
                                             strcmp(argv[2], "visible") == 0};
     const cnode_proc_config ctl = {.name = "ctl"};
     const cnode_proc_config box = {.name = "box", .trap_exit = true};
+    const cnode_proc_config small = {.name = "small",
+                                     .max_messages = 10,
+                                     .when_full = CNODE_FULL_DROP_OLDEST};
     driver d = {0};
     int err = cnode_new(&d.node, &config);
 
@@ -185,6 +203,8 @@ int main(int argc, char **argv) {
         err = cnode_spawn(d.node, &ctl, &d.ctl);
     if (err == 0)
         err = cnode_spawn(d.node, &box, &d.box);
+    if (err == 0)
+        err = cnode_spawn(d.node, &small, &d.small);
     if (err == 0)
         err = cnode_listen(d.node);
     if (err != 0) {
