@@ -52,6 +52,8 @@ static void insert(cnode_proc *p, cnode__mail *m) {
         p->last = m;
     if (m->priority)
         p->extra->last_priority = m;
+    if (m->priority && !m->system)
+        p->extra->spared = NULL;
     count(p, m);
 }
 
@@ -67,6 +69,8 @@ static cnode__mail *take_behind(cnode_proc *p, cnode__mail *before) {
         p->last = before;
     if (p->extra->last_priority == m)
         p->extra->last_priority = before;
+    if (p->extra->spared == m)
+        p->extra->spared = before;
     p->mails--;
     if (m->system)
         p->system_mails--;
@@ -116,14 +120,20 @@ static bool has_room(const cnode_proc *p, size_t size) {
            (most == 0 || p->mails - p->system_mails < most);
 }
 
-static bool drop_oldest(cnode_proc *p) {
-    cnode__mail *before = NULL;
+static cnode__mail *behind(const cnode_proc *p, const cnode__mail *m) {
+    return m == NULL ? p->first : m->next;
+}
 
-    while (before == NULL ? p->first != NULL && p->first->system
-                          : before->next != NULL && before->next->system)
-        before = before == NULL ? p->first : before->next;
-    if (before != NULL && before->next == NULL)
+/* There may be many that are kept: they are passed over once. */
+static bool drop_oldest(cnode_proc *p) {
+    cnode__mail *before = p->extra == NULL ? NULL : p->extra->spared;
+    cnode__mail *m;
+
+    while ((m = behind(p, before)) != NULL && m->system)
+        before = m;
+    if (m == NULL)
         return false;
+    p->extra->spared = before;
     cnode__mail_free(p->node, take_behind(p, before));
     drop(p, CNODE_DROP_MAILBOX, "the mailbox is full");
     return true;

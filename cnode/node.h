@@ -293,7 +293,9 @@ typedef struct cnode__extra {
     uint64_t trace_clock;
     etf_view leader; /* group leader, a pid; empty: `user` of this node */
     cnode__list pendings;
-    bool suspended; /* sys:suspend: only system messages are taken */
+    bool suspended;      /* sys:suspend: only system messages are taken */
+    cnode__mail *spared; /* all up to here, from the first one on, are kept in
+                            any case; NULL: not known of any */
 } cnode__extra;
 
 /* Many may be idle: 300 bytes for each, with the entry in cnode.procs. */

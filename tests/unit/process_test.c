@@ -253,6 +253,62 @@ static void mailbox_drops_the_oldest(mesh *m) {
     WANT(m, strcmp(read_all(box), "5 6 7 ") == 0);
 }
 
+/* ... wherever it stands. */
+static void mailbox_spares_what_was_told(mesh *m) {
+    static const cnode_proc_config c = {
+        .name = "box", .max_messages = 2, .when_full = CNODE_FULL_DROP_OLDEST};
+    cnode_proc *box;
+    cnode_msg msg;
+    etf_ref alias;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &box));
+    OK(m, cnode_alias_with(box, CNODE_ALIAS_PRIORITY, &alias));
+    for (int i = 0; i < 3; i++)
+        OK(m, cnode_monitor(box, NULL, "nobody", NULL));
+    mesh_settle(m);
+    for (int i = 0; i < 5; i++)
+        OK(m, cnode_send_name(box, NULL, "box", "~i", i));
+    WANT(m, mail_of(box) == 5);
+    WANT(m, cnode__take(box, &msg) &&
+                etf_match(msg.term, "{'DOWN', _, process, _, _}") == 0);
+    OK(m, cnode_send_name(box, NULL, "box", "5"));
+    WANT(m, mail_of(box) == 4);
+    OK(m, cnode_monitor(box, NULL, "nobody", NULL));
+    mesh_settle(m);
+    OK(m, cnode_send_name(box, NULL, "box", "6"));
+    OK(m, cnode_send_priority(box, &alias, "first"));
+    WANT(m, mail_of(box) == 5);
+    OK(m, cnode_send_name(box, NULL, "box", "7"));
+    WANT(m, mail_of(box) == 5);
+    for (int i = 0; i < 3; i++)
+        WANT(m, cnode__take(box, &msg) &&
+                    etf_match(msg.term, "{'DOWN', _, process, _, _}") == 0);
+    WANT(m, strcmp(read_all(box), "6 7 ") == 0);
+}
+
+/* Passing over them for each message again would take minutes. */
+static void much_was_told(mesh *m) {
+    enum { MANY = 20000 };
+    static const cnode_proc_config c = {
+        .name = "box", .max_messages = 2, .when_full = CNODE_FULL_DROP_OLDEST};
+    cnode_proc *box;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &box));
+    for (int i = 0; i < MANY; i++)
+        OK(m, cnode_monitor(box, NULL, "nobody", NULL));
+    mesh_settle(m);
+    for (int i = 0; i < MANY; i++)
+        OK(m, cnode_send_name(box, NULL, "box", "~i", i));
+    WANT(m, mail_of(box) == MANY + 2);
+}
+
+static void mailbox_spares_much(void **state) {
+    (void)state;
+    mesh_run_twice(much_was_told);
+}
+
 static void on_box_end(cnode_proc *p, etf_view reason, void *data) {
     (void)data;
     mesh_say_term(mesh_of(cnode_of(p)), "box", "ended", reason);
@@ -741,6 +797,8 @@ int main(void) {
         MESH_CASE(keeps_mail),
         MESH_CASE(mailbox_drops_the_new),
         MESH_CASE(mailbox_drops_the_oldest),
+        MESH_CASE(mailbox_spares_what_was_told),
+        cmocka_unit_test(mailbox_spares_much),
         MESH_CASE(mailbox_ends_its_process),
         MESH_CASE(mailbox_overflows),
         MESH_CASE(older_program),
