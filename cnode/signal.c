@@ -112,7 +112,20 @@ static void got_unlink_ack(cnode *n, const cnode_ctrl *c) {
         cnode__link_drop(l);
 }
 
-static void got_exit(cnode *n, const cnode_ctrl *c) {
+/* The other side may have had no memory for a link (why_not), and some for the
+ * next one, which was asked for before the refusal of the first came here: what
+ * is no link any more on this side must not stay one on that. */
+static void unlink_refused(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
+    cnode_ctrl a;
+
+    if (etf_match(c->term, "system_limit") != 0)
+        return;
+    answer(&a, CNODE_SIG_UNLINK, &c->to, &c->from);
+    a.id = n->next_unlink++;
+    (void)cnode__tell(n, peer, &a);
+}
+
+static void got_exit(cnode *n, cnode__peer *peer, const cnode_ctrl *c) {
     cnode_proc *p = cnode__proc_of(n, &c->to);
     cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
     const cnode__exit e = {
@@ -123,8 +136,10 @@ static void got_exit(cnode *n, const cnode_ctrl *c) {
         return;
     active = l->unlink_id == 0;
     cnode__link_drop(l);
-    if (active)
-        cnode__exit_signal(p, &e);
+    if (!active)
+        return;
+    unlink_refused(n, peer, c);
+    cnode__exit_signal(p, &e);
 }
 
 /* An alias is not used up by an exit signal, whatever its mode. */
@@ -291,7 +306,7 @@ int cnode__signal(cnode *n, cnode__peer *peer, const cnode_ctrl *c,
         got_unlink_ack(n, c);
         break;
     case CNODE_SIG_EXIT:
-        got_exit(n, c);
+        got_exit(n, peer, c);
         break;
     case CNODE_SIG_EXIT2:
         got_exit2(n, c);

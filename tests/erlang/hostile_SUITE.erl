@@ -643,6 +643,9 @@ small_between_large(Config) ->
            end,
     [Send({6, Me, '', echo}, {Me, <<N, 0:7200000>>}) || N <- lists:seq(1, 20)],
     Send({29, raw_peer:ref(Node, 1), Me, Me, {cnode, loop, 0}, []}, []),
+    %% All of that has been answered.
+    Send({6, Me, '', echo}, {self(), taken}),
+    receive {_, taken} -> ok end,
     Order = [large_or_small(S) || _ <- lists:seq(1, 21)],
     ct:log("~p", [Order]),
     ?assertEqual(lists:duplicate(20, large), Order -- [small]),
