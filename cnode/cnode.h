@@ -1086,11 +1086,15 @@ CN_API int cnode_fail_args(cnode_deferred *d, cnode_class c, const etf_in *in,
 /* --- time ---------------------------------------------------------------- */
 
 /* fn(p, arg) after so many milliseconds, unless p ends before; 0: in the next
- * turn of the loop. Nothing takes it back: what is not wanted any more fn has
- * to see by itself, such as from a number in *arg. CN_ENOPROC: p has ended;
- * CN_ENOMEM. */
+ * turn of the loop. CN_ENOPROC: p has ended; CN_ENOMEM. */
 CN_API int cnode_after(cnode_proc *p, uint32_t ms,
                        void (*fn)(cnode_proc *p, void *arg), void *arg);
+/* Takes that back, of several with the same fn and arg the one that was asked
+ * for first: fn is not called. False: there is none, or it has been called. To
+ * find it takes as long as the process has timers. */
+CN_API bool cnode_cancel_after(cnode_proc *p,
+                               void (*fn)(cnode_proc *p, void *arg),
+                               const void *arg);
 /* Milliseconds of the loop's clock; only differences mean something. */
 CN_API uint64_t cnode_now(const cnode *n);
 

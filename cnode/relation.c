@@ -898,3 +898,15 @@ int cnode_after(cnode_proc *p, uint32_t ms,
     n->shell->wake(n->shell_ctx);
     return 0;
 }
+
+bool cnode_cancel_after(cnode_proc *p, void (*fn)(cnode_proc *p, void *arg),
+                        const void *arg) {
+    for (cnode__list *l = p->timers.next; l != &p->timers; l = l->next) {
+        wakeup *a = cnode__list_of(wakeup, in_proc, l);
+        if (a->fn == fn && a->arg == arg) {
+            free_wakeup(a);
+            return true;
+        }
+    }
+    return false;
+}

@@ -554,10 +554,19 @@ static void timers(mesh *m) {
     OK(m, cnode_after(a, 100, ring, one));
     OK(m, cnode_after(b, 150, ring, never));
     OK(m, cnode_after(a, 900, ring, never));
+    OK(m, cnode_after(a, 50, ring, never));
+    OK(m, cnode_after(a, 60, ring, two));
     SAID(m, "");
+    assert_false(cnode_cancel_after(a, ring, NULL));
+    assert_false(cnode_cancel_after(b, ring, one));
+    assert_true(cnode_cancel_after(a, ring, never));
+    assert_true(cnode_cancel_after(a, ring, never));
+    assert_false(cnode_cancel_after(a, ring, never));
+    assert_true(cnode_cancel_after(a, ring, two));
+    OK(m, cnode_after(a, 900, ring, never));
     OK(m, cnode_exit(b, "normal"));
     mesh_advance(m, 500);
-    SAID(m, "bob: ended normal\none at 1100\ntwo at 1200");
+    SAID(m, "bob: ended normal\ntwo at 1060\none at 1100");
 }
 
 /* --- other threads ------------------------------------------------------- */
