@@ -558,7 +558,9 @@ typedef struct cnode_proc_config {
     void (*on_end)(cnode_proc *self, etf_view reason, void *data);
     void *data;
     /* The bounds of its mailbox: most bytes, 0: max_mailbox of the node; most
-     * messages, 0: any number. */
+     * messages, 0: any number. What links and monitors tell is kept above
+     * them; when it alone is more than max_mailbox, and than 64 MiB, the
+     * process is ended as by CNODE_FULL_END. */
     size_t max_mailbox;
     uint32_t max_messages;
     cnode_when_full when_full;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * mailbox.c: messages that wait until their process takes them, in order, up
- * to the bounds of its config. What a link or monitor told is kept in any
- * case, because it is told once, and there is not more of it than the process
- * has asked for.
+ * to the bounds of its config. What a link or monitor told is kept above them,
+ * because it is told once; but others make links, too, and may end them again
+ * and again: above a bound of its own the process is ended.
  */
 #include <string.h>
 
 #include "base/bytes.h"
 #include "cnode/node.h"
 
-enum { DEFAULT_MAILBOX = 256 << 20 };
+enum { DEFAULT_MAILBOX = 256 << 20, LEAST_TOLD = 64 << 20 };
 
 /* --- what is lost -------------------------------------------------------- */
 
@@ -35,10 +35,12 @@ void cnode__drop_message(cnode_proc *p, const char *why) {
 
 static void count(cnode_proc *p, const cnode__mail *m) {
     p->mails++;
-    if (m->system)
+    if (m->system) {
         p->system_mails++;
-    else
+        p->extra->system_bytes += m->size;
+    } else {
         p->mail_bytes += m->size;
+    }
 }
 
 /* Those with priority stand in front, in the order in which they came. */
@@ -72,10 +74,12 @@ static cnode__mail *take_behind(cnode_proc *p, cnode__mail *before) {
     if (p->extra->spared == m)
         p->extra->spared = before;
     p->mails--;
-    if (m->system)
+    if (m->system) {
         p->system_mails--;
-    else
+        p->extra->system_bytes -= m->size;
+    } else {
         p->mail_bytes -= m->size;
+    }
     return m;
 }
 
@@ -165,6 +169,17 @@ static bool make_room(cnode_proc *p, size_t size) {
     return true;
 }
 
+/* The same for what a link or monitor tells. */
+static bool may_be_told(cnode_proc *p, size_t size) {
+    size_t max = max_bytes(p) > LEAST_TOLD ? max_bytes(p) : LEAST_TOLD;
+    size_t have = p->extra == NULL ? 0 : p->extra->system_bytes;
+
+    if (size <= max && have <= max - size)
+        return true;
+    end_full(p);
+    return false;
+}
+
 static void keep_sender(cnode__mail *m, const etf_pid *from, const char *peer) {
     m->has_from = from != NULL && cnode__pid_is_of(from, peer);
     if (!m->has_from)
@@ -190,7 +205,7 @@ void cnode__mail_keep(cnode_proc *p, const cnode__message *in) {
     cnode__mail *m = NULL;
     uint8_t *at;
 
-    if (!in->system && !make_room(p, size))
+    if (!(in->system ? may_be_told(p, size) : make_room(p, size)))
         return;
     if (can_lend(p))
         m = cn__resize(&p->node->alloc, NULL, 0, size, 1);

@@ -294,6 +294,7 @@ typedef struct cnode__extra {
     etf_view leader; /* group leader, a pid; empty: `user` of this node */
     cnode__list pendings;
     bool suspended;      /* sys:suspend: only system messages are taken */
+    size_t system_bytes; /* of p->system_mails */
     cnode__mail *spared; /* all up to here, from the first one on, are kept in
                             any case; NULL: not known of any */
 } cnode__extra;

@@ -332,6 +332,36 @@ static void mailbox_ends_its_process(mesh *m) {
     WANT(m, cnode_whereis(mesh_cnode(m, 1), "box") == NULL);
 }
 
+/* Whoever may link may tell of ends without end. */
+static void far_too_much_was_told(mesh *m) {
+    static const uint8_t zeros[16 << 20];
+    static const cnode_proc_config c = {.name = "box",
+                                        .max_mailbox = 1000,
+                                        .trap_exit = true,
+                                        .on_end = on_box_end};
+    const etf_view big = {zeros, sizeof zeros};
+    cnode_proc *box, *other;
+    etf_pid to;
+
+    OK(m, mesh_start(m, 0, NULL));
+    OK(m, cnode_spawn(mesh_cnode(m, 0), &c, &box));
+    to = cnode_self(box);
+    for (int i = 0; i < 4; i++) {
+        WANT(m, strstr(m->said, "box: ended") == NULL);
+        OK(m, cnode_spawn(mesh_cnode(m, 0), &mesh_observer, &other));
+        OK(m, cnode_link(other, &to));
+        mesh_settle(m);
+        OK(m, cnode_exit(other, "~b", big));
+        mesh_settle(m);
+    }
+    WANT(m, strstr(m->said, "box: ended {system_limit,mailbox}") != NULL);
+}
+
+static void mailbox_ends_of_what_is_told(void **state) {
+    (void)state;
+    mesh_run_twice(far_too_much_was_told);
+}
+
 static void mailbox_overflows(mesh *m) {
     static const cnode_config small = {.max_mailbox = 400};
     static const cnode_proc_config c = {.name = "box"};
@@ -809,6 +839,7 @@ int main(void) {
         MESH_CASE(mailbox_spares_what_was_told),
         cmocka_unit_test(mailbox_spares_much),
         MESH_CASE(mailbox_ends_its_process),
+        cmocka_unit_test(mailbox_ends_of_what_is_told),
         MESH_CASE(mailbox_overflows),
         MESH_CASE(older_program),
         MESH_CASE(mail_waits_for_a_behaviour),
