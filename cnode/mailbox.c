@@ -130,9 +130,11 @@ static cnode__mail *behind(const cnode_proc *p, const cnode__mail *m) {
 
 /* There may be many that are kept: they are passed over once. */
 static bool drop_oldest(cnode_proc *p) {
-    cnode__mail *before = p->extra == NULL ? NULL : p->extra->spared;
-    cnode__mail *m;
+    cnode__mail *before, *m;
 
+    if (p->extra == NULL) /* there is one with the first message */
+        return false;
+    before = p->extra->spared;
     while ((m = behind(p, before)) != NULL && m->system)
         before = m;
     if (m == NULL)
