@@ -145,7 +145,7 @@ bool cnode__uv_stopped(cnode__uv *s);
 
 /* Opens s->timer. An error of libuv: it is not there. */
 int cnode__uv_open_timer(cnode__uv *s);
-/* Sets it to when the node has something to do. */
+/* Sets it to when the node has something to do, or before. */
 void cnode__uv_set_timer(cnode__uv *s);
 /* What is left when the handle is closed. */
 void cnode__uv_shut_timer(cnode__uv *s);

@@ -5,7 +5,7 @@
  * A timer of libuv is a time that its loop waits at most: the system sets one
  * and takes it back in every turn, which with a message in each is a tenth of
  * what that costs. So where there are timers that are descriptors it is one of
- * these, which is set when the time changes and is otherwise left alone.
+ * these, which is set when the time gets earlier and is otherwise left alone.
  */
 #include "cnode/uv_shell.h"
 
@@ -54,10 +54,8 @@ void cnode__uv_shut_timer(cnode__uv *s) {
 static void start(cnode__uv *s, uint64_t at) {
     struct itimerspec when = {.it_interval = {0}};
 
-    if (at != UINT64_MAX) {
-        when.it_value.tv_sec = (time_t)(at / 1000);
-        when.it_value.tv_nsec = (long)(at % 1000 * 1000000 + 1);
-    }
+    when.it_value.tv_sec = (time_t)(at / 1000);
+    when.it_value.tv_nsec = (long)(at % 1000 * 1000000 + 1);
     (void)timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -78,18 +76,17 @@ void cnode__uv_shut_timer(cnode__uv *s) {
 static void start(cnode__uv *s, uint64_t at) {
     uint64_t now = uv_now(s->loop);
 
-    if (at == UINT64_MAX)
-        (void)uv_timer_stop(&s->timer);
-    else
-        (void)uv_timer_start(&s->timer, on_timer, at > now ? at - now : 0, 0);
+    (void)uv_timer_start(&s->timer, on_timer, at > now ? at - now : 0, 0);
 }
 
 #endif
 
+/* One that is set too early stays: the timeout of a call, say, which has its
+ * answer, and will be followed by that of the next call. */
 void cnode__uv_set_timer(cnode__uv *s) {
     uint64_t at = cnode__deadline(&s->node);
 
-    if (at == s->timer_at)
+    if (at >= s->timer_at)
         return;
     s->timer_at = at;
     start(s, at);
