@@ -77,15 +77,14 @@ static void tell(const cnode__waiter *w, int status, etf_view server,
     cnode *n = w->proc->node;
     char whom[DETAIL], what[DETAIL];
 
-    if (status == 0)
-        return;
     cnode__set_error(n, status, "%.100s%s: %s%s", node_of(w),
                      detail(server, whom), cn_strerror(status),
                      status == CN_ENOPROC ? "" : detail(result, what));
 }
 
 static void call_done(cnode__waiter *w, int status, etf_view result) {
-    tell(w, status, server_of(w), result);
+    if (status != 0)
+        tell(w, status, server_of(w), result);
     end_call(w, status, result);
 }
 

@@ -153,9 +153,9 @@ static void init_tables(cnode *n) {
     cnode__list_init(&n->holds);
     cnode__list_init(&n->drained);
     cnode__list_init(&n->loans);
-    cnode__list_init(&n->deaf_links);
-    cnode__list_init(&n->deaf_watches);
-    cnode__list_init(&n->deaf_waiters);
+    cnode__list_init(&n->unheard_links);
+    cnode__list_init(&n->unheard_watches);
+    cnode__list_init(&n->unheard_waiters);
     cn__buf_init(&n->local, &n->alloc);
     cn__buf_init(&n->spare, &n->alloc);
     cnode__timers_init(&n->timers, &n->alloc);
@@ -306,7 +306,7 @@ static bool has_work(const cnode *n) {
     return !cnode__list_empty(&n->failed) || !cnode__list_empty(&n->wants) ||
            cn__buf_size(&n->local) > 0 || !cnode__list_empty(&n->ended) ||
            !cnode__list_empty(&n->lookups) || !cnode__list_empty(&n->drained) ||
-           !cnode__list_empty(&n->loans) || n->deaf ||
+           !cnode__list_empty(&n->loans) || n->unheard ||
            cnode__discover_has_work(n);
 }
 
@@ -339,7 +339,7 @@ bool cnode__pump(cnode *n) {
     if (!worked && is_quiet(n))
         return false;
     do {
-        if (n->deaf)
+        if (n->unheard)
             cnode__run_unheard(n, run_local);
         else
             run_local(n);

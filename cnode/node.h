@@ -447,10 +447,10 @@ struct cnode {
     struct cnode_pubsub *pubsubs;
     cnode_proc *last_proc; /* that was looked up by its pid, or NULL */
     /* relation.c: what a signal from here to here was to end, that was lost */
-    cnode__list deaf_links;
-    cnode__list deaf_watches;
-    cnode__list deaf_waiters;
-    bool deaf; /* such a signal may be behind one that is still to come */
+    cnode__list unheard_links;
+    cnode__list unheard_watches;
+    cnode__list unheard_waiters;
+    bool unheard; /* such a signal may be behind one that is still to come */
 };
 
 /* --- node.c --- */
@@ -604,9 +604,8 @@ int cnode__route_shared(cnode__peer *peer, const cnode_ctrl *c,
  * go by cnode__route. */
 struct cnode__brief;
 int cnode__route_brief(cnode__peer *peer, const struct cnode__brief *m);
-/* The same for what must not be lost: the connection ends if it is. */
-/* False: it is lost, and so is the connection; what is tied here is untied from
- * the pump. */
+/* The same for what must not be lost. False: it is lost, and so is the
+ * connection; what is tied here is untied from the pump. */
 bool cnode__tell(cnode *n, cnode__peer *peer, const cnode_ctrl *c);
 /* What became of an answer that somebody on that node may wait for without a
  * timeout: when it is lost, the connection ends. */

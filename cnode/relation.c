@@ -783,17 +783,17 @@ void cnode__relations_lost(cnode *n, cnode__peer *peer, const cn_error *why) {
 /* From here to here there is no connection to end when there is no memory for
  * a signal. But what it was to end is there, and hangs in no list of a peer: so
  * it goes into one of those that are lost. Its reason is gone. */
-static void make_deaf(cnode__list *list, cnode__list *in_peer) {
+static void add_unheard(cnode__list *list, cnode__list *in_peer) {
     if (cnode__list_empty(in_peer))
         cnode__list_add(list, in_peer);
 }
 
-static void deafen_link(cnode *n, const cnode_ctrl *c) {
+static void unheard_link(cnode *n, const cnode_ctrl *c) {
     cnode_proc *p = cnode__proc_of(n, &c->to);
     cnode__link *l = p == NULL ? NULL : cnode__link_find(p, &c->from);
 
     if (l != NULL && c->signal == CNODE_SIG_EXIT)
-        make_deaf(&n->deaf_links, &l->in_peer);
+        add_unheard(&n->unheard_links, &l->in_peer);
     else if (l != NULL && l->unlink_id == c->id)
         cnode__link_drop(l);
 }
@@ -804,19 +804,19 @@ void cnode__unheard(cnode *n, const cnode_ctrl *c) {
     cnode__watch *w = NULL;
     cnode_ctrl local;
 
-    n->deaf = true;
+    n->unheard = true;
     cnode__ctrl_copy(&local, c);
     cnode__make_local(n, &local);
     if (s == CNODE_SIG_EXIT || s == CNODE_SIG_UNLINK_ACK)
-        deafen_link(n, &local);
+        unheard_link(n, &local);
     else if (s == CNODE_SIG_DOWN || s == CNODE_SIG_SPAWN_REPLY)
         m = cnode__waiter_find(n, &local.ref);
     else if (s == CNODE_SIG_DEMONITOR)
         w = cnode__watch_find(n, &local.ref, &local.from);
     if (m != NULL)
-        make_deaf(&n->deaf_waiters, &m->in_peer);
+        add_unheard(&n->unheard_waiters, &m->in_peer);
     if (w != NULL)
-        make_deaf(&n->deaf_watches, &w->in_peer);
+        add_unheard(&n->unheard_watches, &w->in_peer);
     cnode__wake(n);
 }
 
@@ -825,16 +825,16 @@ void cnode__check_heard(cnode *n, const cnode_ctrl *c) {
     cnode__watch *w;
     cnode__link *l;
 
-    if (!n->deaf)
+    if (!n->unheard)
         return;
     if (c->signal == CNODE_SIG_LINK && cnode__proc_of(n, &c->from) == NULL) {
         l = cnode__link_find(cnode__proc_of(n, &c->to), &c->from);
-        make_deaf(&n->deaf_links, &l->in_peer);
+        add_unheard(&n->unheard_links, &l->in_peer);
     }
     if (c->signal == CNODE_SIG_MONITOR &&
         cnode__waiter_find(n, &c->ref) == NULL) {
         w = cnode__watch_find(n, &c->ref, &c->from);
-        make_deaf(&n->deaf_watches, &w->in_peer);
+        add_unheard(&n->unheard_watches, &w->in_peer);
     }
 }
 
@@ -847,9 +847,9 @@ void cnode__run_unheard(cnode *n, void (*run)(cnode *n)) {
     cnode__watch *w;
     cnode__waiter *m;
 
-    cnode__list_move(&n->deaf_links, &links);
-    cnode__list_move(&n->deaf_watches, &watches);
-    cnode__list_move(&n->deaf_waiters, &waiters);
+    cnode__list_move(&n->unheard_links, &links);
+    cnode__list_move(&n->unheard_watches, &watches);
+    cnode__list_move(&n->unheard_waiters, &waiters);
     run(n);
     n->peer_now = n->name;
     while ((w = cnode__list_first(cnode__watch, in_peer, &watches)) != NULL)
@@ -858,10 +858,10 @@ void cnode__run_unheard(cnode *n, void (*run)(cnode *n)) {
         lose_link(l, reason);
     while ((m = cnode__list_first(cnode__waiter, in_peer, &waiters)) != NULL)
         lose_waiter(m, reason, &why);
-    n->deaf = cn__buf_size(&n->local) > 0 ||
-              !cnode__list_empty(&n->deaf_links) ||
-              !cnode__list_empty(&n->deaf_watches) ||
-              !cnode__list_empty(&n->deaf_waiters);
+    n->unheard = cn__buf_size(&n->local) > 0 ||
+                 !cnode__list_empty(&n->unheard_links) ||
+                 !cnode__list_empty(&n->unheard_watches) ||
+                 !cnode__list_empty(&n->unheard_waiters);
 }
 
 /* --- wakeups ------------------------------------------------------------- */

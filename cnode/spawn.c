@@ -283,9 +283,9 @@ int cnode_return_args(cnode_proc *self, const etf_in *in, size_t count) {
     if (err == 0)
         finish_value(self, value);
     else if (err == CN_ENOMEM) /* the caller must not wait for ever */
-        finish_code(self, err), err = 0;
+        finish_code(self, err);
     etf_writer_free(&w);
-    return err == 0 ? CNODE_LATER : err;
+    return err == 0 || err == CN_ENOMEM ? CNODE_LATER : err;
 }
 
 int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
@@ -302,9 +302,9 @@ int cnode_raise_args(cnode_proc *self, cnode_class c, const etf_in *in,
     if (err == 0)
         finish_exception(self, c, reason, task_stack(task_of(self)));
     else if (err == CN_ENOMEM) /* the caller must not wait for ever */
-        finish_code(self, err), err = 0;
+        finish_code(self, err);
     etf_writer_free(&w);
-    return err == 0 ? CNODE_LATER : err;
+    return err == 0 || err == CN_ENOMEM ? CNODE_LATER : err;
 }
 
 /* --- applying ------------------------------------------------------------ */

@@ -60,11 +60,9 @@ static void cannot_connect(cnode__socket *l, int code, int r) {
 static void on_connect(uv_connect_t *req, int status) {
     cnode__socket *l = req->data;
 
-    if (l->wire == NULL)
-        ;
-    else if (status != 0)
+    if (l->wire != NULL && status != 0)
         cannot_connect(l, status_of_connect(status), status);
-    else
+    else if (l->wire != NULL)
         cnode__uv_start(l);
     cnode__uv_let_go(l);
 }
